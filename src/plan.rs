@@ -1,0 +1,303 @@
+//! The validated settings: what a run is to do, with nothing left in it that still needs parsing.
+
+use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
+use crate::report::{Format, Level};
+use crate::sys::signals;
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::ArgMatches;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that one run needs to know.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the machine needs.
+    pub policy: Policy,
+    /// The shared directory, absolute.
+    pub dir: PathBuf,
+    /// Our own name there.
+    pub name: Option<String>,
+    /// The run that records must belong to.
+    pub run_id: Option<String>,
+    /// Whom a sidecar waits for.
+    pub until: Vec<String>,
+    /// Whether one of them is enough.
+    pub until_any: bool,
+    /// From the stop signal to SIGKILL.
+    pub grace: Duration,
+    /// Whether the command gets a process group of its own, which is signalled and awaited as a whole.
+    pub group: bool,
+    /// How the directory is watched.
+    pub watch: How,
+    /// The command and its arguments, at least one word.
+    pub command: Vec<OsString>,
+}
+
+/// How the directory is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By inotify, and once in five seconds in case it loses something.
+    Inotify,
+    /// Once a second.
+    Poll,
+}
+
+/// The longest name: with the longest suffix and the temporary one it stays below NAME_MAX (255).
+const LONGEST_NAME: usize = 128;
+const LONGEST_RUN_ID: usize = 256;
+/// A year. Longer than any Pod lives, and short enough for every clock.
+const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Where a setting came from, for messages.
+struct Given {
+    from: String,
+    value: OsString,
+}
+
+impl Given {
+    fn text(&self) -> Result<&str> {
+        self.value.to_str().ok_or_else(|| anyhow!("{}: {:?} is not UTF-8 text", self.from, self.value))
+    }
+
+    /// One of a few words.
+    fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
+        let text = self.text()?;
+        choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            anyhow!("{}: {text:?} is not known; use {}", self.from, words.join(", "))
+        })
+    }
+
+    fn duration(&self) -> Result<Duration> {
+        let text = self.text()?;
+        duration(text).map_err(|error| anyhow!("{}: {error}", self.from))
+    }
+
+    fn name(&self) -> Result<String> {
+        let text = self.text()?;
+        name(text).map_err(|error| anyhow!("{}: {error}", self.from))?;
+        Ok(text.to_owned())
+    }
+}
+
+/// The flags, with the environment behind them.
+struct Settings<'a> {
+    flags: &'a ArgMatches,
+    role: Option<Role>,
+}
+
+/// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
+/// containers alike, they are passed over there.
+const SIDECAR_ONLY: [&str; 4] = ["until", "until-any", "exit-with", "watch"];
+const MAIN_ONLY: [&str; 0] = [];
+
+impl Settings<'_> {
+    fn belongs(&self, option: &str) -> bool {
+        match self.role {
+            Some(Role::Main) => !SIDECAR_ONLY.contains(&option),
+            Some(Role::Sidecar) => !MAIN_ONLY.contains(&option),
+            None => true,
+        }
+    }
+
+    fn environment(&self, option: &str) -> Option<Given> {
+        let variable = format!("EXEUNT_{}", option.to_ascii_uppercase().replace('-', "_"));
+        let value = std::env::var_os(&variable).filter(|value| !value.is_empty())?;
+        self.belongs(option).then_some(Given { from: variable, value })
+    }
+
+    fn find(&self, option: &str) -> Option<Given> {
+        match self.flags.get_one::<OsString>(option) {
+            Some(value) => Some(Given { from: format!("--{option}"), value: value.clone() }),
+            None => self.environment(option),
+        }
+    }
+
+    fn switch(&self, option: &str) -> Result<bool> {
+        if self.flags.get_flag(option) {
+            return Ok(true);
+        }
+        let words = [
+            ("1", true),
+            ("true", true),
+            ("yes", true),
+            ("on", true),
+            ("0", false),
+            ("false", false),
+            ("no", false),
+            ("off", false),
+        ];
+        self.environment(option).map_or(Ok(false), |given| given.choice(&words))
+    }
+
+    fn choice<T: Copy>(&self, option: &str, default: T, choices: &[(&str, T)]) -> Result<T> {
+        self.find(option).map_or(Ok(default), |given| given.choice(choices))
+    }
+
+    fn duration(&self, option: &str, default: Duration) -> Result<Duration> {
+        self.find(option).map_or(Ok(default), |given| given.duration())
+    }
+
+    fn names(&self, option: &str) -> Result<Option<Vec<String>>> {
+        let Some(given) = self.find(option) else { return Ok(None) };
+        let mut names = Vec::new();
+        for part in given.text()?.split(',') {
+            name(part).map_err(|error| anyhow!("{}: {error}", given.from))?;
+            if !names.iter().any(|known| known == part) {
+                names.push(part.to_owned());
+            }
+        }
+        Ok(Some(names))
+    }
+
+    fn refuse_options_of_the_other_mode(&self) -> Result<()> {
+        let (others, mode) = match self.role {
+            Some(Role::Main) => (&SIDECAR_ONLY[..], "sidecar"),
+            _ => (&MAIN_ONLY[..], "main"),
+        };
+        for option in others {
+            let given = self.flags.value_source(option) == Some(clap::parser::ValueSource::CommandLine);
+            ensure!(!given, "--{option} belongs to --mode {mode}");
+        }
+        Ok(())
+    }
+}
+
+/// How messages look, known before anything else so that every complaint looks so.
+pub fn report(flags: &ArgMatches) -> (Result<Level>, Result<Format>) {
+    let settings = Settings { flags, role: None };
+    let levels =
+        [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    (settings.choice("log-level", Level::Info, &levels), settings.choice("log-format", Format::Text, &formats))
+}
+
+/// The mode, which decides what else may be given.
+///
+/// # Errors
+/// If there is none, or it is not known.
+pub fn role(flags: &ArgMatches) -> Result<Role> {
+    let settings = Settings { flags, role: None };
+    let Some(given) = settings.find("mode") else {
+        bail!("no mode is given; use --mode main for the job or --mode sidecar for a helper (see exeunt --help)");
+    };
+    given.choice(&[("main", Role::Main), ("sidecar", Role::Sidecar)])
+}
+
+impl Plan {
+    /// Turns text into a plan.
+    ///
+    /// # Errors
+    /// One line that names the option and says what would be right.
+    pub fn new(flags: &ArgMatches, role: Role) -> Result<Plan> {
+        let settings = Settings { flags, role: Some(role) };
+        settings.refuse_options_of_the_other_mode()?;
+        let name = match (settings.find("name"), role) {
+            (Some(given), _) => Some(given.name()?),
+            (None, Role::Main) => Some("main-job".to_owned()),
+            (None, Role::Sidecar) => None,
+        };
+        let run_id = settings.find("run-id").map(|given| run_id(&given)).transpose()?;
+        let dir = settings.find("dir").map_or_else(|| PathBuf::from("/tmp/pod"), |given| PathBuf::from(given.value));
+        let dir = std::path::absolute(&dir).map_err(|error| anyhow!("--dir: {}: {error}", dir.display()))?;
+        let until = match role {
+            Role::Main => Vec::new(),
+            Role::Sidecar => settings.names("until")?.unwrap_or_else(|| vec!["main-job".to_owned()]),
+        };
+        if let Some(own) = name.as_ref().filter(|own| until.contains(own)) {
+            bail!("--until: {own:?} is this sidecar's own --name; it would wait for itself");
+        }
+        let command: Vec<OsString> =
+            flags.get_many::<OsString>("command").map(|words| words.cloned().collect()).unwrap_or_default();
+        ensure!(
+            command.first().is_some_and(|program| !program.is_empty()),
+            "no command is given; put it at the end, after --"
+        );
+        let policies = [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure)];
+        let codes = [("zero", ExitWith::Zero), ("child", ExitWith::Child), ("main", ExitWith::Main)];
+        let policy = Policy {
+            role,
+            named: name.is_some(),
+            restart_policy: settings.choice("restart-policy", RestartPolicy::Never, &policies)?,
+            exit_with: settings.choice("exit-with", ExitWith::Zero, &codes)?,
+            stop_signal: settings.find("stop-signal").map_or(Ok(libc::SIGTERM as u8), |given| stop_signal(&given))?,
+            gated: false,
+            readiness: Readiness::AtOnce,
+            outlive_main: false,
+            restart: Restart::Never,
+            goodbye: false,
+        };
+        Ok(Plan {
+            policy,
+            dir,
+            name,
+            run_id,
+            until,
+            until_any: settings.switch("until-any")?,
+            grace: settings.duration("grace", Duration::from_secs(30))?,
+            group: settings.switch("group")?,
+            watch: settings.choice("watch", How::Inotify, &[("inotify", How::Inotify), ("poll", How::Poll)])?,
+            command,
+        })
+    }
+}
+
+/// Whether a text can be a name: part of a file name, and of a list.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn name(text: &str) -> Result<()> {
+    let wrong = |c: char| c == '/' || c == ',' || c.is_whitespace() || c.is_control();
+    ensure!(!text.is_empty(), "a name is empty");
+    ensure!(
+        !text.starts_with('.') && !text.contains(wrong),
+        "{text:?} cannot be a name; use letters, digits, '-', '_' and '.', and no '.' first"
+    );
+    ensure!(text.len() <= LONGEST_NAME, "the name is {} bytes long; {LONGEST_NAME} are the most", text.len());
+    Ok(())
+}
+
+/// Understands `500ms`, `30s`, `5m`, `1h30m`, or plain seconds.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration> {
+    let parsed = match text.parse::<u64>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|_| ()),
+    };
+    match parsed {
+        Ok(duration) if duration <= LONGEST_DURATION => Ok(duration),
+        Ok(_) => bail!("{text:?} is longer than a year"),
+        Err(()) => bail!("{text:?} is not a duration; write 500ms, 30s, 5m, 1h30m, or plain seconds"),
+    }
+}
+
+fn run_id(given: &Given) -> Result<String> {
+    let text = given.text()?;
+    ensure!(!text.is_empty(), "{}: the run id is empty", given.from);
+    ensure!(!text.contains(char::is_control), "{}: {text:?} has a control character", given.from);
+    ensure!(
+        text.len() <= LONGEST_RUN_ID,
+        "{}: the run id is {} bytes long; {LONGEST_RUN_ID} are the most",
+        given.from,
+        text.len()
+    );
+    Ok(text.to_owned())
+}
+
+fn stop_signal(given: &Given) -> Result<u8> {
+    let text = given.text()?;
+    match signals::number(text).map(|signal| (signal, i32::from(signal))) {
+        Some((_, libc::SIGKILL | libc::SIGSTOP | libc::SIGCHLD)) | None => {
+            bail!("{}: {text:?} is not a signal that can ask a command to end; use SIGTERM, SIGINT, ...", given.from)
+        }
+        Some((signal, _)) => Ok(signal),
+    }
+}
+
+/// The words of a command for people: its first word.
+pub fn program(command: &[OsString]) -> &OsStr {
+    command.first().map_or(OsStr::new(""), |word| word.as_os_str())
+}

@@ -1,0 +1,176 @@
+//! The only writer to standard error and to the termination log.
+//!
+//! One line a message, for the person who reads it at three in the morning. Standard error may be closed, full or gone:
+//! a message is then lost, and nothing else.
+#![allow(unsafe_code, reason = "pwritev2(2) with RWF_NOWAIT and sendto(2), for which nobody has a safe name")]
+
+use serde::Serialize;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::SystemTime;
+
+/// How much is said. Each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What ends exeunt itself.
+    Error,
+    /// What did not work and is survived.
+    Warning,
+    /// What a person would want to know: a sidecar is stopped and why, a command was killed.
+    Info,
+    /// Every event and every action, in order: a replay.
+    Debug,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `exeunt sidecar: …`
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Where messages go.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// The last level that is said.
+    pub level: Level,
+    /// The form of a line.
+    pub format: Format,
+    /// `main`, `sidecar`, a subcommand, or nothing while that is not known yet.
+    pub mode: &'static str,
+}
+
+/// Kubernetes shows what stands here as the reason of a container that ended
+/// (`terminationMessagePath`, 4096 bytes at most).
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// The longest message. A pipe takes this much at once or not at all (pipe(7), PIPE_BUF).
+const LONGEST: usize = 4096;
+
+impl Report {
+    /// For the time before the options are known.
+    pub const fn early() -> Report {
+        Report { level: Level::Info, format: Format::Text, mode: "" }
+    }
+
+    /// Says what ends exeunt, on standard error and in the termination log.
+    pub fn failure(&self, message: &str) {
+        self.error(message);
+        // Somebody else's file, by the path alone: only if it is there, never followed, never waited for.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let log = std::fs::OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(TERMINATION_LOG);
+        if let Ok(mut log) = log {
+            let line = self.line(Level::Error, message);
+            let _ = log.write_all(&line);
+        }
+    }
+
+    /// Says what failed.
+    pub fn error(&self, message: &str) {
+        self.say(Level::Error, message);
+    }
+
+    /// Says what did not work and is survived.
+    pub fn warning(&self, message: &str) {
+        self.say(Level::Warning, message);
+    }
+
+    /// Says what a person would want to know.
+    pub fn info(&self, message: &str) {
+        self.say(Level::Info, message);
+    }
+
+    /// Says one step of the replay.
+    pub fn debug(&self, message: impl FnOnce() -> String) {
+        if self.level >= Level::Debug {
+            self.say(Level::Debug, &message());
+        }
+    }
+
+    fn say(&self, level: Level, message: &str) {
+        if level <= self.level {
+            write_now(&self.line(level, message));
+        }
+    }
+
+    fn line(&self, level: Level, message: &str) -> Vec<u8> {
+        let message = one_line(message);
+        let mut line = match self.format {
+            Format::Text => {
+                let blank = if self.mode.is_empty() { "" } else { " " };
+                let kind = match level {
+                    Level::Error | Level::Info => "",
+                    Level::Warning => "warning: ",
+                    Level::Debug => "debug: ",
+                };
+                format!("exeunt{blank}{}: {kind}{message}", self.mode).into_bytes()
+            }
+            Format::Json => {
+                let line = Line {
+                    time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+                    level: match level {
+                        Level::Error => "error",
+                        Level::Warning => "warning",
+                        Level::Info => "info",
+                        Level::Debug => "debug",
+                    },
+                    mode: self.mode,
+                    message: &message,
+                };
+                serde_json::to_vec(&line).unwrap_or_default()
+            }
+        };
+        line.push(b'\n');
+        line
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'static str,
+    mode: &'static str,
+    message: &'a str,
+}
+
+/// A message may quote what others wrote: no line breaks, no control characters, no more than fits at once.
+fn one_line(message: &str) -> String {
+    let clean = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut length = 0;
+    clean
+        .take_while(|c| {
+            // Room for the prefix, the JSON around it and a quote before every character.
+            length += 2 * c.len_utf8();
+            length < LONGEST - 256
+        })
+        .collect()
+}
+
+/// Writes to standard error without ever waiting: a full pipe, a stopped terminal or a reader that is gone costs the line.
+///
+/// O_NONBLOCK would be shared with the command, which has the same open file.
+fn write_now(line: &[u8]) {
+    let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast(), iov_len: line.len() };
+    // SAFETY: the buffer lives through both calls; the kernel only reads it.
+    unsafe {
+        if libc::syscall(libc::SYS_pwritev2, 2, &raw const part, 1usize, -1i64, -1i64, libc::RWF_NOWAIT) >= 0 {
+            return;
+        }
+        match nix::errno::Errno::last() {
+            // Files, terminals, sockets and, on old kernels, pipes do not know the flag. A socket has one of its own.
+            nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS => {}
+            _ => return,
+        }
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        if libc::send(2, line.as_ptr().cast(), line.len(), flags) >= 0
+            || nix::errno::Errno::last() != nix::errno::Errno::ENOTSOCK
+        {
+            return;
+        }
+        let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
+        if libc::poll(&raw mut poll, 1, 0) == 1 && poll.revents & libc::POLLOUT != 0 {
+            libc::write(2, line.as_ptr().cast(), line.len());
+        }
+    }
+}

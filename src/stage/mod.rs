@@ -1,0 +1,153 @@
+//! The shared directory: who is on stage, who is ready, who has left.
+//!
+//! `NAME-running` and `NAME-terminated` are one inode, locked (flock(2)) for as long as its exeunt lives and renamed at the
+//! end. Everything that is found here was written by another container and is taken for nothing more than a claim.
+
+pub mod observe;
+pub mod publish;
+pub mod record;
+pub mod watch;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The shared directory, held open.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// What tells a file from all others of one kernel.
+pub type Identity = (u64, u64);
+
+impl Directory {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// One line that says which volume is missing.
+    pub fn open(path: &Path) -> Result<Directory> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::open(path, flags, Mode::empty()).with_context(|| {
+            format!(
+                "the shared directory {} cannot be opened; mount the volume that the containers share there, or name it \
+                 with --dir",
+                path.display()
+            )
+        })?;
+        Ok(Directory { path: path.to_owned(), fd })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads to the directory that is held open.
+    pub fn is_current(&self) -> bool {
+        let here = nix::sys::stat::fstat(&self.fd).map(|stat| identity(&stat));
+        let there = nix::sys::stat::stat(&self.path).map(|stat| identity(&stat));
+        here.is_ok() && here == there
+    }
+
+    /// Whether it lies on a file system of this machine, which answers at once or never. Others (network, FUSE) may hang.
+    pub fn is_local(&self) -> bool {
+        const LOCAL: [i64; 8] = [
+            libc::TMPFS_MAGIC as i64,
+            libc::EXT4_SUPER_MAGIC as i64,
+            libc::XFS_SUPER_MAGIC as i64,
+            libc::BTRFS_SUPER_MAGIC as i64,
+            libc::OVERLAYFS_SUPER_MAGIC as i64,
+            libc::F2FS_SUPER_MAGIC as i64,
+            0x2fc1_2fc1, // ZFS
+            0x8584_58f6, // ramfs
+        ];
+        let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: fstatfs(2) fills the structure when it succeeds.
+        #[allow(unsafe_code, reason = "nix hides the number behind a type without a value")]
+        unsafe {
+            use std::os::fd::AsRawFd;
+            libc::fstatfs(self.fd.as_raw_fd(), found.as_mut_ptr()) == 0
+                && LOCAL.contains(&(found.assume_init().f_type as i64))
+        }
+    }
+
+    /// What stands under a name, links not followed. `None` if nothing does, or nothing can be seen.
+    pub fn stat(&self, name: &str) -> Option<FileStat> {
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
+    }
+
+    /// Whether anything stands under a name.
+    pub fn has(&self, name: &str) -> bool {
+        self.stat(name).is_some()
+    }
+
+    /// Opens a regular file for reading: no link is followed, no FIFO or device waited for.
+    pub fn open_file(&self, name: &str) -> Option<File> {
+        // A device could act on being opened alone, so the kind is looked at first; and once more afterwards, for the
+        // name may mean something else by then.
+        self.stat(name).filter(is_regular)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(&self.fd, name, flags, Mode::empty()).ok()?;
+        nix::sys::stat::fstat(&fd).ok().filter(is_regular)?;
+        Some(File::from(fd))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Errno> {
+        match nix::unistd::unlinkat(&self.fd, name, nix::unistd::UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// `NAME-running`: it has started.
+pub fn running(name: &str) -> String {
+    format!("{name}-running")
+}
+
+/// `NAME-ready`: it is ready to serve.
+pub fn ready(name: &str) -> String {
+    format!("{name}-ready")
+}
+
+/// `NAME-terminated`: the sentinel.
+pub fn terminated(name: &str) -> String {
+    format!("{name}-terminated")
+}
+
+/// Device and inode number of a file.
+pub fn identity(stat: &FileStat) -> Identity {
+    (stat.st_dev, stat.st_ino)
+}
+
+fn is_regular(stat: &FileStat) -> bool {
+    stat.st_mode & libc::S_IFMT == libc::S_IFREG
+}
+
+/// Whether somebody holds the lock of a life. Asked by a shared lock, so that two who ask are not in each other's way.
+fn is_locked(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            false
+        }
+        Err(std::fs::TryLockError::WouldBlock) => true,
+        // A file system without locks proves nothing by a free one; the observer trusts a lock only once seen held.
+        Err(std::fs::TryLockError::Error(_)) => false,
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}

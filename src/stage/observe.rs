@@ -1,0 +1,221 @@
+//! To look at others: what was seen, and what is concluded from it.
+//!
+//! The order of the looks is the whole point. The rename of the sentinel comes before the release of the lock, so whoever
+//! finds the lock free, or `-running` gone, looks for the sentinel once more before saying anything
+//! (`tests/model.rs`, "main and sidecar and volume", shows the three steps that go wrong otherwise).
+
+use super::record::{Policy, Record, boot_id};
+use super::{Directory, Identity, identity, is_locked, ready, running, terminated};
+use crate::machine::{Status, Verdict};
+use std::fs::File;
+
+/// What one look at one name saw. Plain data: [`conclude`] decides, and a test tries every combination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sighting {
+    /// The sentinel is there, with how the command ended if it says so.
+    pub terminated: Option<Option<Status>>,
+    /// `-running` is there, with what was seen of it.
+    pub running: Option<Running>,
+}
+
+/// What was seen of `-running`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Running {
+    /// Somebody holds its lock.
+    pub locked: bool,
+    /// A free lock is a fact: its record names this very inode and this very kernel, or the lock was seen held before.
+    pub lock_proves: bool,
+    /// The restart policy is `on-failure`.
+    pub restarts: bool,
+    /// The record says how the last attempt ended.
+    pub ended: Option<Status>,
+    /// The record says that this was the end for good: only the rename to the sentinel has failed.
+    pub last: bool,
+}
+
+/// What an observer concludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Conclusion {
+    /// Nothing of it is there.
+    NotStarted,
+    /// It lives.
+    Running,
+    /// Its lock is free where that proves nothing: rely on the sentinel.
+    Unproven,
+    /// An attempt has ended and the next is awaited.
+    BetweenAttempts(Verdict),
+    /// It is over.
+    Over(Verdict),
+}
+
+/// The observer's table, row by row.
+pub fn conclude(seen: Sighting) -> Conclusion {
+    match (seen.terminated, seen.running) {
+        (Some(Some(status)), _) => Conclusion::Over(Verdict::Told(status)),
+        (Some(None), _) => Conclusion::Over(Verdict::Silent),
+        (None, None) => Conclusion::NotStarted,
+        (None, Some(Running { locked: true, .. })) => Conclusion::Running,
+        (None, Some(Running { lock_proves: false, .. })) => Conclusion::Unproven,
+        (None, Some(Running { ended, last, restarts, .. })) => {
+            let verdict = ended.map_or(Verdict::Lost, Verdict::Told);
+            if restarts && !last {
+                Conclusion::BetweenAttempts(verdict)
+            } else {
+                Conclusion::Over(verdict)
+            }
+        }
+    }
+}
+
+/// Observes one name. Keeps `-running` open, so that an idle look opens nothing: opening a file makes an event for every
+/// other observer.
+#[derive(Debug)]
+pub struct Observer {
+    name: String,
+    run_id: Option<String>,
+    boot_id: String,
+    held: Option<Held>,
+    /// What the last look concluded.
+    pub conclusion: Conclusion,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: File,
+    identity: Identity,
+    seen_locked: bool,
+    record: Option<Record>,
+}
+
+impl Observer {
+    /// An observer of `name`. With a run id, only records that carry it count.
+    pub fn new(name: &str, run_id: Option<&str>) -> Observer {
+        Observer {
+            name: name.to_owned(),
+            run_id: run_id.map(str::to_owned),
+            boot_id: boot_id(),
+            held: None,
+            conclusion: Conclusion::NotStarted,
+        }
+    }
+
+    /// Whose life is observed.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The record of `-running` at the last look.
+    pub fn record(&self) -> Option<&Record> {
+        self.held.as_ref().and_then(|held| held.record.as_ref())
+    }
+
+    /// Looks.
+    pub fn look(&mut self, dir: &Directory) -> Conclusion {
+        // The sentinel, then the life, then the sentinel again: see the head of this file. Only a look that sees a held
+        // lock needs no second one.
+        let mut seen = self.sight(dir);
+        if seen.terminated.is_none() && !seen.running.is_some_and(|running| running.locked) {
+            let again = self.sight(dir);
+            // A new attempt may have begun between the two; it is the later look that counts.
+            seen = again;
+        }
+        self.conclusion = conclude(seen);
+        self.conclusion
+    }
+
+    /// Whether it is ready to serve: the mark is there, and its owner lives.
+    pub fn is_ready(&mut self, dir: &Directory) -> bool {
+        self.look(dir) == Conclusion::Running
+            && dir.open_file(&ready(&self.name)).is_some_and(|file| {
+                self.run_id.is_none() || Record::read(&file).is_some_and(|record| self.counts(&record))
+            })
+    }
+
+    fn sight(&mut self, dir: &Directory) -> Sighting {
+        Sighting { running: self.sight_running(dir), terminated: self.sight_terminated(dir) }
+    }
+
+    fn sight_terminated(&self, dir: &Directory) -> Option<Option<Status>> {
+        let sentinel = terminated(&self.name);
+        // The existence is the fact, whatever it is: `touch` counts.
+        dir.stat(&sentinel)?;
+        let record = dir.open_file(&sentinel).as_ref().and_then(Record::read);
+        if self.run_id.is_some() {
+            let record = record.filter(|record| self.counts(record))?;
+            return Some(record.status());
+        }
+        Some(record.and_then(|record| record.status()))
+    }
+
+    fn sight_running(&mut self, dir: &Directory) -> Option<Running> {
+        let current = running(&self.name);
+        let there = dir.stat(&current).map(|stat| identity(&stat));
+        // A life that was seen and is gone from the directory (the job has emptied it, or removed it) can still be told by
+        // its lock, which is on the inode.
+        let lost = there.is_none() && self.held.as_ref().is_some_and(|held| held.seen_locked);
+        if !lost && (there.is_none() || self.held.as_ref().map(|held| held.identity) != there) {
+            self.held = there.and_then(|_| {
+                let file = dir.open_file(&current)?;
+                let identity = identity(&nix::sys::stat::fstat(&file).ok()?);
+                let record = Record::read(&file);
+                Some(Held { file, identity, seen_locked: false, record })
+            });
+        }
+        let run_id = self.run_id.clone();
+        let held = self.held.as_mut()?;
+        let locked = is_locked(&held.file);
+        held.seen_locked |= locked;
+        if !locked {
+            // It may have been rewritten in place at the end of an attempt.
+            held.record = Record::read(&held.file);
+        }
+        let record = held.record.as_ref();
+        if run_id.is_some() && record.and_then(|record| record.run_id.as_deref()) != run_id.as_deref() {
+            return None;
+        }
+        let same_place = record.is_some_and(|record| {
+            !record.boot_id.is_empty()
+                && record.boot_id == self.boot_id
+                && (record.device, record.inode) == held.identity
+        });
+        Some(Running {
+            locked,
+            lock_proves: same_place || held.seen_locked,
+            restarts: record.is_some_and(|record| record.restart_policy == Policy::OnFailure),
+            ended: record.and_then(Record::status),
+            last: record.is_some_and(|record| record.last == Some(true)),
+        })
+    }
+
+    fn counts(&self, record: &Record) -> bool {
+        self.run_id.is_none() || record.run_id == self.run_id
+    }
+}
+
+/// Several names as one job: over when all of them are, or when one of them is.
+pub fn together(conclusions: impl Iterator<Item = Conclusion>, any: bool) -> Conclusion {
+    let mut worst_of_over: Option<Verdict> = None;
+    let mut paused = None;
+    let mut open = None;
+    for conclusion in conclusions {
+        match conclusion {
+            Conclusion::Over(verdict) => {
+                if any {
+                    return conclusion;
+                }
+                // The first that failed is the one that counts.
+                if worst_of_over.is_none_or(|worst| worst.code() == 0) {
+                    worst_of_over = Some(verdict);
+                }
+            }
+            Conclusion::BetweenAttempts(_) => paused = Some(conclusion),
+            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => open = Some(conclusion),
+        }
+    }
+    match (open, paused, worst_of_over) {
+        (Some(open), _, _) => open,
+        (None, Some(paused), _) => paused,
+        (None, None, Some(verdict)) => Conclusion::Over(verdict),
+        (None, None, None) => Conclusion::NotStarted,
+    }
+}

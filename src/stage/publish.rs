@@ -1,0 +1,173 @@
+//! To be on stage: take the name, say "ready", and leave in a way that works on a full disk.
+
+use super::record::Record;
+use super::{Directory, identity, is_locked, ready, running, terminated};
+use crate::machine::{RestartPolicy, Status};
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use std::fs::{File, TryLockError};
+
+/// One life, from `NAME-running` to `NAME-terminated`. The lock goes when this goes.
+#[derive(Debug)]
+pub struct Life {
+    name: String,
+    file: File,
+    record: Record,
+    ready: bool,
+}
+
+/// What came of an attempt to take a name.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is ours.
+    Taken(Life),
+    /// Another live process holds it.
+    Held,
+}
+
+/// Whoever starts later reads it as "the sidecar often runs as another user".
+const READABLE: Mode = Mode::from_bits_truncate(0o644);
+
+impl Life {
+    /// Tries to take `name`. Never waits: on [`Claim::Held`] the caller tries again.
+    ///
+    /// # Errors
+    /// One line that names the file, if the directory cannot be written.
+    pub fn claim(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
+        // One at a time, for the few microseconds that this takes: two that start at once would both find the old file
+        // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories; there the
+        // lock of the life itself has to do.
+        let turn = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
+        if matches!(turn.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(Claim::Held);
+        }
+        let claim = Life::claim_in_turn(dir, name, run_id, policy);
+        // The clone shares the lock with the directory that stays open.
+        let _ = turn.unlock();
+        claim
+    }
+
+    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
+        let current = running(name);
+        let before = dir.open_file(&current);
+        if before.as_ref().is_some_and(is_locked) {
+            return Ok(Claim::Held);
+        }
+        let attempt = before
+            .as_ref()
+            .and_then(Record::read)
+            .or_else(|| dir.open_file(&terminated(name)).as_ref().and_then(Record::read))
+            .filter(|record| run_id.is_none() || record.run_id.as_deref() == run_id)
+            .map_or(1, |record| record.attempt.saturating_add(1));
+
+        // Left by one that was killed between creating and renaming it.
+        let temporary = format!(".{current}.new");
+        dir.remove(&temporary).with_context(|| cannot_write(dir, &temporary))?;
+        let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
+        let record = Record::new(name, run_id, attempt, policy);
+        let mut life = Life { name: name.to_owned(), file, record, ready: false };
+        match life.enter(dir, &temporary, &current) {
+            Ok(()) => Ok(Claim::Taken(life)),
+            Err(error) => {
+                let _ = dir.remove(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks the file, writes the record and only then moves it into place: nobody ever sees it unlocked.
+    fn enter(&mut self, dir: &Directory, temporary: &str, current: &str) -> Result<()> {
+        self.file.try_lock().with_context(|| {
+            let path = dir.path_of(temporary);
+            format!("{path} cannot be locked; the shared directory must be on a file system that knows flock(2)")
+        })?;
+        let place = fstat(&self.file).with_context(|| cannot_write(dir, temporary))?;
+        (self.record.device, self.record.inode) = identity(&place);
+        self.record.write(&self.file).with_context(|| cannot_write(dir, temporary))?;
+        // The marks of an earlier life go before the new one is seen: a stale "ready" would count once the new lock is
+        // held, and a stale sentinel would end the sidecars.
+        for stale in [ready(&self.name), terminated(&self.name)] {
+            dir.remove(&stale).with_context(|| cannot_write(dir, &stale))?;
+        }
+        renameat(&dir.fd, temporary, &dir.fd, current).with_context(|| cannot_write(dir, current))
+    }
+
+    /// Publishes `NAME-ready`.
+    ///
+    /// # Errors
+    /// One line that names the file.
+    pub fn publish_ready(&mut self, dir: &Directory) -> Result<()> {
+        let name = ready(&self.name);
+        self.create(dir, &name)?;
+        self.ready = true;
+        Ok(())
+    }
+
+    /// Takes `NAME-ready` back.
+    pub fn withdraw_ready(&mut self, dir: &Directory) {
+        if self.ready {
+            let _ = dir.remove(&ready(&self.name));
+            self.ready = false;
+        }
+    }
+
+    /// Writes how it ended: for good, under the sentinel's name; otherwise in place, and the lock is let go of.
+    ///
+    /// # Errors
+    /// One line that names the file. The lock goes in any case, and tells the others.
+    pub fn end(mut self, dir: &Directory, status: Status, last: bool) -> Result<()> {
+        self.withdraw_ready(dir);
+        self.record.end(status, last);
+        let written = self.record.write(&self.file);
+        if !last {
+            return written.with_context(|| cannot_write(dir, &running(&self.name)));
+        }
+        let (current, sentinel) = (running(&self.name), terminated(&self.name));
+        let ours = identity_of(&self.file) == dir.stat(&current).map(|stat| identity(&stat));
+        if ours && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
+            return Ok(());
+        }
+        // The job has cleaned the directory, or put something else in our place.
+        let created = self.create(dir, &sentinel);
+        if created.is_err() && !dir.is_current() {
+            // The directory itself has been made anew.
+            return self.create(&Directory::open(dir.path())?, &sentinel);
+        }
+        created
+    }
+
+    /// Writes the record into a new file, which appears complete or not at all.
+    fn create(&self, dir: &Directory, name: &str) -> Result<()> {
+        let temporary = format!(".{name}.new");
+        dir.remove(&temporary).with_context(|| cannot_write(dir, name))?;
+        let created = open_new(dir, &temporary)
+            .map_err(anyhow::Error::from)
+            .and_then(|file| Ok(self.record.write(&file)?))
+            .and_then(|()| Ok(renameat(&dir.fd, temporary.as_str(), &dir.fd, name)?));
+        if created.is_err() {
+            let _ = dir.remove(&temporary);
+        }
+        created.with_context(|| cannot_write(dir, name))
+    }
+}
+
+fn identity_of(file: &File) -> Option<super::Identity> {
+    fstat(file).ok().map(|stat| identity(&stat))
+}
+
+fn cannot_write(dir: &Directory, name: &str) -> String {
+    format!(
+        "{} cannot be written; the shared directory must be writable here (not full, not mounted read-only, open to this user)",
+        dir.path_of(name)
+    )
+}
+
+fn open_new(dir: &Directory, name: &str) -> Result<File, Errno> {
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = File::from(openat(&dir.fd, name, flags, READABLE)?);
+    // Whatever the umask.
+    fchmod(&file, READABLE)?;
+    Ok(file)
+}

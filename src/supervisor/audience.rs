@@ -1,0 +1,216 @@
+//! Whom we observe: the watch, the looks and when the next one is due.
+
+use crate::machine::Event;
+use crate::plan::{How, Plan};
+use crate::report::Report;
+use crate::stage::Directory;
+use crate::stage::observe::{Conclusion, Observer, together};
+use crate::stage::watch::{Bell, Watch};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// One look in this time whatever the watch says: some sandboxes and network file systems lose events
+/// (google/gvisor#11326, kata-containers#10411).
+const SLOW_LOOK: Duration = Duration::from_secs(5);
+/// One look in this time where there is no watch.
+const POLL: Duration = Duration::from_secs(1);
+/// After the event of a closed `-running` the lock goes "in a moment": these are the moments. Then back to sleep.
+const SOON: [Duration; 8] = [
+    Duration::from_micros(100),
+    Duration::from_micros(200),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+];
+/// How many entries are gone through in search of a misspelt name.
+const HINT_ENTRIES: usize = 1000;
+
+/// The observers of one process and their watch.
+pub struct Audience {
+    observers: Vec<Observer>,
+    any: bool,
+    how: How,
+    bell: Option<Bell>,
+    watch: Option<Watch>,
+    next_look: Instant,
+    soon: usize,
+    said: Said,
+}
+
+/// What is said once.
+#[derive(Default)]
+struct Said {
+    hint: bool,
+    unproven: bool,
+    vanished: bool,
+}
+
+impl Audience {
+    pub fn new(plan: &Plan) -> Audience {
+        let observers = plan.until.iter().map(|name| Observer::new(name, plan.run_id.as_deref())).collect();
+        Audience {
+            observers,
+            any: plan.until_any,
+            how: plan.watch,
+            bell: None,
+            watch: None,
+            next_look: Instant::now(),
+            soon: SOON.len(),
+            said: Said::default(),
+        }
+    }
+
+    /// When the next look is due.
+    pub fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// What rings when it is due earlier.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.bell.as_ref().map(Bell::descriptor)
+    }
+
+    /// The first look. One before the watch, because a watch is not set up for nothing when the job is over already; and
+    /// one after it, because what came in between makes no event.
+    pub fn begin(&mut self, dir: &mut Directory, report: &Report) -> Option<Event> {
+        if self.watch.is_some() || matches!(self.conclude(dir), Conclusion::Over(_)) {
+            return self.look(dir, report, false).or(Some(Event::JobOn));
+        }
+        match self.how {
+            How::Inotify => self.set_watch(dir, report),
+            How::Poll => report.warning("the shared directory is looked at once a second (--watch poll)"),
+        }
+        self.look(dir, report, false).or(Some(Event::JobOn))
+    }
+
+    fn conclude(&mut self, dir: &Directory) -> Conclusion {
+        let any = self.any;
+        together(self.observers.iter_mut().map(|observer| observer.look(dir)), any)
+    }
+
+    fn set_watch(&mut self, dir: &Directory, report: &Report) {
+        let names: Vec<_> = self.observers.iter().map(|observer| observer.name().to_owned()).collect();
+        self.watch = None;
+        let set = Bell::new().and_then(|bell| {
+            let watch = Watch::set(dir.path(), &names, &bell)?;
+            Ok((bell, watch))
+        });
+        match set {
+            Ok((bell, watch)) => (self.bell, self.watch) = (Some(bell), Some(watch)),
+            Err(error) => {
+                self.bell = None;
+                self.how = How::Poll;
+                report.warning(&format!(
+                    "{} cannot be watched ({error:#}); it is looked at once a second instead",
+                    dir.path().display()
+                ));
+            }
+        }
+    }
+
+    /// One look, and when the next is due.
+    pub fn look(&mut self, dir: &mut Directory, report: &Report, rung: bool) -> Option<Event> {
+        let mut slow = self.next_look <= Instant::now() && self.soon >= SOON.len();
+        if rung && let Some(rung) = self.bell.as_ref().map(Bell::answer) {
+            if rung.closed {
+                self.soon = 0;
+            }
+            if rung.dead {
+                report.warning("the watch on the shared directory has ended; it is looked at once a second instead");
+                (self.watch, self.bell, self.how) = (None, None, How::Poll);
+            }
+            slow = false;
+        }
+        if slow {
+            self.follow(dir, report);
+        }
+        let conclusion = self.conclude(dir);
+        if slow {
+            self.hint(dir, report);
+        }
+        let pause = match SOON.get(self.soon) {
+            Some(pause) => {
+                self.soon += 1;
+                *pause
+            }
+            None => match self.how {
+                How::Inotify => SLOW_LOOK,
+                How::Poll => POLL,
+            },
+        };
+        self.next_look = Instant::now() + pause;
+        match conclusion {
+            Conclusion::Over(verdict) => Some(Event::JobOver(verdict)),
+            Conclusion::BetweenAttempts(verdict) => Some(Event::JobPaused(verdict)),
+            Conclusion::Unproven => {
+                if !self.said.unproven {
+                    self.said.unproven = true;
+                    report.warning(&format!(
+                        "{} has a record whose lock cannot be trusted here (another kernel, or a file system that does \
+                         not share locks); relying on its sentinel",
+                        self.names()
+                    ));
+                }
+                None
+            }
+            Conclusion::NotStarted | Conclusion::Running => None,
+        }
+    }
+
+    /// The directory may have been removed, and made again: then all begins anew there.
+    fn follow(&mut self, dir: &mut Directory, report: &Report) {
+        if dir.is_current() {
+            self.said.vanished = false;
+            return;
+        }
+        match Directory::open(dir.path()) {
+            Ok(new) => {
+                *dir = new;
+                self.said.vanished = false;
+                if self.how == How::Inotify {
+                    self.set_watch(dir, report);
+                }
+            }
+            Err(_) if self.said.vanished => {}
+            Err(_) => {
+                self.said.vanished = true;
+                report.warning(&format!("{} has vanished; waiting for it to come back", dir.path().display()));
+            }
+        }
+    }
+
+    /// Lives of others and nothing of the one awaited: usually a misspelt name.
+    fn hint(&mut self, dir: &Directory, report: &Report) {
+        if self.said.hint || !self.observers.iter().all(|observer| observer.conclusion == Conclusion::NotStarted) {
+            return;
+        }
+        let Ok(entries) = std::fs::read_dir(dir.path()) else { return };
+        let mut others: Vec<String> = entries
+            .take(HINT_ENTRIES)
+            .filter_map(|entry| {
+                let file = entry.ok()?.file_name().into_string().ok()?;
+                let name = file.strip_suffix("-running").or_else(|| file.strip_suffix("-terminated"))?;
+                (!name.starts_with('.')).then(|| name.to_owned())
+            })
+            .collect();
+        others.sort();
+        others.dedup();
+        if !others.is_empty() {
+            self.said.hint = true;
+            others.truncate(10);
+            report.warning(&format!(
+                "nothing of {} is in {}, but {} is there; is --until spelt right?",
+                self.names(),
+                dir.path().display(),
+                others.join(", ")
+            ));
+        }
+    }
+
+    fn names(&self) -> String {
+        self.observers.iter().map(Observer::name).collect::<Vec<_>>().join(", ")
+    }
+}

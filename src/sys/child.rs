@@ -1,0 +1,273 @@
+//! The door to processes: start one with a clean slate, signal it, reap whoever has died.
+#![allow(unsafe_code, reason = "clone(2) with a shared address space, and the few calls a child may make before exec(2)")]
+
+use super::{signals, terminal};
+use crate::machine::Status;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+/// How a child is to be started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    candidates: Vec<CString>,
+    arguments: Vec<CString>,
+    /// Signals that the child finds ignored, as we found them.
+    pub ignored: signals::Set,
+    /// Whether the child leads a process group of its own.
+    pub own_group: bool,
+    /// Whether that group becomes the terminal's foreground group.
+    pub foreground: bool,
+    /// Where the child starts; `None`: where we are.
+    pub directory: Option<CString>,
+}
+
+/// Why a command did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such file (ENOENT, ENOTDIR).
+    NotFound(Errno),
+    /// There is one and it cannot be executed.
+    NotExecutable(Errno),
+    /// The system had no room for one more process.
+    NoProcess(Errno),
+}
+
+/// The default search path of execvp(3) with musl.
+const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/bin:/usr/bin";
+
+impl Launch {
+    /// Prepares `command` (at least one word): everything that needs memory is done here, before there is a child.
+    ///
+    /// # Errors
+    /// If a word holds a NUL byte, which cannot come from a command line.
+    pub fn new(command: &[impl AsRef<OsStr>], ignored: signals::Set) -> anyhow::Result<Launch> {
+        let arguments = command
+            .iter()
+            .map(|word| CString::new(word.as_ref().as_bytes()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let program = command.first().map(|word| word.as_ref().as_bytes()).unwrap_or_default();
+        Ok(Launch {
+            candidates: candidates(program)?,
+            arguments,
+            ignored,
+            own_group: false,
+            foreground: false,
+            directory: None,
+        })
+    }
+
+    /// Starts the child and returns when it has become the command: it cannot be signalled too early, and the reason
+    /// of a failure is the kernel's own.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn start(&self) -> Result<Pid, Refused> {
+        const STACK: usize = 32 * 1024;
+        let argv: Vec<_> = self.arguments.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+        // "LISTEN_PID=", at most ten digits, and the end. Socket activation (sd_listen_fds(3)) names the process that is
+        // to take the sockets: us. It is the command that will, and its number is known only in the child.
+        let mut listen_pid = *b"LISTEN_PID=\0\0\0\0\0\0\0\0\0\0\0";
+        let envp = environment(&mut listen_pid);
+        let digits = listen_pid[11..].as_mut_ptr();
+        let parent = nix::unistd::getpid();
+        let mut failure = 0;
+        let report = &raw mut failure;
+        let launch = &*self;
+        let mut stack = vec![0u8; STACK];
+        // Everything in here runs in the child, in our memory, while we are suspended: only system calls, no allocation.
+        let child = Box::new(|| -> isize {
+            let pid = nix::unistd::getpid();
+            // SAFETY: the child has the memory to itself until exec or exit; `digits` has room for ten digits, and a
+            // pid has at most seven (PID_MAX_LIMIT); argv and envp end in null and outlive the call.
+            unsafe {
+                write_decimal(digits, pid.as_raw().unsigned_abs());
+                launch.prepare(pid, parent);
+                *report = launch.exec(&argv, &envp) as i32;
+                libc::_exit(127)
+            }
+        });
+        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+        // SAFETY: the closure only calls async-signal-safe functions; with CLONE_VFORK we run on only after the child has
+        // replaced or ended itself, so the stack and all that it borrows stay alive. Signals are blocked in both.
+        let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }.map_err(Refused::NoProcess)?;
+        // SAFETY: written by the child before it ended itself, read after.
+        let failure = unsafe { std::ptr::read_volatile(report) };
+        if failure == 0 {
+            return Ok(pid);
+        }
+        // The child has ended without becoming the command: reap it here, nobody else shall hear of it.
+        // SAFETY: a plain system call; it cannot wait, for the child is gone.
+        unsafe { libc::waitpid(pid.as_raw(), std::ptr::null_mut(), 0) };
+        Err(match Errno::from_raw(failure) {
+            errno @ (Errno::ENOENT | Errno::ENOTDIR) => Refused::NotFound(errno),
+            errno => Refused::NotExecutable(errno),
+        })
+    }
+
+    /// In the child: async-signal-safe, and nothing here can stop the start.
+    fn prepare(&self, pid: Pid, parent: Pid) {
+        if self.own_group {
+            let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        }
+        if self.foreground {
+            terminal::give_to(pid);
+        }
+        // If exeunt is killed, its child does not go on alone (prctl(2), PR_SET_PDEATHSIG): a job that went on would have
+        // been declared dead. The parent may have died before the call, so it is asked for again afterwards.
+        // SAFETY: plain system calls.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            if nix::unistd::getppid() != parent {
+                libc::_exit(127);
+            }
+            if let Some(directory) = &self.directory {
+                libc::chdir(directory.as_ptr());
+            }
+        }
+        signals::reset_dispositions(self.ignored);
+        signals::unblock_all();
+    }
+
+    /// In the child: tries each candidate as execvp(3) does and returns the most telling error.
+    ///
+    /// # Safety
+    /// Both lists end in a null pointer.
+    unsafe fn exec(&self, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
+        let mut answer = Errno::ENOENT;
+        for candidate in &self.candidates {
+            // SAFETY: the caller's promise.
+            unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+            match Errno::last() {
+                Errno::ENOENT | Errno::ENOTDIR => {}
+                // A later directory may hold one that we may execute.
+                Errno::EACCES => answer = Errno::EACCES,
+                errno => return errno,
+            }
+        }
+        answer
+    }
+}
+
+/// The environment as it was given to us, entry by entry, but for `LISTEN_PID` where it names us.
+fn environment(listen_pid: &mut [u8; 22]) -> Vec<*const libc::c_char> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let own = format!("LISTEN_PID={}", nix::unistd::getpid());
+    let mut entries = Vec::new();
+    // SAFETY: the list that the kernel gave us, ended by null; nothing in exeunt changes it.
+    let mut entry = unsafe { environ };
+    // SAFETY: as above.
+    while let Some(text) = unsafe { entry.as_ref() }.filter(|text| !text.is_null()) {
+        // SAFETY: each entry is a string that ends in NUL.
+        let ours = unsafe { CStr::from_ptr(*text) }.to_bytes() == own.as_bytes();
+        entries.push(if ours { listen_pid.as_mut_ptr().cast() } else { *text });
+        // SAFETY: the end has not been reached yet.
+        entry = unsafe { entry.add(1) };
+    }
+    entries.push(std::ptr::null());
+    entries
+}
+
+/// The files that execvp(3) would try, in its order.
+fn candidates(program: &[u8]) -> anyhow::Result<Vec<CString>> {
+    if program.is_empty() || program.contains(&b'/') {
+        return Ok(vec![CString::new(program)?]);
+    }
+    let path = std::env::var_os("PATH");
+    let path = path.as_ref().map_or(DEFAULT_PATH, |path| path.as_bytes());
+    let joined = path.split(|byte| *byte == b':').map(|directory| {
+        let directory = if directory.is_empty() { b"." } else { directory };
+        CString::new([directory, b"/", program].concat())
+    });
+    Ok(joined.collect::<Result<_, _>>()?)
+}
+
+/// # Safety
+/// `to` has room for ten bytes.
+unsafe fn write_decimal(to: *mut u8, number: u32) {
+    let mut divisor = 1_000_000_000;
+    let mut at = to;
+    while divisor > 0 {
+        let digit = number / divisor % 10;
+        if digit != 0 || at != to || divisor == 1 {
+            // SAFETY: the caller's promise; a number of 32 bits has at most ten digits.
+            unsafe {
+                at.write(b'0' + u8::try_from(digit).unwrap_or(0));
+                at = at.add(1);
+            }
+        }
+        divisor /= 10;
+    }
+}
+
+/// Sends a signal to a process, or to its whole group.
+///
+/// # Errors
+/// What kill(2) says. ESRCH and EPERM are no reason to end.
+pub fn send(pid: Pid, group: bool, signal: u8) -> Result<(), Errno> {
+    let target = if group { -pid.as_raw() } else { pid.as_raw() };
+    // SAFETY: a plain system call. libc and not nix, whose `Signal` knows no real-time signals.
+    Errno::result(unsafe { libc::kill(target, i32::from(signal)) }).map(drop)
+}
+
+/// Whether a process group has members, zombies included.
+pub fn group_exists(pid: Pid) -> bool {
+    send(pid, true, 0) != Err(Errno::ESRCH)
+}
+
+/// What waitpid(2) found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This child is gone, and its number may be anybody's from now on.
+    Ended(Pid, Status),
+    /// This child was stopped by a signal.
+    Stopped(Pid, u8),
+    /// Nobody else has changed.
+    Nobody,
+    /// There are no children at all.
+    NoChildren,
+}
+
+/// Reaps one child, adopted ones included. SIGCHLD says nothing but "look": to be called until there is nobody left.
+pub fn reap() -> Found {
+    loop {
+        let mut status = 0;
+        // SAFETY: writes one int. Decoded by hand: nix's `WaitStatus` fails for a child that a real-time signal ended.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
+        return match Errno::result(pid) {
+            Ok(0) => Found::Nobody,
+            Ok(pid) => {
+                let pid = Pid::from_raw(pid);
+                if libc::WIFEXITED(status) {
+                    Found::Ended(pid, Status::Exited((libc::WEXITSTATUS(status) & 0xff) as u8))
+                } else if libc::WIFSIGNALED(status) {
+                    Found::Ended(pid, Status::Killed((libc::WTERMSIG(status) & 0x7f) as u8))
+                } else if libc::WIFSTOPPED(status) {
+                    Found::Stopped(pid, (libc::WSTOPSIG(status) & 0x7f) as u8)
+                } else {
+                    continue;
+                }
+            }
+            Err(Errno::EINTR) => continue,
+            Err(_) => Found::NoChildren,
+        };
+    }
+}
+
+/// Makes orphans below us our children when we are not PID 1 (prctl(2), PR_SET_CHILD_SUBREAPER, Linux 3.4).
+pub fn become_subreaper() {
+    if nix::unistd::getpid() != Pid::from_raw(1) {
+        // SAFETY: a plain system call. If it is refused, orphans go where they would have gone without us.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    }
+}
+
+/// Stops ourselves until somebody continues us, as the shell above us expects of a job that was suspended.
+pub fn stop_ourselves() {
+    let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGSTOP);
+}

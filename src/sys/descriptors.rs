@@ -1,0 +1,41 @@
+//! Descriptors: none of ours for the child, none of the child's kept by us.
+#![allow(unsafe_code, reason = "fcntl(2) and close(2) on descriptors that were inherited and have no owner in Rust")]
+
+use std::os::fd::RawFd;
+
+/// Makes sure that nothing we open can become standard input, output or error of the child: where one of them is closed,
+/// a placeholder is put that exec(2) closes again, so the child finds it closed, as we did.
+pub fn keep_standard_numbers_free() {
+    for number in 0..3 {
+        // SAFETY: plain system calls. open(2) gives the lowest free number, which is this one: the lower are in use.
+        unsafe {
+            if libc::fcntl(number, libc::F_GETFD) == -1 {
+                libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+            }
+        }
+    }
+}
+
+/// Closes what was inherited for the command (socket activation, a lock of a shell): once it runs, exeunt must not keep
+/// pipes and mounts busy. Ours are close-on-exec, and nothing that was inherited through exec(2) can be.
+pub fn close_inherited() {
+    let close = |number: RawFd| {
+        // SAFETY: a descriptor that is not close-on-exec is none of ours, so nobody in here uses it.
+        unsafe {
+            let flags = libc::fcntl(number, libc::F_GETFD);
+            if flags != -1 && flags & libc::FD_CLOEXEC == 0 {
+                libc::close(number);
+            }
+        }
+    };
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        // Without /proc the usual range is gone through number by number.
+        (3..256).for_each(close);
+        return;
+    };
+    let numbers: Vec<RawFd> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2)
+        .collect();
+    numbers.into_iter().for_each(close);
+}

@@ -1,0 +1,233 @@
+//! Which signals reach us, and how: all are blocked from the first instruction on, except inside the one wait.
+//!
+//! The kernel drops a signal to a PID 1 that has no handler for it and does not block it (signal(7), pid_namespaces(7)),
+//! so blocking comes first. Handlers only note the number: a signal is unblocked only inside ppoll(2), which gives
+//! back the full mask as soon as one handler has run, so no number can be noted twice before it is read, and a
+//! queue of real-time signals is taken one by one, none lost. No pipe is needed, and no descriptor.
+#![allow(unsafe_code, reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound")]
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The highest signal number (signal(7)); the kernel's set has one bit for each.
+pub const MAX: u8 = 64;
+const SET_BYTES: usize = 8;
+
+static NOTED: AtomicU64 = AtomicU64::new(0);
+
+/// Set of signals, bit n-1 for signal n: the kernel's own form, which unlike libc's leaves none out.
+pub type Set = u64;
+
+/// The bit of one signal.
+pub const fn bit(signal: u8) -> Set {
+    1 << (signal - 1)
+}
+
+/// Holds back every signal of the calling thread, those that libc keeps for itself included.
+///
+/// A raw system call: sigfillset(3) leaves out signals 32 to 34 with musl and 32, 33 with glibc.
+pub fn block_all() {
+    let all: Set = !0;
+    // SAFETY: reads 8 bytes from a live local; there is nothing that could fail.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0usize, SET_BYTES) };
+}
+
+/// Lets every signal through. For a child between its last preparation and exec(2): async-signal-safe.
+pub fn unblock_all() {
+    let none: Set = 0;
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, SET_BYTES) };
+}
+
+/// The kernel's `struct sigaction`. The restorer is there on x86 only, but the size covers both.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct KernelAction {
+    words: [u64; 4],
+}
+
+fn kernel_action(signal: u8, new: Option<&KernelAction>) -> Option<KernelAction> {
+    let mut old = KernelAction::default();
+    let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both structures are at least as large as the kernel's (32 bytes on x86-64, 24 on arm64).
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::c_int::from(signal), new, &raw mut old, SET_BYTES) };
+    (result == 0).then_some(old)
+}
+
+/// The handlers, and what the dispositions were before.
+#[derive(Debug)]
+pub struct Signals {
+    child: Arc<AtomicBool>,
+    ignored: Set,
+}
+
+/// What one wait brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// Signals that were sent to us and are to be passed on.
+    pub signals: Set,
+    /// A child has changed its state: go and look, to the end of the list.
+    pub children: bool,
+    /// The descriptor that was waited for can be read.
+    pub readable: bool,
+}
+
+impl Signals {
+    /// Installs a handler for every signal that can have one. Every signal must be blocked already, so none that comes
+    /// meanwhile is lost.
+    ///
+    /// # Errors
+    /// If the system refuses a handler.
+    pub fn catch() -> std::io::Result<Signals> {
+        let child = Arc::new(AtomicBool::new(false));
+        let ignored = (1..=MAX)
+            .filter(|signal| kernel_action(*signal, None).is_some_and(|old| old.words[0] == libc::SIG_IGN as u64))
+            .fold(0, |set, signal| set | bit(signal));
+        signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
+        for signal in 1..32u8 {
+            match i32::from(signal) {
+                libc::SIGKILL | libc::SIGSTOP | libc::SIGCHLD => {}
+                // SAFETY: the action is one atomic operation, which is async-signal-safe. The signals that a fault
+                // raises are among them ("unchecked"): a real fault comes while they are blocked, and then the
+                // kernel ends the process in spite of the handler; only those sent by kill(2) get here.
+                number => unsafe {
+                    signal_hook_registry::register_unchecked(number, move |info| note(signal, info))?;
+                },
+            }
+        }
+        catch_real_time(libc::SIGUSR1 as u8);
+        Ok(Signals { child, ignored })
+    }
+
+    /// The signals that were ignored when we were started; a child gets them ignored, as from nohup(1).
+    pub fn ignored(&self) -> Set {
+        self.ignored
+    }
+
+    /// Waits until a signal comes, `descriptor` can be read, or the time is over (`None`: no limit).
+    pub fn wait(&self, descriptor: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> Woken {
+        let mut poll = libc::pollfd {
+            fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let time = limit.map(|limit| libc::timespec {
+            tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: libc::c_long::from(limit.subsec_nanos().cast_signed()),
+        });
+        let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let none: Set = 0;
+        // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left
+        // into `time`, which is not read again.
+        let ready = unsafe {
+            libc::syscall(libc::SYS_ppoll, &raw mut poll, 1usize, time, &raw const none, SET_BYTES)
+        };
+        Woken {
+            signals: NOTED.swap(0, Relaxed),
+            children: self.child.swap(false, Relaxed),
+            readable: ready > 0 && poll.revents != 0,
+        }
+    }
+}
+
+/// The handler of the real-time signals, which libc will not install for those it keeps for itself.
+extern "C" fn note_real_time(signal: libc::c_int) {
+    if let Ok(signal @ 1..=MAX) = u8::try_from(signal) {
+        NOTED.fetch_or(bit(signal), Relaxed);
+    }
+}
+
+/// Catches signals 32 to 64. The kernel's own record of `like`, an ordinary handler, gives the flags and the restorer
+/// that this architecture needs.
+fn catch_real_time(like: u8) {
+    const SA_SIGINFO: u64 = libc::SA_SIGINFO as u64;
+    let Some(mut action) = kernel_action(like, None) else { return };
+    action.words[0] = note_real_time as *const () as u64;
+    action.words[1] &= !SA_SIGINFO;
+    for signal in 32..=MAX {
+        kernel_action(signal, Some(&action));
+    }
+}
+
+/// Runs inside the handler: async-signal-safe.
+fn note(signal: u8, info: &libc::siginfo_t) {
+    /// `si_code` of a signal that the kernel itself made, the terminal driver's among them (sigaction(2)).
+    const SI_KERNEL: libc::c_int = 0x80;
+    static OWN_PID: AtomicU64 = AtomicU64::new(0);
+    if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(signal) != 0 && SHARED_GROUP.load(Relaxed) {
+        return;
+    }
+    if i32::from(signal) == libc::SIGPIPE {
+        // SAFETY: getpid is async-signal-safe; si_pid is set for SI_USER, which a write into a broken pipe of our own
+        // looks like (the kernel names the writer as the sender).
+        let own = unsafe {
+            OWN_PID.store(libc::getpid().unsigned_abs().into(), Relaxed);
+            u64::from(info.si_pid().unsigned_abs())
+        };
+        if own == OWN_PID.load(Relaxed) {
+            return;
+        }
+    }
+    NOTED.fetch_or(bit(signal), Relaxed);
+}
+
+/// What the terminal driver sends to a whole process group. Not HUP: that goes to the session's leader alone.
+const FROM_TERMINAL: Set = bit(libc::SIGINT as u8)
+    | bit(libc::SIGQUIT as u8)
+    | bit(libc::SIGTSTP as u8)
+    | bit(libc::SIGTTIN as u8)
+    | bit(libc::SIGTTOU as u8)
+    | bit(libc::SIGWINCH as u8);
+
+static SHARED_GROUP: AtomicBool = AtomicBool::new(false);
+
+/// Says whether the command is in our own process group, where the terminal driver reaches it by itself: what comes
+/// from there is then not passed on a second time.
+pub fn share_group(shared: bool) {
+    SHARED_GROUP.store(shared, Relaxed);
+}
+
+/// Gives every signal its default disposition but the ignored ones. For a child before exec(2): async-signal-safe.
+///
+/// exec(2) would do the same for handlers, but between the unblocking and exec a handler of ours would eat the signal.
+pub fn reset_dispositions(ignored: Set) {
+    for signal in 1..=MAX {
+        let mut action = KernelAction::default();
+        if ignored & bit(signal) != 0 {
+            action.words[0] = libc::SIG_IGN as u64;
+        }
+        kernel_action(signal, Some(&action));
+    }
+}
+
+/// The name of a signal for people, `SIGTERM` or `signal 40`.
+pub fn name(signal: u8) -> String {
+    match signal_hook::low_level::signal_name(i32::from(signal)) {
+        Some(name) => name.to_owned(),
+        None => format!("signal {signal}"),
+    }
+}
+
+/// The number of a signal as people write it: `SIGTERM`, `term`, `15`, `RTMIN+3` (counted from 34, as kill(1) does).
+pub fn number(text: &str) -> Option<u8> {
+    let upper = text.to_ascii_uppercase();
+    if let Ok(number @ 1..=MAX) = upper.parse::<u8>() {
+        return Some(number);
+    }
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |text: &str| text.parse::<u8>().ok().filter(|offset| *offset <= 30);
+    match short {
+        "RTMIN" => return Some(34),
+        "RTMAX" => return Some(MAX),
+        _ => {}
+    }
+    if let Some(rest) = short.strip_prefix("RTMIN+") {
+        return offset(rest).map(|offset| 34 + offset);
+    }
+    if let Some(rest) = short.strip_prefix("RTMAX-") {
+        return offset(rest).map(|offset| MAX - offset);
+    }
+    (1..32).find(|signal| name(*signal).strip_prefix("SIG") == Some(short))
+}
