@@ -46,7 +46,6 @@ pub fn command() -> Command {
                 .value_name("COMMAND")
                 .num_args(1..)
                 .trailing_var_arg(true)
-                .allow_hyphen_values(true)
                 .hide(true)
                 .value_parser(value_parser!(OsString)),
         )

@@ -465,10 +465,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
         State::Running { told } => match event {
             Event::ChildExited(status) => {
                 if told == Told::Nothing && starts_again(policy, status) {
-                    (
-                        State::BackingOff { last: status },
-                        [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into(),
-                    )
+                    (State::BackingOff { last: status }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
                 } else {
                     finish(policy, status, status.code())
                 }
@@ -489,17 +486,15 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             }
             Event::JobOver(verdict) => match told {
                 Told::Nothing | Told::Asked => stop(policy, Cause::JobOver(verdict)),
-                Told::Ordered => (
-                    State::Stopping { cause: Cause::Told },
-                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
-                ),
+                Told::Ordered => {
+                    (State::Stopping { cause: Cause::Told }, [Action::Arm(Timer::Grace), Action::StopWatching].into())
+                }
             },
             Event::PartnerGone => match told {
                 Told::Nothing | Told::Asked => stop(policy, Cause::PartnerGone),
-                Told::Ordered => (
-                    State::Stopping { cause: Cause::Told },
-                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
-                ),
+                Told::Ordered => {
+                    (State::Stopping { cause: Cause::Told }, [Action::Arm(Timer::Grace), Action::StopWatching].into())
+                }
             },
             Event::ReadyHeld => (state, [Action::PublishReady].into()),
             Event::Begun
@@ -517,10 +512,9 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
         State::Holding => match event {
             Event::ChildExited(status) => finish(policy, status, status.code()),
             Event::JobOver(verdict) | Event::JobPaused(verdict) => stop(policy, Cause::JobOver(verdict)),
-            Event::DeadlineElapsed | Event::Signal(SIGTERM) => (
-                State::Running { told: Told::Ordered },
-                [Action::Disarm, Action::Forward(SIGTERM)].into(),
-            ),
+            Event::DeadlineElapsed | Event::Signal(SIGTERM) => {
+                (State::Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(SIGTERM)].into())
+            }
             Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
             Event::ReadyHeld => (state, [Action::PublishReady].into()),
             Event::Begun
@@ -573,10 +567,9 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
         },
         State::BackingOff { last } => match event {
             Event::DeadlineElapsed => (State::Starting { kept: 0 }, [Action::Start].into()),
-            Event::JobOver(verdict) => first(
-                Action::Disarm,
-                finish(policy, last, code_after_stop(policy, Cause::JobOver(verdict), last)),
-            ),
+            Event::JobOver(verdict) => {
+                first(Action::Disarm, finish(policy, last, code_after_stop(policy, Cause::JobOver(verdict), last)))
+            }
             // There is nobody to forward it to, and nobody is started any more.
             Event::Signal(signal) if ends_by_default(signal) => first(Action::Disarm, finish_unstarted(policy, signal)),
             Event::Signal(_)

@@ -167,8 +167,7 @@ impl Settings<'_> {
 /// How messages look, known before anything else so that every complaint looks so.
 pub fn report(flags: &ArgMatches) -> (Result<Level>, Result<Format>) {
     let settings = Settings { flags, role: None };
-    let levels =
-        [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
+    let levels = [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
     let formats = [("text", Format::Text), ("json", Format::Json)];
     (settings.choice("log-level", Level::Info, &levels), settings.choice("log-format", Format::Text, &formats))
 }

@@ -119,7 +119,8 @@ impl Supervisor {
             (State::Looking { .. } | State::Gated { .. }, State::Publishing { code: 0, .. } | State::Done)
                 if self.plan.policy.role == Role::Sidecar && !self.plan.until.is_empty() =>
             {
-                self.report.info(&format!("the job {} is over already; {name} is not started", self.plan.until.join(", ")));
+                self.report
+                    .info(&format!("the job {} is over already; {name} is not started", self.plan.until.join(", ")));
             }
             (State::Stopping { .. }, State::Killing { .. }) => {
                 let grace = humantime::format_duration(self.plan.grace);
@@ -195,7 +196,8 @@ impl Supervisor {
             }
             Ok(Claim::Held) => {
                 let now = Instant::now();
-                let waiting = self.claim.get_or_insert(Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE });
+                let waiting =
+                    self.claim.get_or_insert(Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE });
                 if now >= waiting.until {
                     let file = self.plan.dir.join(crate::stage::running(name));
                     self.claim = None;
@@ -247,7 +249,9 @@ impl Supervisor {
                 Refused::NotExecutable(errno) => {
                     (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
                 }
-                Refused::NoProcess(errno) => (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc())),
+                Refused::NoProcess(errno) => {
+                    (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc()))
+                }
             };
             self.report.failure(&message);
             code
@@ -328,7 +332,9 @@ impl Supervisor {
             self.reap();
         }
         self.look_at_group();
-        if woken.readable && let Some(result) = self.errand.as_mut().and_then(Errand::finished) {
+        if woken.readable
+            && let Some(result) = self.errand.as_mut().and_then(Errand::finished)
+        {
             if let Err(error) = result {
                 self.report.warning(&format!("{error:#}"));
             }
@@ -349,7 +355,8 @@ impl Supervisor {
         {
             self.deadline = None;
             if timer == Timer::Publish {
-                self.report.warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
+                self.report
+                    .warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
             }
             self.queue.push_back(Event::DeadlineElapsed);
         }

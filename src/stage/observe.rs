@@ -58,11 +58,7 @@ pub fn conclude(seen: Sighting) -> Conclusion {
         (None, Some(Running { lock_proves: false, .. })) => Conclusion::Unproven,
         (None, Some(Running { ended, last, restarts, .. })) => {
             let verdict = ended.map_or(Verdict::Lost, Verdict::Told);
-            if restarts && !last {
-                Conclusion::BetweenAttempts(verdict)
-            } else {
-                Conclusion::Over(verdict)
-            }
+            if restarts && !last { Conclusion::BetweenAttempts(verdict) } else { Conclusion::Over(verdict) }
         }
     }
 }

@@ -88,10 +88,8 @@ impl Watch {
         bell.shared.dead.store(false, SeqCst);
         let ringer = Ringer { bell: bell.clone(), files, directory: directory.as_os_str().to_owned() };
         // Never "open": our own looks would answer themselves. Never "write": a job may write a million times.
-        let kinds = EventKindMask::CREATE
-            | EventKindMask::REMOVE
-            | EventKindMask::MODIFY_NAME
-            | EventKindMask::ACCESS_CLOSE;
+        let kinds =
+            EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE;
         let mut watcher = INotifyWatcher::new(ringer, Config::default().with_event_kinds(kinds))?;
         if bell.shared.dead.load(SeqCst) {
             // No thread could be started, so the other side of its channel is gone, and both a call to it and its

@@ -40,7 +40,9 @@ impl Errand {
         });
         match thread {
             Ok(thread) => Begun::UnderWay(Errand { bell, thread: Some(thread) }),
-            Err(error) => Begun::Finished(Err(anyhow!(error).context("the sentinel is not written: no thread can be started"))),
+            Err(error) => {
+                Begun::Finished(Err(anyhow!(error).context("the sentinel is not written: no thread can be started")))
+            }
         }
     }
 

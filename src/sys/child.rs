@@ -1,5 +1,8 @@
 //! The door to processes: start one with a clean slate, signal it, reap whoever has died.
-#![allow(unsafe_code, reason = "clone(2) with a shared address space, and the few calls a child may make before exec(2)")]
+#![allow(
+    unsafe_code,
+    reason = "clone(2) with a shared address space, and the few calls a child may make before exec(2)"
+)]
 
 use super::{signals, terminal};
 use crate::machine::Status;
@@ -45,10 +48,8 @@ impl Launch {
     /// # Errors
     /// If a word holds a NUL byte, which cannot come from a command line.
     pub fn new(command: &[impl AsRef<OsStr>], ignored: signals::Set) -> anyhow::Result<Launch> {
-        let arguments = command
-            .iter()
-            .map(|word| CString::new(word.as_ref().as_bytes()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let arguments =
+            command.iter().map(|word| CString::new(word.as_ref().as_bytes())).collect::<Result<Vec<_>, _>>()?;
         let program = command.first().map(|word| word.as_ref().as_bytes()).unwrap_or_default();
         Ok(Launch {
             candidates: candidates(program)?,

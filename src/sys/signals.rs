@@ -4,7 +4,10 @@
 //! so blocking comes first. Handlers only note the number: a signal is unblocked only inside ppoll(2), which gives
 //! back the full mask as soon as one handler has run, so no number can be noted twice before it is read, and a
 //! queue of real-time signals is taken one by one, none lost. No pipe is needed, and no descriptor.
-#![allow(unsafe_code, reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound")]
+#![allow(
+    unsafe_code,
+    reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound"
+)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -52,7 +55,8 @@ fn kernel_action(signal: u8, new: Option<&KernelAction>) -> Option<KernelAction>
     let mut old = KernelAction::default();
     let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: both structures are at least as large as the kernel's (32 bytes on x86-64, 24 on arm64).
-    let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::c_int::from(signal), new, &raw mut old, SET_BYTES) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::c_int::from(signal), new, &raw mut old, SET_BYTES) };
     (result == 0).then_some(old)
 }
 
@@ -121,9 +125,7 @@ impl Signals {
         let none: Set = 0;
         // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left
         // into `time`, which is not read again.
-        let ready = unsafe {
-            libc::syscall(libc::SYS_ppoll, &raw mut poll, 1usize, time, &raw const none, SET_BYTES)
-        };
+        let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut poll, 1usize, time, &raw const none, SET_BYTES) };
         Woken {
             signals: NOTED.swap(0, Relaxed),
             children: self.child.swap(false, Relaxed),
