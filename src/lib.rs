@@ -18,11 +18,15 @@
 compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespaces and signals as Linux has them");
 
 pub mod cli;
+pub mod condition;
 pub mod exit;
+pub mod install;
 pub mod machine;
 pub mod plan;
+pub mod probe;
 pub mod report;
 pub mod stage;
+pub mod status;
 pub mod supervisor;
 pub mod sys;
 
@@ -31,6 +35,11 @@ use std::ffi::OsString;
 
 /// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
 pub fn run(words: Vec<OsString>) -> u8 {
+    if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
+        // No init is wanted here, but an ordinary program, which a signal ends.
+        sys::signals::unblock_all();
+        return subcommand(command, &words[2..]);
+    }
     let signals = match sys::signals::Signals::catch() {
         Ok(signals) => signals,
         Err(error) => {
@@ -72,6 +81,66 @@ pub fn run(words: Vec<OsString>) -> u8 {
         Err(error) => {
             report.failure(&format!("{error:#}"));
             exit::OURS
+        }
+    }
+}
+
+fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
+    let mut report = Report::early();
+    report.mode = match command.get_name() {
+        "probe" => "probe",
+        "install" => "install",
+        "status" => "status",
+        // Its warnings are main's, on whose behalf it runs.
+        _ => "main",
+    };
+    let help = command.render_help().to_string();
+    let flags = match command.try_get_matches_from(words) {
+        Ok(flags) => flags,
+        Err(error) => {
+            report.error(&format!("{}; see exeunt {} --help", cli::complaint(&error), report.mode));
+            return exit::OURS;
+        }
+    };
+    if flags.get_flag("help") {
+        return print(&help);
+    }
+    perform(report, &flags).unwrap_or_else(|error| {
+        report.error(&format!("{error:#}"));
+        exit::OURS
+    })
+}
+
+fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
+    use anyhow::{Context, ensure};
+    let words = || flags.get_many::<OsString>("words").into_iter().flatten();
+    let texts = || words().map(|word| word.to_str().with_context(|| format!("{word:?} is not UTF-8 text")));
+    match report.mode {
+        "probe" => {
+            let conditions =
+                texts().map(|text| condition::Condition::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
+            ensure!(
+                !conditions.is_empty(),
+                "no condition is given; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME"
+            );
+            let (dir, run_id, limit) = plan::surroundings(flags, probe::LIMIT)?;
+            let surroundings = probe::Surroundings { dir: &dir, run_id: run_id.as_deref(), limit };
+            Ok(probe::run(&conditions, &surroundings, report))
+        }
+        "install" => {
+            let mut words = words();
+            let (Some(path), None) = (words.next(), words.next()) else {
+                anyhow::bail!("one path is wanted: exeunt install PATH")
+            };
+            install::run(std::path::Path::new(path), &report).map(|()| 0)
+        }
+        "status" => {
+            let (dir, run_id, _) = plan::surroundings(flags, probe::LIMIT)?;
+            Ok(print(&status::run(&dir, run_id.as_deref(), flags.get_flag("json"))?))
+        }
+        _ => {
+            let urls = texts().map(|text| condition::url(text?)).collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(probe::goodbye(&urls, report))
         }
     }
 }

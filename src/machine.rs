@@ -119,6 +119,8 @@ pub struct Policy {
     pub outlive_main: bool,
     /// Whether the child is started again while the job runs (sidecar).
     pub restart: Restart,
+    /// Whether the command is stopped when its partner ends (main).
+    pub stop_with: bool,
     /// Whether somebody is to be told over HTTP when the end is final (main).
     pub goodbye: bool,
 }
@@ -182,7 +184,8 @@ pub enum Timer {
 pub enum Action {
     /// Make the name ours. Answered by `Claimed` or `NotClaimed`.
     Claim,
-    /// Look at the job. Answered by `JobOn`, `JobPaused` or `JobOver`.
+    /// Look at the job (a sidecar), or at the partner (main), from now on. Answered by `JobOn`, `JobPaused` or `JobOver`,
+    /// or by `PartnerGone`.
     Look,
     /// Test the conditions until they hold. Answered by `GateOpened`.
     OpenGate,
@@ -442,8 +445,9 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                     (true, Readiness::AtOnce) => Some(Action::PublishReady),
                     (true, Readiness::WhenHeld) => Some(Action::AwaitReady),
                 };
+                let look = policy.stop_with.then_some(Action::Look);
                 let forward = (kept != 0).then_some(Action::ForwardKept(kept));
-                (State::Running { told: Told::Nothing }, Actions { list: [ready, forward, None, None] })
+                (State::Running { told: Told::Nothing }, Actions { list: [ready, look, forward, None] })
             }
             Event::StartFailed(code) => finish(policy, Status::Exited(code), code),
             // The driver answers a start before it reports anything else; if it did not, the signal would be kept.

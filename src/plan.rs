@@ -1,5 +1,6 @@
 //! The validated settings: what a run is to do, with nothing left in it that still needs parsing.
 
+use crate::condition::{self, Condition, Kind};
 use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
 use crate::report::{Format, Level};
 use crate::sys::signals;
@@ -30,6 +31,20 @@ pub struct Plan {
     pub group: bool,
     /// How the directory is watched.
     pub watch: How,
+    /// What must hold before the command is started.
+    pub wait_for: Vec<Condition>,
+    /// How long that may take.
+    pub wait_timeout: Duration,
+    /// What must hold before `NAME-ready` is published.
+    pub ready_when: Option<Condition>,
+    /// Where a POST goes after the final end.
+    pub on_exit: Vec<String>,
+    /// The sidecar that the job cannot do without.
+    pub stop_with: Option<String>,
+    /// How long SIGTERM is held back.
+    pub outlive_main: Duration,
+    /// Where we were started, for what runs on our behalf.
+    pub working_directory: PathBuf,
     /// The command and its arguments, at least one word.
     pub command: Vec<OsString>,
 }
@@ -89,8 +104,8 @@ struct Settings<'a> {
 
 /// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
 /// containers alike, they are passed over there.
-const SIDECAR_ONLY: [&str; 4] = ["until", "until-any", "exit-with", "watch"];
-const MAIN_ONLY: [&str; 0] = [];
+const SIDECAR_ONLY: [&str; 5] = ["until", "until-any", "exit-with", "outlive-main", "restart"];
+const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 
 impl Settings<'_> {
     fn belongs(&self, option: &str) -> bool {
@@ -139,6 +154,26 @@ impl Settings<'_> {
         self.find(option).map_or(Ok(default), |given| given.duration())
     }
 
+    /// All values of an option that may be repeated. In the environment they are separated by blanks or line breaks; a
+    /// condition that has blanks in it (`exec:`) stands on a line of its own.
+    fn all(&self, option: &str) -> Vec<Given> {
+        if let Some(values) = self.flags.get_many::<OsString>(option) {
+            return values.map(|value| Given { from: format!("--{option}"), value: value.clone() }).collect();
+        }
+        let Some(Given { from, value }) = self.environment(option) else { return Vec::new() };
+        let Some(text) = value.to_str() else { return vec![Given { from, value }] };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let parts = lines
+            .flat_map(|line| if line.starts_with("exec:") { vec![line] } else { line.split_whitespace().collect() });
+        parts.map(|part| Given { from: from.clone(), value: part.into() }).collect()
+    }
+
+    fn conditions(&self, option: &str) -> Result<Vec<Condition>> {
+        let condition =
+            |given: Given| Condition::parse(given.text()?).map_err(|error| anyhow!("{}: {error}", given.from));
+        self.all(option).into_iter().map(condition).collect()
+    }
+
     fn names(&self, option: &str) -> Result<Option<Vec<String>>> {
         let Some(given) = self.find(option) else { return Ok(None) };
         let mut names = Vec::new();
@@ -149,6 +184,17 @@ impl Settings<'_> {
             }
         }
         Ok(Some(names))
+    }
+
+    /// Whether SIGTERM is held back, and for how long. In the environment it may also be switched on and off by a word.
+    fn outlive_main(&self) -> Result<(bool, Duration)> {
+        const DEFAULT: Duration = Duration::from_secs(20);
+        let Some(given) = self.find("outlive-main") else { return Ok((false, DEFAULT)) };
+        match given.value.to_str() {
+            Some("true" | "yes" | "on") => Ok((true, DEFAULT)),
+            Some("false" | "no" | "off" | "0") => Ok((false, DEFAULT)),
+            _ => Ok((true, given.duration()?)),
+        }
     }
 
     fn refuse_options_of_the_other_mode(&self) -> Result<()> {
@@ -213,6 +259,27 @@ impl Plan {
             command.first().is_some_and(|program| !program.is_empty()),
             "no command is given; put it at the end, after --"
         );
+        let mut wait_for = settings.conditions("wait-for")?;
+        let mut on_exit = Vec::new();
+        for given in settings.all("on-exit") {
+            on_exit.push(condition::url(given.text()?).map_err(|error| anyhow!("{}: {error}", given.from))?);
+        }
+        if let Some(given) = settings.find("mesh") {
+            let (ready, quit) = given.choice(&MESHES)?;
+            wait_for.push(Condition::parse(ready)?);
+            on_exit.push(quit.to_owned());
+        }
+        let ready_when = settings.conditions("ready-when")?.pop();
+        ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");
+        for condition in wait_for.iter().chain(&ready_when) {
+            if let (Kind::Name(awaited), Some(own)) = (&condition.kind, &name) {
+                ensure!(awaited != own, "--wait-for: {own:?} is this container's own name; it would wait for itself");
+            }
+        }
+        let stop_with = settings.find("stop-with").map(|given| given.name()).transpose()?;
+        ensure!(stop_with.is_none() || stop_with != name, "--stop-with: {:?} is this container's own name", name);
+        let (outlive, outlive_main) = settings.outlive_main()?;
+        let restarts = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
         let policies = [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure)];
         let codes = [("zero", ExitWith::Zero), ("child", ExitWith::Child), ("main", ExitWith::Main)];
         let policy = Policy {
@@ -221,11 +288,12 @@ impl Plan {
             restart_policy: settings.choice("restart-policy", RestartPolicy::Never, &policies)?,
             exit_with: settings.choice("exit-with", ExitWith::Zero, &codes)?,
             stop_signal: settings.find("stop-signal").map_or(Ok(libc::SIGTERM as u8), |given| stop_signal(&given))?,
-            gated: false,
-            readiness: Readiness::AtOnce,
-            outlive_main: false,
-            restart: Restart::Never,
-            goodbye: false,
+            gated: !wait_for.is_empty(),
+            readiness: if ready_when.is_some() { Readiness::WhenHeld } else { Readiness::AtOnce },
+            outlive_main: outlive,
+            restart: settings.choice("restart", Restart::Never, &restarts)?,
+            stop_with: stop_with.is_some(),
+            goodbye: !on_exit.is_empty(),
         };
         Ok(Plan {
             policy,
@@ -237,10 +305,30 @@ impl Plan {
             grace: settings.duration("grace", Duration::from_secs(30))?,
             group: settings.switch("group")?,
             watch: settings.choice("watch", How::Inotify, &[("inotify", How::Inotify), ("poll", How::Poll)])?,
+            wait_for,
+            wait_timeout: settings.duration("wait-timeout", Duration::from_secs(300))?,
+            ready_when,
+            on_exit,
+            stop_with,
+            outlive_main,
+            working_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             command,
         })
     }
 }
+
+/// The well-known sidecars that cannot be wrapped: where they say that they are ready, and what ends them. All on the
+/// loopback address that the containers of a Pod share.
+const MESHES: [(&str, (&str, &str)); 4] = [
+    // Istio's pilot-agent: readiness through Envoy on 15021, the agent's own port for the end (POST only).
+    ("istio", ("http://127.0.0.1:15021/healthz/ready", "http://127.0.0.1:15020/quitquitquit")),
+    // Linkerd 2: the end must be allowed (config.linkerd.io/proxy-admin-shutdown: enabled).
+    ("linkerd", ("http://127.0.0.1:4191/ready", "http://127.0.0.1:4191/shutdown")),
+    // Envoy with the admin port of its documentation.
+    ("envoy", ("http://127.0.0.1:9901/ready", "http://127.0.0.1:9901/quitquitquit")),
+    // Cloud SQL Auth Proxy 2 with --health-check and --quitquitquit.
+    ("cloud-sql-proxy", ("http://127.0.0.1:9090/startup", "http://127.0.0.1:9091/quitquitquit")),
+];
 
 /// Whether a text can be a name: part of a file name, and of a list.
 ///
@@ -294,6 +382,19 @@ fn stop_signal(given: &Given) -> Result<u8> {
         }
         Some((signal, _)) => Ok(signal),
     }
+}
+
+/// The settings of a subcommand that its flags and the environment give: the directory, the run, a time.
+///
+/// # Errors
+/// One line that names the option.
+pub fn surroundings(flags: &ArgMatches, default_limit: Duration) -> Result<(PathBuf, Option<String>, Duration)> {
+    let settings = Settings { flags, role: None };
+    let find = |option: &str| flags.try_contains_id(option).is_ok().then(|| settings.find(option)).flatten();
+    let dir = find("dir").map_or_else(|| PathBuf::from("/tmp/pod"), |given| PathBuf::from(given.value));
+    let run_id = find("run-id").map(|given| run_id(&given)).transpose()?;
+    let limit = find("timeout").map_or(Ok(default_limit), |given| given.duration())?;
+    Ok((dir, run_id, limit))
 }
 
 /// The words of a command for people: its first word.

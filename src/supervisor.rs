@@ -3,24 +3,29 @@
 //! The order at the start: handlers before the name, the name before the command, the watch before the look, the look
 //! before the command. What each would lose in the other order is said where it is done.
 
+use crate::condition::Condition;
 use crate::exit;
-use crate::machine::{self, Action, Cause, Event, Role, State, Status, Timer, Verdict};
+use crate::machine::{self, Action, Cause, Event, Restart, Role, State, Status, Timer, Verdict};
 use crate::plan::{Plan, program};
 use crate::report::Report;
 use crate::stage::Directory;
-use crate::stage::publish::{Claim, Life};
+use crate::stage::publish::Life;
+use crate::stage::watch::Bell;
 use crate::sys::child::{self, Found, Launch, Refused};
 use crate::sys::signals::{self, Signals, Woken};
 use crate::sys::{descriptors, terminal};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 mod audience;
 mod errand;
+mod vigil;
 
 use audience::Audience;
 use errand::Errand;
+use vigil::Vigil;
 
 /// How long another live process may still hold the name before we give up.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +34,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(1);
 const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);
 /// How long a volume may take to accept the end (a network file system that hangs). The job's code waits for no longer.
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than the requests of the goodbye can take: they bound themselves.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(7);
 /// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
 const GROUP_PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,6 +50,10 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         dir: None,
         life: None,
         audience: None,
+        bell: None,
+        vigil: None,
+        goodbye: None,
+        restarts: Restarts::default(),
         errand: None,
         command: None,
         deadline: None,
@@ -64,6 +75,10 @@ struct Supervisor {
     dir: Option<Directory>,
     life: Option<Life>,
     audience: Option<Audience>,
+    bell: Option<Bell>,
+    vigil: Option<Vigil>,
+    goodbye: Option<Pid>,
+    restarts: Restarts,
     errand: Option<Errand>,
     command: Option<Command>,
     deadline: Option<(Timer, Instant)>,
@@ -122,6 +137,12 @@ impl Supervisor {
                 self.report
                     .info(&format!("the job {} is over already; {name} is not started", self.plan.until.join(", ")));
             }
+            (_, State::Stopping { cause: Cause::PartnerGone }) => {
+                let signal = signals::name(self.plan.policy.stop_signal);
+                let partner = self.plan.stop_with.as_deref().unwrap_or_default();
+                self.report
+                    .info(&format!("the sidecar {partner} has ended (--stop-with); stopping {name} with {signal}"));
+            }
             (State::Stopping { .. }, State::Killing { .. }) => {
                 let grace = humantime::format_duration(self.plan.grace);
                 self.report.warning(&format!("{name} has not ended within {grace} (--grace); killing it with SIGKILL"));
@@ -135,7 +156,16 @@ impl Supervisor {
             Action::Claim => self.claim(),
             Action::Look => self.begin_to_look(),
             Action::Start => self.start(),
-            Action::OpenGate | Action::CloseGate | Action::AwaitReady | Action::SayGoodbye => {}
+            Action::OpenGate => {
+                let conditions = self.plan.wait_for.clone();
+                self.keep_vigil(&conditions);
+            }
+            Action::CloseGate => self.vigil = None,
+            Action::AwaitReady => {
+                let condition = self.plan.ready_when.clone();
+                self.keep_vigil(condition.as_slice());
+            }
+            Action::SayGoodbye => self.say_goodbye(),
             Action::PublishReady => {
                 if let (Some(dir), Some(life)) = (&self.dir, &mut self.life)
                     && let Err(error) = life.publish_ready(dir)
@@ -144,6 +174,7 @@ impl Supervisor {
                 }
             }
             Action::WithdrawReady => {
+                self.vigil = None;
                 if let (Some(dir), Some(life)) = (&self.dir, &mut self.life) {
                     life.withdraw_ready(dir);
                 }
@@ -155,7 +186,13 @@ impl Supervisor {
                 }
             }
             Action::Kill => self.forward(libc::SIGKILL as u8),
-            Action::Arm(timer) => self.deadline = Instant::now().checked_add(self.length(timer)).map(|at| (timer, at)),
+            Action::Arm(timer) => {
+                if timer == Timer::BackOff {
+                    self.restarts.count(Instant::now());
+                    self.say_restart();
+                }
+                self.deadline = Instant::now().checked_add(self.length(timer)).map(|at| (timer, at));
+            }
             Action::Disarm => self.deadline = None,
             // The kernel takes its time to tear a watch down: now, while the child shuts down, and not at the exit.
             Action::StopWatching => self.audience = None,
@@ -168,7 +205,10 @@ impl Supervisor {
         match timer {
             Timer::Grace => self.plan.grace,
             Timer::Publish => PUBLISH_PATIENCE,
-            Timer::Gate | Timer::BackOff | Timer::Outlive | Timer::Goodbye => Duration::ZERO,
+            Timer::Gate => self.plan.wait_timeout,
+            Timer::BackOff => self.restarts.pause,
+            Timer::Outlive => self.plan.outlive_main,
+            Timer::Goodbye => GOODBYE_PATIENCE,
         }
     }
 
@@ -189,12 +229,12 @@ impl Supervisor {
             return;
         };
         match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_policy) {
-            Ok(Claim::Taken(life)) => {
+            Ok(Some(life)) => {
                 self.life = Some(life);
                 self.claim = None;
                 self.queue.push_back(Event::Claimed);
             }
-            Ok(Claim::Held) => {
+            Ok(None) => {
                 let now = Instant::now();
                 let waiting =
                     self.claim.get_or_insert(Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE });
@@ -217,7 +257,45 @@ impl Supervisor {
     fn begin_to_look(&mut self) {
         let Some(dir) = &mut self.dir else { return };
         let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
-        self.queue.extend(audience.begin(dir, &self.report));
+        self.bell = self.bell.take().or_else(|| Bell::new().ok());
+        self.queue.extend(audience.begin(dir, self.bell.as_ref(), &self.report));
+    }
+
+    fn keep_vigil(&mut self, conditions: &[Condition]) {
+        self.bell = self.bell.take().or_else(|| Bell::new().ok());
+        self.vigil = Some(Vigil::new(conditions, &self.plan, self.bell.as_ref(), &self.report));
+        self.look_for_conditions();
+    }
+
+    fn look_for_conditions(&mut self) {
+        let (Some(vigil), Some(dir)) = (&mut self.vigil, &self.dir) else { return };
+        if vigil.look(dir, &self.plan, self.signals.ignored()) {
+            self.vigil = None;
+            let gate = matches!(self.state, State::Gated { .. });
+            self.queue.push_back(if gate { Event::GateOpened } else { Event::ReadyHeld });
+        }
+    }
+
+    /// Leaves the requests to a child process: an answer that does not come must not make us deaf.
+    fn say_goodbye(&mut self) {
+        let words = ["/proc/self/exe", "goodbye", "--"].map(OsString::from).into_iter();
+        let words: Vec<_> = words.chain(self.plan.on_exit.iter().map(OsString::from)).collect();
+        let started = Launch::new(&words, self.signals.ignored())
+            .map_err(|error| error.to_string())
+            .and_then(|launch| launch.start().map_err(|refused| format!("{refused:?}")));
+        match started {
+            Ok(pid) => self.goodbye = Some(pid),
+            Err(error) => {
+                self.report.warning(&format!("the requests of --on-exit are not sent: {error}"));
+                self.queue.push_back(Event::GoodbyeSaid);
+            }
+        }
+    }
+
+    fn say_restart(&self) {
+        let name = program(&self.plan.command).display();
+        let pause = humantime::format_duration(self.restarts.pause);
+        self.report.info(&format!("{name} has ended while the job runs; starting it again in {pause} (--restart)"));
     }
 
     fn start(&mut self) {
@@ -237,6 +315,7 @@ impl Supervisor {
             self.report.failure(&format!("{name}: {error}"));
             exit::OURS
         })?;
+        self.restarts.started = Instant::now();
         self.foreground = terminal::is_ours();
         launch.foreground = self.foreground;
         launch.own_group = self.plan.group || self.foreground;
@@ -257,8 +336,10 @@ impl Supervisor {
             code
         })?;
         // The command has its working directory and its descriptors now. We must not keep mounts and pipes busy.
-        let _ = nix::unistd::chdir("/");
-        descriptors::close_inherited();
+        if self.plan.policy.restart == Restart::Never {
+            let _ = nix::unistd::chdir("/");
+            descriptors::close_inherited();
+        }
         Ok(pid)
     }
 
@@ -276,7 +357,6 @@ impl Supervisor {
     }
 
     fn publish(&mut self, status: Status, last: bool) {
-        self.say_how_it_ended(status);
         let (Some(life), Some(dir)) = (self.life.take(), self.dir.take()) else {
             self.queue.push_back(Event::Published);
             return;
@@ -309,14 +389,14 @@ impl Supervisor {
         let until = [
             self.deadline.map(|(_, at)| at),
             self.claim.as_ref().map(|waiting| waiting.next),
-            self.audience.as_ref().map(|audience| audience.next_look()),
+            self.audience.as_ref().map(Audience::next_look),
+            self.vigil.as_ref().map(Vigil::next),
             group,
         ];
         let limit = until.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
-        let bell = match (&self.errand, &self.audience) {
-            (Some(errand), _) => Some(errand.descriptor()),
-            (None, Some(audience)) => audience.descriptor(),
-            (None, None) => None,
+        let bell = match &self.errand {
+            Some(errand) => Some(errand.descriptor()),
+            None => self.bell.as_ref().map(Bell::descriptor),
         };
         let woken = self.signals.wait(bell, limit);
         self.after(woken);
@@ -341,11 +421,15 @@ impl Supervisor {
             self.errand = None;
             self.queue.push_back(Event::Published);
         }
+        let closed = woken.readable && self.bell.as_ref().is_some_and(Bell::answer);
         let now = Instant::now();
         if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience)
             && (woken.readable || audience.next_look() <= now)
         {
-            self.queue.extend(audience.look(dir, &self.report, woken.readable));
+            self.queue.extend(audience.look(dir, self.bell.as_ref(), &self.report, closed));
+        }
+        if self.vigil.as_ref().is_some_and(|vigil| woken.readable || woken.children || vigil.next() <= now) {
+            self.look_for_conditions();
         }
         if self.claim.as_ref().is_some_and(|waiting| waiting.next <= now) {
             self.claim();
@@ -354,11 +438,31 @@ impl Supervisor {
             && at <= now
         {
             self.deadline = None;
-            if timer == Timer::Publish {
+            self.say_elapsed(timer);
+            self.queue.push_back(Event::DeadlineElapsed);
+        }
+    }
+
+    fn say_elapsed(&self, timer: Timer) {
+        match timer {
+            Timer::Publish => {
                 self.report
                     .warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
             }
-            self.queue.push_back(Event::DeadlineElapsed);
+            Timer::Gate => {
+                let answer = self.vigil.as_ref().map_or("", |vigil| &vigil.last_answer);
+                let after = humantime::format_duration(self.plan.wait_timeout);
+                let name = program(&self.plan.command).display();
+                self.report.failure(&format!("{answer} after {after} (--wait-timeout); {name} is not started"));
+            }
+            Timer::Outlive => {
+                let after = humantime::format_duration(self.plan.outlive_main);
+                self.report.info(&format!("the job is not over {after} after SIGTERM (--outlive-main); passing it on"));
+            }
+            Timer::Goodbye => {
+                self.report.warning("the requests of --on-exit take too long; leaving without their answers")
+            }
+            Timer::Grace | Timer::BackOff => {}
         }
     }
 
@@ -368,6 +472,11 @@ impl Supervisor {
                 Found::Ended(pid, status) => {
                     if let Some(command) = self.command.as_mut().filter(|command| command.pid == pid) {
                         command.leader = Some(status);
+                    } else if self.goodbye == Some(pid) {
+                        self.goodbye = None;
+                        self.queue.push_back(Event::GoodbyeSaid);
+                    } else if let Some(vigil) = &mut self.vigil {
+                        vigil.ended(pid, status.code());
                     }
                 }
                 Found::Stopped(pid, signal) => self.stopped(pid, signal),
@@ -395,9 +504,7 @@ impl Supervisor {
         if self.foreground {
             terminal::take_back();
         }
-        if !self.plan.policy.named {
-            self.say_how_it_ended(status);
-        }
+        self.say_how_it_ended(status);
         self.queue.push_back(Event::ChildExited(status));
     }
 
@@ -424,6 +531,32 @@ impl Supervisor {
             terminal::give_to(pid);
         }
         self.forward(libc::SIGCONT as u8);
+    }
+}
+
+/// The pauses between two starts of a sidecar's child.
+struct Restarts {
+    pause: Duration,
+    started: Instant,
+}
+
+/// A proxy is missed by the job at once, so the kubelet's 10 s would be too long; and a program that fails at once should
+/// not be started a thousand times.
+const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(10);
+/// Whatever ran for this long was well; its next failure is counted as the first.
+const WELL_AFTER: Duration = Duration::from_secs(10);
+
+impl Default for Restarts {
+    fn default() -> Self {
+        Restarts { pause: Duration::ZERO, started: Instant::now() }
+    }
+}
+
+impl Restarts {
+    fn count(&mut self, now: Instant) {
+        let first = self.pause.is_zero() || now.saturating_duration_since(self.started) >= WELL_AFTER;
+        self.pause = if first { FIRST_RESTART_PAUSE } else { (self.pause * 2).min(LONGEST_RESTART_PAUSE) };
     }
 }
 

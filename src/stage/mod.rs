@@ -58,24 +58,13 @@ impl Directory {
 
     /// Whether it lies on a file system of this machine, which answers at once or never. Others (network, FUSE) may hang.
     pub fn is_local(&self) -> bool {
-        const LOCAL: [i64; 8] = [
-            libc::TMPFS_MAGIC as i64,
-            libc::EXT4_SUPER_MAGIC as i64,
-            libc::XFS_SUPER_MAGIC as i64,
-            libc::BTRFS_SUPER_MAGIC as i64,
-            libc::OVERLAYFS_SUPER_MAGIC as i64,
-            libc::F2FS_SUPER_MAGIC as i64,
-            0x2fc1_2fc1, // ZFS
-            0x8584_58f6, // ramfs
-        ];
-        let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
-        // SAFETY: fstatfs(2) fills the structure when it succeeds.
-        #[allow(unsafe_code, reason = "nix hides the number behind a type without a value")]
-        unsafe {
-            use std::os::fd::AsRawFd;
-            libc::fstatfs(self.fd.as_raw_fd(), found.as_mut_ptr()) == 0
-                && LOCAL.contains(&(found.assume_init().f_type as i64))
-        }
+        use nix::sys::statfs::{
+            BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs,
+        };
+        // nix has no name for it with musl.
+        const XFS: FsType = FsType(0x5846_5342);
+        let local = [TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS, OVERLAYFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC];
+        fstatfs(&self.fd).is_ok_and(|found| local.contains(&found.filesystem_type()))
     }
 
     /// What stands under a name, links not followed. `None` if nothing does, or nothing can be seen.

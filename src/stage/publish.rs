@@ -18,42 +18,33 @@ pub struct Life {
     ready: bool,
 }
 
-/// What came of an attempt to take a name.
-#[derive(Debug)]
-pub enum Claim {
-    /// It is ours.
-    Taken(Life),
-    /// Another live process holds it.
-    Held,
-}
-
 /// Whoever starts later reads it as "the sidecar often runs as another user".
 const READABLE: Mode = Mode::from_bits_truncate(0o644);
 
 impl Life {
-    /// Tries to take `name`. Never waits: on [`Claim::Held`] the caller tries again.
+    /// Tries to take `name`. `None` if another live process holds it: this never waits, the caller tries again.
     ///
     /// # Errors
     /// One line that names the file, if the directory cannot be written.
-    pub fn claim(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
+    pub fn claim(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Option<Life>> {
         // One at a time, for the few microseconds that this takes: two that start at once would both find the old file
         // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories; there the
         // lock of the life itself has to do.
         let turn = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
         if matches!(turn.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Ok(Claim::Held);
+            return Ok(None);
         }
-        let claim = Life::claim_in_turn(dir, name, run_id, policy);
+        let life = Life::claim_in_turn(dir, name, run_id, policy);
         // The clone shares the lock with the directory that stays open.
         let _ = turn.unlock();
-        claim
+        life
     }
 
-    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
+    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Option<Life>> {
         let current = running(name);
         let before = dir.open_file(&current);
         if before.as_ref().is_some_and(is_locked) {
-            return Ok(Claim::Held);
+            return Ok(None);
         }
         let attempt = before
             .as_ref()
@@ -69,7 +60,7 @@ impl Life {
         let record = Record::new(name, run_id, attempt, policy);
         let mut life = Life { name: name.to_owned(), file, record, ready: false };
         match life.enter(dir, &temporary, &current) {
-            Ok(()) => Ok(Claim::Taken(life)),
+            Ok(()) => Ok(Some(life)),
             Err(error) => {
                 let _ = dir.remove(&temporary);
                 Err(error)

@@ -1,7 +1,7 @@
 //! The watch on the shared directory. It only ever says "look now": what has happened is found by looking.
 
 use super::{ready, running, terminated};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventHandler, EventKind, EventKindMask, INotifyWatcher, RecursiveMode, Watcher};
@@ -22,17 +22,6 @@ struct Shared {
     eventfd: EventFd,
     /// A process that held `-running` open has closed it; its lock goes a moment later.
     closed: AtomicBool,
-    /// The watch is not served any more.
-    dead: AtomicBool,
-}
-
-/// What the bell was rung for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rung {
-    /// A close was among it: look again in a moment, for the kernel drops the lock after this event.
-    pub closed: bool,
-    /// The watch has come to its end.
-    pub dead: bool,
 }
 
 impl Bell {
@@ -42,7 +31,7 @@ impl Bell {
     /// If there is no descriptor left.
     pub fn new() -> Result<Bell> {
         let eventfd = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let shared = Shared { eventfd, closed: AtomicBool::new(false), dead: AtomicBool::new(false) };
+        let shared = Shared { eventfd, closed: AtomicBool::new(false) };
         Ok(Bell { shared: Arc::new(shared) })
     }
 
@@ -51,10 +40,11 @@ impl Bell {
         self.shared.eventfd.as_fd()
     }
 
-    /// Silences the bell and tells what it was rung for. What comes after that rings it anew.
-    pub fn answer(&self) -> Rung {
+    /// Silences the bell. What comes after that rings it anew. Whether a close was among what it was rung for: then look
+    /// again in a moment, for the kernel drops the lock after this event.
+    pub fn answer(&self) -> bool {
         let _ = self.shared.eventfd.read();
-        Rung { closed: self.shared.closed.swap(false, SeqCst), dead: self.shared.dead.load(SeqCst) }
+        self.shared.closed.swap(false, SeqCst)
     }
 
     /// Rings it.
@@ -68,61 +58,77 @@ impl Bell {
 #[derive(Debug)]
 pub struct Watch {
     watcher: Option<INotifyWatcher>,
-    bell: Bell,
+    /// notify's thread has ended, or never began.
+    dead: Arc<AtomicBool>,
+}
+
+/// A file name that matters, and how.
+pub type Matter = (OsString, Meaning);
+
+/// What a change of a file can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is a life: its being closed is a sign of a death.
+    Life,
+    /// Anything else.
+    Other,
 }
 
 impl Watch {
-    /// Watches `directory` for changes that concern `names`.
+    /// The files of these names' lives.
+    pub fn files_of(names: &[String]) -> Vec<Matter> {
+        let files = |name: &String| {
+            [(terminated(name), Meaning::Other), (running(name), Meaning::Life), (ready(name), Meaning::Other)]
+        };
+        names.iter().flat_map(files).map(|(file, meaning)| (OsString::from(file), meaning)).collect()
+    }
+
+    /// Watches `directory` for changes that concern `files`.
     ///
     /// # Errors
     /// If there is no inotify instance left (128 for each user of a node is a common limit, shared by all its
     /// containers), or none at all.
-    pub fn set(directory: &Path, names: &[String], bell: &Bell) -> Result<Watch> {
-        let files = names
-            .iter()
-            .flat_map(|name| {
-                [(terminated(name), Meaning::Other), (running(name), Meaning::Life), (ready(name), Meaning::Other)]
-            })
-            .map(|(file, meaning)| (OsString::from(file), meaning))
-            .collect();
-        bell.shared.dead.store(false, SeqCst);
-        let ringer = Ringer { bell: bell.clone(), files, directory: directory.as_os_str().to_owned() };
+    pub fn set(directory: &Path, files: Vec<Matter>, bell: &Bell) -> Result<Watch> {
+        let dead = Arc::new(AtomicBool::new(false));
+        let directory_name = directory.as_os_str().to_owned();
+        let ringer = Ringer { bell: bell.clone(), dead: Arc::clone(&dead), files, directory: directory_name };
         // Never "open": our own looks would answer themselves. Never "write": a job may write a million times.
         let kinds =
             EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE;
-        let mut watcher = INotifyWatcher::new(ringer, Config::default().with_event_kinds(kinds))?;
-        if bell.shared.dead.load(SeqCst) {
-            // No thread could be started, so the other side of its channel is gone, and both a call to it and its
-            // destructor would panic.
-            std::mem::forget(watcher);
-            anyhow::bail!("no thread could be started for it");
+        let watcher = INotifyWatcher::new(ringer, Config::default().with_event_kinds(kinds))?;
+        let mut watch = Watch { watcher: Some(watcher), dead };
+        if watch.is_dead() {
+            bail!("no thread can be started for the watch");
         }
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        Ok(Watch { watcher: Some(watcher), bell: bell.clone() })
+        if let Some(watcher) = &mut watch.watcher {
+            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        }
+        Ok(watch)
+    }
+
+    /// Whether the watch has come to its end, so that nothing will ring any more.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(SeqCst)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let Some(watcher) = self.watcher.take() else { return };
-        if self.bell.shared.dead.load(SeqCst) {
-            // Its thread has ended already: its destructor would panic for want of somebody to tell.
+        if self.is_dead()
+            && let Some(watcher) = self.watcher.take()
+        {
+            // Its thread has ended: its destructor would panic for want of somebody to tell.
             std::mem::forget(watcher);
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    Life,
-    Other,
 }
 
 /// Runs in notify's thread.
 #[derive(Debug)]
 struct Ringer {
     bell: Bell,
-    files: Vec<(OsString, Meaning)>,
+    dead: Arc<AtomicBool>,
+    files: Vec<Matter>,
     directory: OsString,
 }
 
@@ -153,7 +159,7 @@ impl EventHandler for Ringer {
 impl Drop for Ringer {
     /// notify drops its handler when its thread ends, or never began.
     fn drop(&mut self) {
-        self.bell.shared.dead.store(true, SeqCst);
+        self.dead.store(true, SeqCst);
         self.bell.ring();
     }
 }

@@ -1,12 +1,12 @@
 //! Whom we observe: the watch, the looks and when the next one is due.
 
-use crate::machine::Event;
+use crate::machine::{Event, Role};
 use crate::plan::{How, Plan};
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::observe::{Conclusion, Observer, together};
 use crate::stage::watch::{Bell, Watch};
-use std::os::fd::BorrowedFd;
+use anyhow::Context;
 use std::time::{Duration, Instant};
 
 /// One look in this time whatever the watch says: some sandboxes and network file systems lose events
@@ -30,10 +30,11 @@ const HINT_ENTRIES: usize = 1000;
 
 /// The observers of one process and their watch.
 pub struct Audience {
+    own_name: Option<String>,
     observers: Vec<Observer>,
     any: bool,
+    partner: bool,
     how: How,
-    bell: Option<Bell>,
     watch: Option<Watch>,
     next_look: Instant,
     soon: usize,
@@ -49,13 +50,18 @@ struct Said {
 }
 
 impl Audience {
+    /// The observers that a plan asks for: of the job in a sidecar, of the partner in main.
     pub fn new(plan: &Plan) -> Audience {
-        let observers = plan.until.iter().map(|name| Observer::new(name, plan.run_id.as_deref())).collect();
+        let (names, any, partner) = match plan.policy.role {
+            Role::Sidecar => (plan.until.iter(), plan.until_any, false),
+            Role::Main => (plan.stop_with.as_slice().iter(), true, true),
+        };
         Audience {
-            observers,
-            any: plan.until_any,
+            own_name: plan.name.clone(),
+            observers: names.map(|name| Observer::new(name, plan.run_id.as_deref())).collect(),
+            any,
+            partner,
             how: plan.watch,
-            bell: None,
             watch: None,
             next_look: Instant::now(),
             soon: SOON.len(),
@@ -68,22 +74,17 @@ impl Audience {
         self.next_look
     }
 
-    /// What rings when it is due earlier.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.bell.as_ref().map(Bell::descriptor)
-    }
-
     /// The first look. One before the watch, because a watch is not set up for nothing when the job is over already; and
     /// one after it, because what came in between makes no event.
-    pub fn begin(&mut self, dir: &mut Directory, report: &Report) -> Option<Event> {
-        if self.watch.is_some() || matches!(self.conclude(dir), Conclusion::Over(_)) {
-            return self.look(dir, report, false).or(Some(Event::JobOn));
+    pub fn begin(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report) -> Option<Event> {
+        if self.watch.is_none() && !matches!(self.conclude(dir), Conclusion::Over(_)) {
+            match self.how {
+                How::Inotify => self.set_watch(dir, bell, report),
+                How::Poll => report.warning("the shared directory is looked at once a second (--watch poll)"),
+            }
         }
-        match self.how {
-            How::Inotify => self.set_watch(dir, report),
-            How::Poll => report.warning("the shared directory is looked at once a second (--watch poll)"),
-        }
-        self.look(dir, report, false).or(Some(Event::JobOn))
+        self.next_look = Instant::now() + SLOW_LOOK;
+        self.look(dir, bell, report, false)
     }
 
     fn conclude(&mut self, dir: &Directory) -> Conclusion {
@@ -91,17 +92,15 @@ impl Audience {
         together(self.observers.iter_mut().map(|observer| observer.look(dir)), any)
     }
 
-    fn set_watch(&mut self, dir: &Directory, report: &Report) {
+    fn set_watch(&mut self, dir: &Directory, bell: Option<&Bell>, report: &Report) {
         let names: Vec<_> = self.observers.iter().map(|observer| observer.name().to_owned()).collect();
         self.watch = None;
-        let set = Bell::new().and_then(|bell| {
-            let watch = Watch::set(dir.path(), &names, &bell)?;
-            Ok((bell, watch))
-        });
+        let set = bell
+            .context("no descriptor is left for it")
+            .and_then(|bell| Watch::set(dir.path(), Watch::files_of(&names), bell));
         match set {
-            Ok((bell, watch)) => (self.bell, self.watch) = (Some(bell), Some(watch)),
+            Ok(watch) => self.watch = Some(watch),
             Err(error) => {
-                self.bell = None;
                 self.how = How::Poll;
                 report.warning(&format!(
                     "{} cannot be watched ({error:#}); it is looked at once a second instead",
@@ -112,20 +111,17 @@ impl Audience {
     }
 
     /// One look, and when the next is due.
-    pub fn look(&mut self, dir: &mut Directory, report: &Report, rung: bool) -> Option<Event> {
-        let mut slow = self.next_look <= Instant::now() && self.soon >= SOON.len();
-        if rung && let Some(rung) = self.bell.as_ref().map(Bell::answer) {
-            if rung.closed {
-                self.soon = 0;
-            }
-            if rung.dead {
-                report.warning("the watch on the shared directory has ended; it is looked at once a second instead");
-                (self.watch, self.bell, self.how) = (None, None, How::Poll);
-            }
-            slow = false;
+    pub fn look(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report, closed: bool) -> Option<Event> {
+        let slow = self.next_look <= Instant::now() && self.soon >= SOON.len();
+        if closed {
+            self.soon = 0;
+        }
+        if self.watch.take_if(|watch| watch.is_dead()).is_some() {
+            self.how = How::Poll;
+            report.warning("the watch on the shared directory has ended; it is looked at once a second instead");
         }
         if slow {
-            self.follow(dir, report);
+            self.follow(dir, bell, report);
         }
         let conclusion = self.conclude(dir);
         if slow {
@@ -143,6 +139,8 @@ impl Audience {
         };
         self.next_look = Instant::now() + pause;
         match conclusion {
+            Conclusion::Over(_) if self.partner => Some(Event::PartnerGone),
+            _ if self.partner => None,
             Conclusion::Over(verdict) => Some(Event::JobOver(verdict)),
             Conclusion::BetweenAttempts(verdict) => Some(Event::JobPaused(verdict)),
             Conclusion::Unproven => {
@@ -154,14 +152,14 @@ impl Audience {
                         self.names()
                     ));
                 }
-                None
+                Some(Event::JobOn)
             }
-            Conclusion::NotStarted | Conclusion::Running => None,
+            Conclusion::NotStarted | Conclusion::Running => Some(Event::JobOn),
         }
     }
 
     /// The directory may have been removed, and made again: then all begins anew there.
-    fn follow(&mut self, dir: &mut Directory, report: &Report) {
+    fn follow(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report) {
         if dir.is_current() {
             self.said.vanished = false;
             return;
@@ -171,7 +169,7 @@ impl Audience {
                 *dir = new;
                 self.said.vanished = false;
                 if self.how == How::Inotify {
-                    self.set_watch(dir, report);
+                    self.set_watch(dir, bell, report);
                 }
             }
             Err(_) if self.said.vanished => {}
@@ -193,7 +191,7 @@ impl Audience {
             .filter_map(|entry| {
                 let file = entry.ok()?.file_name().into_string().ok()?;
                 let name = file.strip_suffix("-running").or_else(|| file.strip_suffix("-terminated"))?;
-                (!name.starts_with('.')).then(|| name.to_owned())
+                (!name.starts_with('.') && self.own_name.as_deref() != Some(name)).then(|| name.to_owned())
             })
             .collect();
         others.sort();
@@ -202,10 +200,11 @@ impl Audience {
             self.said.hint = true;
             others.truncate(10);
             report.warning(&format!(
-                "nothing of {} is in {}, but {} is there; is --until spelt right?",
+                "nothing of {} is in {}, but {} is there; is {} spelt right?",
                 self.names(),
                 dir.path().display(),
-                others.join(", ")
+                others.join(", "),
+                if self.partner { "--stop-with" } else { "--until" }
             ));
         }
     }

@@ -11,6 +11,7 @@ use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 
 /// How a child is to be started.
@@ -26,6 +27,8 @@ pub struct Launch {
     pub foreground: bool,
     /// Where the child starts; `None`: where we are.
     pub directory: Option<CString>,
+    /// What becomes its standard error; `None`: ours.
+    pub stderr: Option<RawFd>,
 }
 
 /// Why a command did not start.
@@ -58,6 +61,7 @@ impl Launch {
             own_group: false,
             foreground: false,
             directory: None,
+            stderr: None,
         })
     }
 
@@ -77,7 +81,6 @@ impl Launch {
         let parent = nix::unistd::getpid();
         let mut failure = 0;
         let report = &raw mut failure;
-        let launch = &*self;
         let mut stack = vec![0u8; STACK];
         // Everything in here runs in the child, in our memory, while we are suspended: only system calls, no allocation.
         let child = Box::new(|| -> isize {
@@ -86,8 +89,8 @@ impl Launch {
             // pid has at most seven (PID_MAX_LIMIT); argv and envp end in null and outlive the call.
             unsafe {
                 write_decimal(digits, pid.as_raw().unsigned_abs());
-                launch.prepare(pid, parent);
-                *report = launch.exec(&argv, &envp) as i32;
+                self.prepare(pid, parent);
+                *report = self.exec(&argv, &envp) as i32;
                 libc::_exit(127)
             }
         });
@@ -128,6 +131,9 @@ impl Launch {
             if let Some(directory) = &self.directory {
                 libc::chdir(directory.as_ptr());
             }
+            if let Some(stderr) = self.stderr {
+                libc::dup2(stderr, 2);
+            }
         }
         signals::reset_dispositions(self.ignored);
         signals::unblock_all();
@@ -138,18 +144,18 @@ impl Launch {
     /// # Safety
     /// Both lists end in a null pointer.
     unsafe fn exec(&self, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
-        let mut answer = Errno::ENOENT;
+        let mut answer = None;
         for candidate in &self.candidates {
             // SAFETY: the caller's promise.
             unsafe { libc::execve(candidate.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
             match Errno::last() {
-                Errno::ENOENT | Errno::ENOTDIR => {}
+                missing @ (Errno::ENOENT | Errno::ENOTDIR) => answer = answer.or(Some(missing)),
                 // A later directory may hold one that we may execute.
-                Errno::EACCES => answer = Errno::EACCES,
+                Errno::EACCES => answer = Some(Errno::EACCES),
                 errno => return errno,
             }
         }
-        answer
+        answer.unwrap_or(Errno::ENOENT)
     }
 }
 

@@ -39,3 +39,46 @@ pub fn close_inherited() {
         .collect();
     numbers.into_iter().for_each(close);
 }
+
+/// A pipe on which a child tells us something.
+#[derive(Debug)]
+pub struct Pipe {
+    reader: std::fs::File,
+    writer: Option<std::os::fd::OwnedFd>,
+}
+
+/// How much of what a child tells is listened to.
+const TELL_AT_MOST: usize = 4096;
+
+impl Pipe {
+    /// A pipe, close-on-exec on both ends and non-blocking on ours.
+    ///
+    /// # Errors
+    /// If there is no descriptor left.
+    pub fn new() -> std::io::Result<Pipe> {
+        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+        Ok(Pipe { reader: reader.into(), writer: Some(writer) })
+    }
+
+    /// The end that the child gets.
+    pub fn writer(&self) -> RawFd {
+        use std::os::fd::AsRawFd;
+        self.writer.as_ref().map_or(-1, |writer| writer.as_raw_fd())
+    }
+
+    /// The pipe once the child has its end.
+    #[must_use]
+    pub fn reading(mut self) -> Pipe {
+        self.writer = None;
+        self
+    }
+
+    /// What has been told so far.
+    pub fn read(mut self) -> String {
+        use std::io::Read;
+        let mut buffer = [0; TELL_AT_MOST];
+        let count = self.reader.read(&mut buffer).unwrap_or(0);
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
+}

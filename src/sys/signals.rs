@@ -1,9 +1,9 @@
 //! Which signals reach us, and how: all are blocked from the first instruction on, except inside the one wait.
 //!
 //! The kernel drops a signal to a PID 1 that has no handler for it and does not block it (signal(7), pid_namespaces(7)),
-//! so blocking comes first. Handlers only note the number: a signal is unblocked only inside ppoll(2), which gives
-//! back the full mask as soon as one handler has run, so no number can be noted twice before it is read, and a
-//! queue of real-time signals is taken one by one, none lost. No pipe is needed, and no descriptor.
+//! so blocking comes first. Handlers only note the number. They run inside ppoll(2) alone, one a call: each blocks
+//! everything else (`sa_mask`), and what it returns to is the full mask again. So no number can be noted twice before it is
+//! read, and a queue of real-time signals is taken one by one, none lost. No pipe is needed, and no descriptor.
 #![allow(
     unsafe_code,
     reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound"
@@ -44,7 +44,7 @@ pub fn unblock_all() {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, SET_BYTES) };
 }
 
-/// The kernel's `struct sigaction`. The restorer is there on x86 only, but the size covers both.
+/// The kernel's `struct sigaction` on 64-bit x86 and ARM: handler, flags, restorer, mask.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct KernelAction {
@@ -54,7 +54,7 @@ struct KernelAction {
 fn kernel_action(signal: u8, new: Option<&KernelAction>) -> Option<KernelAction> {
     let mut old = KernelAction::default();
     let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: both structures are at least as large as the kernel's (32 bytes on x86-64, 24 on arm64).
+    // SAFETY: both structures are as large as the kernel's.
     let result =
         unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::c_int::from(signal), new, &raw mut old, SET_BYTES) };
     (result == 0).then_some(old)
@@ -101,7 +101,7 @@ impl Signals {
                 },
             }
         }
-        catch_real_time(libc::SIGUSR1 as u8);
+        block_while_handling();
         Ok(Signals { child, ignored })
     }
 
@@ -118,7 +118,8 @@ impl Signals {
             revents: 0,
         };
         let time = limit.map(|limit| libc::timespec {
-            tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+            // No wait is longer than a year.
+            tv_sec: limit.as_secs().cast_signed(),
             tv_nsec: libc::c_long::from(limit.subsec_nanos().cast_signed()),
         });
         let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -141,11 +142,18 @@ extern "C" fn note_real_time(signal: libc::c_int) {
     }
 }
 
-/// Catches signals 32 to 64. The kernel's own record of `like`, an ordinary handler, gives the flags and the restorer
-/// that this architecture needs.
-fn catch_real_time(like: u8) {
+/// Gives every handler a full mask, and the real-time signals a handler: libc would refuse those it keeps for itself.
+///
+/// Without the mask the kernel runs one handler on top of the other for all that is pending, the innermost first, and a
+/// queued signal comes again before its number has been read. The kernel's own record of a handler that signal-hook has
+/// set, the same for all of its signals, gives the flags and the restorer that this architecture needs.
+fn block_while_handling() {
     const SA_SIGINFO: u64 = libc::SA_SIGINFO as u64;
-    let Some(mut action) = kernel_action(like, None) else { return };
+    let Some(mut action) = kernel_action(libc::SIGUSR1 as u8, None) else { return };
+    action.words[3] = !0;
+    for signal in (1..32).filter(|signal| !matches!(i32::from(*signal), libc::SIGKILL | libc::SIGSTOP)) {
+        kernel_action(signal, Some(&action));
+    }
     action.words[0] = note_real_time as *const () as u64;
     action.words[1] &= !SA_SIGINFO;
     for signal in 32..=MAX {

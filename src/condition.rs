@@ -1,0 +1,118 @@
+//! "Is it there yet": one grammar, one parser. Testing is the business of `probe.rs`, and of the loop for what can be
+//! watched.
+
+use crate::plan::name;
+use anyhow::{Result, anyhow, bail, ensure};
+use std::fmt;
+use std::path::PathBuf;
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    text: String,
+    /// What is tested.
+    pub kind: Kind,
+}
+
+/// What is tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A GET of this URL is answered with 2xx.
+    Http(String),
+    /// This address accepts a connection.
+    Tcp(String),
+    /// This socket accepts a connection.
+    Unix(PathBuf),
+    /// This file exists.
+    File(PathBuf),
+    /// This command exits 0.
+    Exec(Vec<String>),
+    /// The life of this name is ready, in the shared directory.
+    Name(String),
+}
+
+impl Condition {
+    /// Understands a condition.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Condition> {
+        let kind = if text.starts_with("http://") {
+            Kind::Http(url(text)?)
+        } else if text.starts_with("https://") {
+            bail!("{text:?}: https is not spoken here; a proxy's own readiness address is http")
+        } else if let Some(address) = text.strip_prefix("tcp://") {
+            ensure!(is_address(address), "{text:?} is not a TCP address; write tcp://HOST:PORT");
+            Kind::Tcp(address.to_owned())
+        } else if let Some(path) = text.strip_prefix("unix://") {
+            Kind::Unix(absolute(text, path)?)
+        } else if let Some(path) = text.strip_prefix("file://") {
+            Kind::File(absolute(text, path)?)
+        } else if let Some(command) = text.strip_prefix("exec:") {
+            let words = shlex::split(command).ok_or_else(|| anyhow!("{text:?} has a quote that is not closed"))?;
+            ensure!(
+                words.first().is_some_and(|word| !word.is_empty()),
+                "{text:?} names no command; write exec:COMMAND"
+            );
+            ensure!(!command.contains('\0'), "{text:?} has a NUL in it");
+            Kind::Exec(words)
+        } else if text.contains("://") {
+            bail!("{text:?} is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
+        } else {
+            name(text)?;
+            Kind::Name(text.to_owned())
+        };
+        Ok(Condition { text: text.to_owned(), kind })
+    }
+
+    /// Whether it is tested by looking, and not by a probe: a file, or a name in the shared directory.
+    pub fn is_local(&self) -> bool {
+        matches!(self.kind, Kind::File(_) | Kind::Name(_))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// Understands `http://HOST[:PORT][/PATH]`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url(text: &str) -> Result<String> {
+    let rest =
+        text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
+    ensure!(
+        is_address(&with_port) && text.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains('@'),
+        "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"
+    );
+    Ok(text.to_owned())
+}
+
+/// Whether a text is HOST:PORT, with a bracketed IPv6 address if it is one.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_fine = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
+    };
+    host_is_fine && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn absolute(text: &str, path: &str) -> Result<PathBuf> {
+    ensure!(
+        path.starts_with('/') && path.len() > 1,
+        "{text:?} has no absolute path; write file:///PATH or unix:///PATH"
+    );
+    ensure!(!path.contains('\0'), "{text:?} has a NUL in it");
+    Ok(PathBuf::from(path))
+}

@@ -1,0 +1,118 @@
+//! The subcommand `status`: what the shared directory says, for people.
+
+use crate::machine::{Status, Verdict};
+use crate::stage::observe::{Conclusion, Observer};
+use crate::stage::record::Record;
+use crate::stage::{Directory, ready, running, terminated};
+use crate::sys::signals;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    state: &'static str,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+/// The table, or JSON: one object a name.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn run(dir: &Path, run_id: Option<&str>, json: bool) -> Result<String> {
+    let directory = Directory::open(dir)?;
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))? {
+        let Ok(file) = entry?.file_name().into_string() else { continue };
+        let name = ["-running", "-ready", "-terminated"].iter().find_map(|suffix| file.strip_suffix(suffix));
+        if let Some(name) = name.filter(|name| crate::plan::name(name).is_ok()) {
+            names.insert(name.to_owned());
+        }
+    }
+    let lines: Vec<Line> = names.into_iter().map(|name| line(&directory, name, run_id)).collect();
+    if json {
+        return Ok(serde_json::to_string(&lines)? + "\n");
+    }
+    if lines.is_empty() {
+        return Ok(format!("nobody is on stage in {}\n", dir.display()));
+    }
+    Ok(table(&lines))
+}
+
+fn line(directory: &Directory, name: String, run_id: Option<&str>) -> Line {
+    let mut observer = Observer::new(&name, run_id);
+    let conclusion = observer.look(directory);
+    let is_ready = observer.is_ready(directory);
+    let file = if directory.has(&terminated(&name)) { terminated(&name) } else { running(&name) };
+    let record = directory.open_file(&file).as_ref().and_then(Record::read);
+    let (state, verdict) = match conclusion {
+        Conclusion::NotStarted if directory.has(&ready(&name)) => ("lost", None),
+        Conclusion::NotStarted => ("not started", None),
+        Conclusion::Running => ("running", None),
+        Conclusion::Unproven => ("unknown", None),
+        Conclusion::BetweenAttempts(verdict) => ("between attempts", Some(verdict)),
+        Conclusion::Over(verdict @ Verdict::Lost) => ("dead", Some(verdict)),
+        Conclusion::Over(verdict) => ("over", Some(verdict)),
+    };
+    let status = match verdict {
+        Some(Verdict::Told(status)) => Some(status),
+        _ => None,
+    };
+    Line {
+        name,
+        state,
+        ready: is_ready,
+        attempt: record.as_ref().map(|record| record.attempt),
+        exit_code: status.and_then(|status| match status {
+            Status::Exited(code) => Some(code),
+            Status::Killed(_) => None,
+        }),
+        signal: status.and_then(|status| match status {
+            Status::Killed(signal) => Some(signal),
+            Status::Exited(_) => None,
+        }),
+        since: record.map(|record| record.ended.unwrap_or(record.started)).filter(|since| !since.is_empty()),
+    }
+}
+
+fn table(lines: &[Line]) -> String {
+    let mut rows = vec![["NAME", "STATE", "READY", "ATTEMPT", "CODE", "SINCE"].map(str::to_owned)];
+    for line in lines {
+        let code = match (line.exit_code, line.signal) {
+            (Some(code), _) => code.to_string(),
+            (None, Some(signal)) => signals::name(signal),
+            (None, None) => "-".to_owned(),
+        };
+        rows.push([
+            line.name.clone(),
+            line.state.to_owned(),
+            if line.ready { "yes" } else { "no" }.to_owned(),
+            line.attempt.map_or("-".to_owned(), |attempt| attempt.to_string()),
+            code,
+            // Somebody else wrote it: no more than a time is long, and nothing that moves a terminal's cursor.
+            line.since
+                .as_ref()
+                .map_or("-".to_owned(), |since| since.chars().filter(|c| !c.is_control()).take(30).collect()),
+        ]);
+    }
+    let widths: Vec<usize> =
+        (0..6).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

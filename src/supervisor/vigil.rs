@@ -1,0 +1,185 @@
+//! Waiting for conditions without ceasing to be an init: what can be watched is looked at, everything else is asked by a
+//! probe, a child process of ours that runs this binary.
+
+use crate::condition::{Condition, Kind};
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::stage::Directory;
+use crate::stage::observe::Observer;
+use crate::stage::watch::{Bell, Meaning, Watch};
+use crate::sys::child::{self, Launch};
+use crate::sys::descriptors::Pipe;
+use crate::sys::signals;
+use nix::unistd::Pid;
+use std::ffi::{CString, OsString};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Between two probes: gently at first, for most proxies are up within the second, and then once a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long one probe may take; it watches this itself.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+/// When it is ended if it does not.
+const PROBE_PATIENCE: Duration = Duration::from_secs(7);
+
+/// Conditions that are waited for, all of them.
+pub struct Vigil {
+    local: Vec<Local>,
+    remote: Vec<Condition>,
+    remote_holds: bool,
+    probe: Option<Probe>,
+    next: Instant,
+    pause: Duration,
+    watches: Vec<Watch>,
+    /// The last answer, for the message when time runs out.
+    pub last_answer: String,
+}
+
+enum Local {
+    File(Condition, PathBuf),
+    Name(Condition, Box<Observer>),
+}
+
+struct Probe {
+    pid: Pid,
+    answer: Option<Pipe>,
+    until: Instant,
+}
+
+impl Vigil {
+    /// Begins to wait: watch first, look afterwards.
+    pub fn new(conditions: &[Condition], plan: &Plan, bell: Option<&Bell>, report: &Report) -> Vigil {
+        let local: Vec<Local> = conditions
+            .iter()
+            .filter_map(|condition| match &condition.kind {
+                Kind::File(path) => Some(Local::File(condition.clone(), path.clone())),
+                Kind::Name(name) => {
+                    Some(Local::Name(condition.clone(), Box::new(Observer::new(name, plan.run_id.as_deref()))))
+                }
+                Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::Exec(_) => None,
+            })
+            .collect();
+        let remote: Vec<Condition> = conditions.iter().filter(|condition| !condition.is_local()).cloned().collect();
+        let mut watches = Vec::new();
+        for one in &local {
+            let watch = bell.and_then(|bell| one.watch(plan, bell, report));
+            watches.extend(watch);
+        }
+        Vigil {
+            remote_holds: remote.is_empty(),
+            local,
+            remote,
+            probe: None,
+            next: Instant::now(),
+            pause: FIRST_PAUSE,
+            watches,
+            last_answer: String::new(),
+        }
+    }
+
+    /// When something is to be done without anything having happened.
+    pub fn next(&self) -> Instant {
+        self.probe.as_ref().map_or(self.next, |probe| probe.until)
+    }
+
+    /// Looks, and starts a probe if one is due. Whether all conditions hold.
+    pub fn look(&mut self, dir: &Directory, plan: &Plan, signals: signals::Set) -> bool {
+        let now = Instant::now();
+        if let Some(probe) = self.probe.as_ref().filter(|probe| probe.until <= now) {
+            let _ = child::send(probe.pid, true, libc::SIGKILL as u8);
+        }
+        let waiting = self.local.iter_mut().find_map(|one| (!one.holds(dir)).then(|| one.describe()));
+        if let Some(text) = &waiting {
+            self.last_answer.clone_from(text);
+        }
+        if waiting.is_none() && self.remote_holds {
+            return true;
+        }
+        if self.probe.is_none() && now >= self.next {
+            if !self.remote_holds {
+                self.start_probe(plan, signals);
+            }
+            self.next = now + self.pause;
+            // Where all that is left is watched, the looks in between are for events that were lost.
+            let watched = self.remote_holds && !self.watches.is_empty() && self.watches.len() == self.local.len();
+            self.pause = if watched { LONGEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+        }
+        false
+    }
+
+    fn start_probe(&mut self, plan: &Plan, ignored: signals::Set) {
+        let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "probe".into(), "--timeout".into()];
+        words.push(format!("{}ms", PROBE_LIMIT.as_millis()).into());
+        words.push("--".into());
+        words.extend(self.remote.iter().map(|condition| OsString::from(condition.to_string())));
+        let answer = Pipe::new().ok();
+        let started = Launch::new(&words, ignored).map_err(|error| error.to_string()).and_then(|mut launch| {
+            launch.own_group = true;
+            launch.stderr = answer.as_ref().map(Pipe::writer);
+            launch.directory = CString::new(plan.working_directory.as_os_str().as_encoded_bytes()).ok();
+            launch.start().map_err(|refused| format!("{refused:?}"))
+        });
+        match started {
+            Ok(pid) => {
+                let answer = answer.map(Pipe::reading);
+                self.probe = Some(Probe { pid, answer, until: Instant::now() + PROBE_PATIENCE });
+            }
+            Err(error) => self.last_answer = format!("no probe can be started: {error}"),
+        }
+    }
+
+    /// Takes note of a dead child. Whether it was the probe.
+    pub fn ended(&mut self, pid: Pid, code: u8) -> bool {
+        let Some(probe) = self.probe.take_if(|probe| probe.pid == pid) else { return false };
+        let text = probe.answer.map(|pipe| pipe.read()).unwrap_or_default();
+        let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let line = line.strip_prefix("exeunt probe: ").unwrap_or(line);
+        if code == 0 {
+            self.remote_holds = true;
+            self.next = Instant::now();
+        } else if line.is_empty() {
+            self.last_answer = format!("the probe ended with {code}");
+        } else {
+            line.clone_into(&mut self.last_answer);
+        }
+        true
+    }
+}
+
+impl Drop for Vigil {
+    /// Nobody waits any more: the probe and what it runs go. They are reaped as any other orphan is.
+    fn drop(&mut self) {
+        if let Some(probe) = &self.probe {
+            let _ = child::send(probe.pid, true, libc::SIGKILL as u8);
+        }
+    }
+}
+
+impl Local {
+    fn watch(&self, plan: &Plan, bell: &Bell, report: &Report) -> Option<Watch> {
+        let set = match self {
+            Local::File(_, path) => {
+                let (directory, file) = (path.parent()?, path.file_name()?);
+                Watch::set(directory, vec![(file.to_owned(), Meaning::Other)], bell)
+            }
+            Local::Name(_, observer) => Watch::set(&plan.dir, Watch::files_of(&[observer.name().to_owned()]), bell),
+        };
+        set.map_err(|error| report.debug(|| format!("{} is not watched, but looked at: {error:#}", self.describe())))
+            .ok()
+    }
+
+    fn holds(&mut self, dir: &Directory) -> bool {
+        match self {
+            Local::File(_, path) => std::fs::metadata(path).is_ok(),
+            Local::Name(_, observer) => observer.is_ready(dir),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Local::File(condition, _) => format!("{condition}: not there"),
+            Local::Name(condition, _) => format!("{condition}: not ready"),
+        }
+    }
+}
