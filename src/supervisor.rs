@@ -59,6 +59,7 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         deadline: None,
         claim: None,
         foreground: false,
+        children: false,
         plan,
         signals,
         report,
@@ -84,6 +85,8 @@ struct Supervisor {
     deadline: Option<(Timer, Instant)>,
     claim: Option<Waiting>,
     foreground: bool,
+    /// A child has changed its state and has not been looked for yet.
+    children: bool,
 }
 
 /// The command while it is ours to signal. Gone when it has been reaped: there is no number left that could be misused.
@@ -103,7 +106,7 @@ struct Waiting {
 impl Supervisor {
     fn run(mut self) -> u8 {
         loop {
-            while let Some(event) = self.queue.pop_front() {
+            while let Some(event) = self.next_event() {
                 let (state, actions) = machine::step(self.state, &self.plan.policy, event);
                 self.report.debug(|| format!("{event:?}: {:?} -> {state:?}", self.state));
                 self.announce(state);
@@ -118,6 +121,21 @@ impl Supervisor {
             }
             self.wait();
         }
+    }
+
+    /// The next event. While the command has not been started, a signal goes before everything else: once it is pending, the
+    /// command must not be started any more.
+    fn next_event(&mut self) -> Option<Event> {
+        if !self.queue.is_empty()
+            && matches!(self.state, State::Claiming { .. } | State::Looking { .. } | State::Gated { .. })
+        {
+            let woken = self.signals.wait(None, Some(Duration::ZERO));
+            for signal in signals::members(woken.signals) {
+                self.queue.push_front(Event::Signal(signal));
+            }
+            self.children |= woken.children;
+        }
+        self.queue.pop_front()
     }
 
     /// Says what a person would want to know about a change of state.
@@ -181,7 +199,7 @@ impl Supervisor {
             }
             Action::Forward(signal) => self.forward(signal),
             Action::ForwardKept(set) => {
-                for signal in (1..=signals::MAX).filter(|signal| set & signals::bit(*signal) != 0) {
+                for signal in signals::members(set) {
                     self.forward(signal);
                 }
             }
@@ -393,7 +411,8 @@ impl Supervisor {
             self.vigil.as_ref().map(Vigil::next),
             group,
         ];
-        let limit = until.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
+        let now_at_once = self.children.then_some(now);
+        let limit = until.into_iter().chain([now_at_once]).flatten().min().map(|at| at.saturating_duration_since(now));
         let bell = match &self.errand {
             Some(errand) => Some(errand.descriptor()),
             None => self.bell.as_ref().map(Bell::descriptor),
@@ -405,10 +424,10 @@ impl Supervisor {
     fn after(&mut self, woken: Woken) {
         // Signals before deaths: a command that ends because it was told to is not one that ended by itself. The number
         // is still its own, for it has not been reaped.
-        for signal in (1..=signals::MAX).filter(|signal| woken.signals & signals::bit(*signal) != 0) {
+        for signal in signals::members(woken.signals) {
             self.queue.push_back(Event::Signal(signal));
         }
-        if woken.children {
+        if woken.children || std::mem::take(&mut self.children) {
             self.reap();
         }
         self.look_at_group();

@@ -11,7 +11,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The highest signal number (signal(7)); the kernel's set has one bit for each.
@@ -26,6 +26,11 @@ pub type Set = u64;
 /// The bit of one signal.
 pub const fn bit(signal: u8) -> Set {
     1 << (signal - 1)
+}
+
+/// The signals of a set, the lowest first.
+pub fn members(set: Set) -> impl Iterator<Item = u8> {
+    (1..=MAX).filter(move |signal| set & bit(*signal) != 0)
 }
 
 /// Holds back every signal of the calling thread, those that libc keeps for itself included.
@@ -85,6 +90,7 @@ impl Signals {
     /// # Errors
     /// If the system refuses a handler.
     pub fn catch() -> std::io::Result<Signals> {
+        LOOP_THREAD.store(nix::unistd::gettid().as_raw(), Relaxed);
         let child = Arc::new(AtomicBool::new(false));
         let ignored = (1..=MAX)
             .filter(|signal| kernel_action(*signal, None).is_some_and(|old| old.words[0] == libc::SIG_IGN as u64))
@@ -138,8 +144,25 @@ impl Signals {
 /// The handler of the real-time signals, which libc will not install for those it keeps for itself.
 extern "C" fn note_real_time(signal: libc::c_int) {
     if let Ok(signal @ 1..=MAX) = u8::try_from(signal) {
-        NOTED.fetch_or(bit(signal), Relaxed);
+        keep(signal);
     }
+}
+
+/// The thread of the one loop, the only one that waits for signals.
+static LOOP_THREAD: AtomicI32 = AtomicI32::new(0);
+
+/// Notes a signal where the loop finds it. Async-signal-safe.
+///
+/// Every libc leaves the signal of its own thread business (33) open in every thread it starts, whatever mask it should
+/// inherit, so the thread of the watch may be given one that is meant for the process: it goes on to the loop's.
+fn keep(signal: u8) {
+    let thread = LOOP_THREAD.load(Relaxed);
+    if nix::unistd::gettid().as_raw() == thread {
+        NOTED.fetch_or(bit(signal), Relaxed);
+        return;
+    }
+    // SAFETY: a plain system call.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::c_int::from(signal)) };
 }
 
 /// Gives every handler a full mask, and the real-time signals a handler: libc would refuse those it keeps for itself.
@@ -165,22 +188,15 @@ fn block_while_handling() {
 fn note(signal: u8, info: &libc::siginfo_t) {
     /// `si_code` of a signal that the kernel itself made, the terminal driver's among them (sigaction(2)).
     const SI_KERNEL: libc::c_int = 0x80;
-    static OWN_PID: AtomicU64 = AtomicU64::new(0);
     if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(signal) != 0 && SHARED_GROUP.load(Relaxed) {
         return;
     }
-    if i32::from(signal) == libc::SIGPIPE {
-        // SAFETY: getpid is async-signal-safe; si_pid is set for SI_USER, which a write into a broken pipe of our own
-        // looks like (the kernel names the writer as the sender).
-        let own = unsafe {
-            OWN_PID.store(libc::getpid().unsigned_abs().into(), Relaxed);
-            u64::from(info.si_pid().unsigned_abs())
-        };
-        if own == OWN_PID.load(Relaxed) {
-            return;
-        }
+    // A write into a broken pipe of our own is no message for the command. The kernel names the writer as the sender.
+    // SAFETY: `si_pid` is there for what kill(2) or the kernel on behalf of a process sends; else it is some number.
+    if i32::from(signal) == libc::SIGPIPE && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
+        return;
     }
-    NOTED.fetch_or(bit(signal), Relaxed);
+    keep(signal);
 }
 
 /// What the terminal driver sends to a whole process group. Not HUP: that goes to the session's leader alone.
