@@ -14,6 +14,10 @@
 //! [`sys`] holds the doors to the kernel. Arrows point from the world towards the machine, which points at nothing; the
 //! doors do not know each other.
 
+#![deny(missing_docs, unsafe_code, unused_must_use)]
+#![deny(clippy::disallowed_methods, clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespaces and signals as Linux has them");
 
@@ -38,7 +42,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
         // No init is wanted here, but an ordinary program, which a signal ends.
         sys::signals::unblock_all();
-        return subcommand(command, &words[2..]);
+        return subcommand(command, words.get(2..).unwrap_or_default());
     }
     let signals = match sys::signals::Signals::catch() {
         Ok(signals) => signals,

@@ -342,15 +342,8 @@ const SIGTERM: u8 = 15;
 const HARMLESS: [u8; 8] = [17, 18, 19, 20, 21, 22, 23, 28];
 
 /// Whether the default action of a signal is to end the process (signal(7), "Term" and "Core").
-pub const fn ends_by_default(signal: u8) -> bool {
-    let mut index = 0;
-    while index < HARMLESS.len() {
-        if HARMLESS[index] == signal {
-            return false;
-        }
-        index += 1;
-    }
-    true
+pub fn ends_by_default(signal: u8) -> bool {
+    !HARMLESS.contains(&signal)
 }
 
 /// One decision: where `event` leads from `state`, and what is done on the way.

@@ -1,5 +1,6 @@
 //! The subcommands `probe` and `goodbye`: whatever has to wait for somebody else's answer is done in a process of its own,
 //! and never in the loop of an init.
+#![allow(clippy::disallowed_methods, reason = "a process of its own: it may sleep, and wait for the command it tests")]
 
 use crate::condition::{Condition, Kind};
 use crate::report::Report;

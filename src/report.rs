@@ -49,9 +49,11 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 const LONGEST: usize = 4096;
 
 impl Report {
-    /// For the time before the options are known.
-    pub const fn early() -> Report {
-        Report { level: Level::Info, format: Format::Text, mode: "" }
+    /// For the time before the options are known. A Pod that asks for JSON by a variable gets it for the very first
+    /// complaint, too.
+    pub fn early() -> Report {
+        let json = std::env::var_os("EXEUNT_LOG_FORMAT").is_some_and(|format| format == "json");
+        Report { level: Level::Info, format: if json { Format::Json } else { Format::Text }, mode: "" }
     }
 
     /// Says what ends exeunt, on standard error and in the termination log.

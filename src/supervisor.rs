@@ -4,27 +4,30 @@
 //! before the command. What each would lose in the other order is said where it is done.
 
 use crate::condition::Condition;
-use crate::exit;
-use crate::machine::{self, Action, Cause, Event, Restart, Role, State, Status, Timer, Verdict};
-use crate::plan::{Plan, program};
+use crate::machine::{self, Action, Event, State, Status, Timer};
+use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::publish::Life;
 use crate::stage::watch::Bell;
-use crate::sys::child::{self, Found, Launch, Refused};
+use crate::sys::child::{self, Launch};
 use crate::sys::signals::{self, Signals, Woken};
-use crate::sys::{descriptors, terminal};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 mod audience;
+mod command;
 mod errand;
+mod messages;
+mod restarts;
 mod vigil;
 
 use audience::Audience;
+use command::{Command, GROUP_PAUSE};
 use errand::Errand;
+use restarts::Restarts;
 use vigil::Vigil;
 
 /// How long another live process may still hold the name before we give up.
@@ -36,13 +39,8 @@ const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than the requests of the goodbye can take: they bound themselves.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(7);
-/// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
-const GROUP_PAUSE: Duration = Duration::from_millis(100);
-
 /// Runs a plan to its end and returns the exit code.
 pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
-    // Whatever the command was given as its working directory must not be kept busy by us once it runs, and the paths in
-    // the plan are absolute.
     child::become_subreaper();
     Supervisor {
         state: State::New,
@@ -89,13 +87,6 @@ struct Supervisor {
     children: bool,
 }
 
-/// The command while it is ours to signal. Gone when it has been reaped: there is no number left that could be misused.
-struct Command {
-    pid: Pid,
-    /// How its leader ended, while the rest of its group lives on.
-    leader: Option<Status>,
-}
-
 /// An attempt to take the name that is to be repeated.
 struct Waiting {
     until: Instant,
@@ -136,37 +127,6 @@ impl Supervisor {
             self.children |= woken.children;
         }
         self.queue.pop_front()
-    }
-
-    /// Says what a person would want to know about a change of state.
-    fn announce(&self, next: State) {
-        let name = program(&self.plan.command).display();
-        match (self.state, next) {
-            (State::Stopping { .. }, State::Stopping { .. }) => {}
-            (_, State::Stopping { cause: Cause::JobOver(verdict) }) => {
-                let signal = signals::name(self.plan.policy.stop_signal);
-                let job = self.plan.until.join(", ");
-                let how = describe(verdict);
-                self.report.info(&format!("the job {job} is over ({how}); stopping {name} with {signal}"));
-            }
-            (State::Looking { .. } | State::Gated { .. }, State::Publishing { code: 0, .. } | State::Done)
-                if self.plan.policy.role == Role::Sidecar && !self.plan.until.is_empty() =>
-            {
-                self.report
-                    .info(&format!("the job {} is over already; {name} is not started", self.plan.until.join(", ")));
-            }
-            (_, State::Stopping { cause: Cause::PartnerGone }) => {
-                let signal = signals::name(self.plan.policy.stop_signal);
-                let partner = self.plan.stop_with.as_deref().unwrap_or_default();
-                self.report
-                    .info(&format!("the sidecar {partner} has ended (--stop-with); stopping {name} with {signal}"));
-            }
-            (State::Stopping { .. }, State::Killing { .. }) => {
-                let grace = humantime::format_duration(self.plan.grace);
-                self.report.warning(&format!("{name} has not ended within {grace} (--grace); killing it with SIGKILL"));
-            }
-            _ => {}
-        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -310,70 +270,6 @@ impl Supervisor {
         }
     }
 
-    fn say_restart(&self) {
-        let name = program(&self.plan.command).display();
-        let pause = humantime::format_duration(self.restarts.pause);
-        self.report.info(&format!("{name} has ended while the job runs; starting it again in {pause} (--restart)"));
-    }
-
-    fn start(&mut self) {
-        let event = match self.launch() {
-            Ok(pid) => {
-                self.command = Some(Command { pid, leader: None });
-                Event::Started
-            }
-            Err(code) => Event::StartFailed(code),
-        };
-        self.queue.push_back(event);
-    }
-
-    fn launch(&mut self) -> Result<Pid, u8> {
-        let name = program(&self.plan.command).display().to_string();
-        let mut launch = Launch::new(&self.plan.command, self.signals.ignored()).map_err(|error| {
-            self.report.failure(&format!("{name}: {error}"));
-            exit::OURS
-        })?;
-        self.restarts.started = Instant::now();
-        self.foreground = terminal::is_ours();
-        launch.foreground = self.foreground;
-        launch.own_group = self.plan.group || self.foreground;
-        signals::share_group(!launch.own_group);
-        let pid = launch.start().map_err(|refused| {
-            let (code, message) = match refused {
-                Refused::NotFound(errno) => {
-                    (exit::NOT_FOUND, format!("the command {name:?} was not found: {}", errno.desc()))
-                }
-                Refused::NotExecutable(errno) => {
-                    (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
-                }
-                Refused::NoProcess(errno) => {
-                    (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc()))
-                }
-            };
-            self.report.failure(&message);
-            code
-        })?;
-        // The command has its working directory and its descriptors now. We must not keep mounts and pipes busy.
-        if self.plan.policy.restart == Restart::Never {
-            let _ = nix::unistd::chdir("/");
-            descriptors::close_inherited();
-        }
-        Ok(pid)
-    }
-
-    fn forward(&mut self, signal: u8) {
-        let Some(command) = &self.command else { return };
-        let group = self.plan.group || (self.foreground && command.leader.is_some());
-        if command.leader.is_some() && !self.plan.group {
-            return;
-        }
-        // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
-        // a reason to end, and neither is news every time.
-        if let Err(errno) = child::send(command.pid, group, signal) {
-            self.report.debug(|| format!("{} is not delivered: {}", signals::name(signal), errno.desc()));
-        }
-    }
-
     fn publish(&mut self, status: Status, last: bool) {
         let (Some(life), Some(dir)) = (self.life.take(), self.dir.take()) else {
             self.queue.push_back(Event::Published);
@@ -387,16 +283,6 @@ impl Supervisor {
                 self.queue.push_back(Event::Published);
             }
             errand::Begun::UnderWay(errand) => self.errand = Some(errand),
-        }
-    }
-
-    fn say_how_it_ended(&self, status: Status) {
-        if let Status::Killed(signal) = status
-            && !matches!(self.state, State::Stopping { .. } | State::Killing { .. })
-        {
-            let name = program(&self.plan.command).display();
-            let perhaps = if i32::from(signal) == libc::SIGKILL { ": perhaps out of memory" } else { "" };
-            self.report.info(&format!("{name} was killed by {} ({}){perhaps}", signals::name(signal), status.code()));
         }
     }
 
@@ -460,130 +346,5 @@ impl Supervisor {
             self.say_elapsed(timer);
             self.queue.push_back(Event::DeadlineElapsed);
         }
-    }
-
-    fn say_elapsed(&self, timer: Timer) {
-        match timer {
-            Timer::Publish => {
-                self.report
-                    .warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
-            }
-            Timer::Gate => {
-                let answer = self.vigil.as_ref().map_or("", |vigil| &vigil.last_answer);
-                let after = humantime::format_duration(self.plan.wait_timeout);
-                let name = program(&self.plan.command).display();
-                self.report.failure(&format!("{answer} after {after} (--wait-timeout); {name} is not started"));
-            }
-            Timer::Outlive => {
-                let after = humantime::format_duration(self.plan.outlive_main);
-                self.report.info(&format!("the job is not over {after} after SIGTERM (--outlive-main); passing it on"));
-            }
-            Timer::Goodbye => {
-                self.report.warning("the requests of --on-exit take too long; leaving without their answers")
-            }
-            Timer::Grace | Timer::BackOff => {}
-        }
-    }
-
-    fn reap(&mut self) {
-        loop {
-            match child::reap() {
-                Found::Ended(pid, status) => {
-                    if let Some(command) = self.command.as_mut().filter(|command| command.pid == pid) {
-                        command.leader = Some(status);
-                    } else if self.goodbye == Some(pid) {
-                        self.goodbye = None;
-                        self.queue.push_back(Event::GoodbyeSaid);
-                    } else if let Some(vigil) = &mut self.vigil {
-                        vigil.ended(pid, status.code());
-                    }
-                }
-                Found::Stopped(pid, signal) => self.stopped(pid, signal),
-                Found::Nobody => break,
-                Found::NoChildren => {
-                    // A command that is not our child any more and was not reaped by us is gone all the same: somebody above
-                    // had SIGCHLD ignored in the instant of its death. Nothing is known of how.
-                    if let Some(command) = self.command.as_mut().filter(|command| command.leader.is_none()) {
-                        command.leader = Some(Status::Exited(exit::OURS));
-                    }
-                    break;
-                }
-            }
-        }
-    }
-
-    /// The command has ended when it has been reaped; with a group, when the group is empty as well.
-    fn look_at_group(&mut self) {
-        let Some(command) = &self.command else { return };
-        let Some(status) = command.leader else { return };
-        if self.plan.group && child::group_exists(command.pid) {
-            return;
-        }
-        self.command = None;
-        if self.foreground {
-            terminal::take_back();
-        }
-        self.say_how_it_ended(status);
-        self.queue.push_back(Event::ChildExited(status));
-    }
-
-    /// A command that was suspended from the terminal suspends us too, or the shell above us would wait for ever.
-    fn stopped(&mut self, pid: Pid, signal: u8) {
-        let by_terminal = matches!(i32::from(signal), libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
-        let ours = self.command.as_ref().is_some_and(|command| command.pid == pid);
-        if !by_terminal || !ours || !terminal::is_there() {
-            return;
-        }
-        if terminal::leads_session() {
-            // There is no shell above us: nobody could ever continue it. The kernel ignores these signals in a process
-            // group without a parent in its session (orphaned, credentials(7)), which the command would be without us.
-            if i32::from(signal) == libc::SIGTSTP {
-                self.forward(libc::SIGCONT as u8);
-            }
-            return;
-        }
-        if self.foreground {
-            terminal::take_back();
-        }
-        child::stop_ourselves();
-        if self.foreground && terminal::is_ours() {
-            terminal::give_to(pid);
-        }
-        self.forward(libc::SIGCONT as u8);
-    }
-}
-
-/// The pauses between two starts of a sidecar's child.
-struct Restarts {
-    pause: Duration,
-    started: Instant,
-}
-
-/// A proxy is missed by the job at once, so the kubelet's 10 s would be too long; and a program that fails at once should
-/// not be started a thousand times.
-const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(10);
-/// Whatever ran for this long was well; its next failure is counted as the first.
-const WELL_AFTER: Duration = Duration::from_secs(10);
-
-impl Default for Restarts {
-    fn default() -> Self {
-        Restarts { pause: Duration::ZERO, started: Instant::now() }
-    }
-}
-
-impl Restarts {
-    fn count(&mut self, now: Instant) {
-        let first = self.pause.is_zero() || now.saturating_duration_since(self.started) >= WELL_AFTER;
-        self.pause = if first { FIRST_RESTART_PAUSE } else { (self.pause * 2).min(LONGEST_RESTART_PAUSE) };
-    }
-}
-
-fn describe(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Told(Status::Exited(code)) => format!("exit code {code}"),
-        Verdict::Told(Status::Killed(signal)) => format!("killed by {}", signals::name(signal)),
-        Verdict::Silent => "its sentinel is there, without an exit code".to_owned(),
-        Verdict::Lost => "its lock is free and it left no sentinel: it was killed".to_owned(),
     }
 }

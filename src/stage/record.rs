@@ -123,15 +123,15 @@ impl Record {
     pub fn read(file: &File) -> Option<Record> {
         let mut buffer = [0u8; READ_AT_MOST];
         let mut filled = 0;
-        while filled < buffer.len() {
-            match file.read_at(&mut buffer[filled..], filled as u64) {
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return None,
             }
         }
-        Record::parse(&buffer[..filled])
+        Record::parse(buffer.get(..filled)?)
     }
 
     /// Understands the bytes of a record. `None` for whatever is none.

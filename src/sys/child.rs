@@ -8,7 +8,6 @@ use super::{signals, terminal};
 use crate::machine::Status;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone};
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::RawFd;
@@ -276,5 +275,5 @@ pub fn become_subreaper() {
 
 /// Stops ourselves until somebody continues us, as the shell above us expects of a job that was suspended.
 pub fn stop_ourselves() {
-    let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGSTOP);
+    let _ = send(nix::unistd::getpid(), false, libc::SIGSTOP as u8);
 }

@@ -79,6 +79,6 @@ impl Pipe {
         use std::io::Read;
         let mut buffer = [0; TELL_AT_MOST];
         let count = self.reader.read(&mut buffer).unwrap_or(0);
-        String::from_utf8_lossy(&buffer[..count]).into_owned()
+        String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned()
     }
 }

@@ -1,0 +1,146 @@
+//! The command: started, signalled, reaped. There is one reaper in exeunt, and it is here.
+
+use super::Supervisor;
+use crate::exit;
+use crate::machine::{Event, Restart, Status};
+use crate::plan::program;
+use crate::sys::child::{self, Found, Launch, Refused};
+use crate::sys::{descriptors, signals, terminal};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
+pub(super) const GROUP_PAUSE: Duration = Duration::from_millis(100);
+
+/// The command while it is ours to signal. Gone when it has been reaped: there is no number left that could be misused.
+pub(super) struct Command {
+    pub(super) pid: Pid,
+    /// How its leader ended, while the rest of its group lives on.
+    pub(super) leader: Option<Status>,
+}
+
+impl Supervisor {
+    pub(super) fn start(&mut self) {
+        let event = match self.launch() {
+            Ok(pid) => {
+                self.command = Some(Command { pid, leader: None });
+                Event::Started
+            }
+            Err(code) => Event::StartFailed(code),
+        };
+        self.queue.push_back(event);
+    }
+
+    pub(super) fn launch(&mut self) -> Result<Pid, u8> {
+        let name = program(&self.plan.command).display().to_string();
+        let mut launch = Launch::new(&self.plan.command, self.signals.ignored()).map_err(|error| {
+            self.report.failure(&format!("{name}: {error}"));
+            exit::OURS
+        })?;
+        self.restarts.started = Instant::now();
+        self.foreground = terminal::is_ours();
+        launch.foreground = self.foreground;
+        launch.own_group = self.plan.group || self.foreground;
+        signals::share_group(!launch.own_group);
+        let pid = launch.start().map_err(|refused| {
+            let (code, message) = match refused {
+                Refused::NotFound(errno) => {
+                    (exit::NOT_FOUND, format!("the command {name:?} was not found: {}", errno.desc()))
+                }
+                Refused::NotExecutable(errno) => {
+                    (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
+                }
+                Refused::NoProcess(errno) => {
+                    (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc()))
+                }
+            };
+            self.report.failure(&message);
+            code
+        })?;
+        // The command has its working directory and its descriptors now. We must not keep mounts and pipes busy.
+        if self.plan.policy.restart == Restart::Never {
+            let _ = nix::unistd::chdir("/");
+            descriptors::close_inherited();
+        }
+        Ok(pid)
+    }
+
+    pub(super) fn forward(&mut self, signal: u8) {
+        let Some(command) = &self.command else { return };
+        if command.leader.is_some() && !self.plan.group {
+            return;
+        }
+        // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
+        // a reason to end, and neither is news every time.
+        if let Err(errno) = child::send(command.pid, self.plan.group, signal) {
+            self.report.debug(|| format!("{} is not delivered: {}", signals::name(signal), errno.desc()));
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        loop {
+            match child::reap() {
+                Found::Ended(pid, status) => {
+                    if let Some(command) = self.command.as_mut().filter(|command| command.pid == pid) {
+                        command.leader = Some(status);
+                    } else if self.goodbye == Some(pid) {
+                        self.goodbye = None;
+                        self.queue.push_back(Event::GoodbyeSaid);
+                    } else if let Some(vigil) = &mut self.vigil {
+                        vigil.ended(pid, status.code());
+                    }
+                }
+                Found::Stopped(pid, signal) => self.stopped(pid, signal),
+                Found::Nobody => break,
+                Found::NoChildren => {
+                    // A command that is not our child any more and was not reaped by us is gone all the same: somebody above
+                    // had SIGCHLD ignored in the instant of its death. Nothing is known of how.
+                    if let Some(command) = self.command.as_mut().filter(|command| command.leader.is_none()) {
+                        command.leader = Some(Status::Exited(exit::OURS));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The command has ended when it has been reaped; with a group, when the group is empty as well.
+    pub(super) fn look_at_group(&mut self) {
+        let Some(command) = &self.command else { return };
+        let Some(status) = command.leader else { return };
+        if self.plan.group && child::group_exists(command.pid) {
+            return;
+        }
+        self.command = None;
+        if self.foreground {
+            terminal::take_back();
+        }
+        self.say_how_it_ended(status);
+        self.queue.push_back(Event::ChildExited(status));
+    }
+
+    /// A command that was suspended from the terminal suspends us too, or the shell above us would wait for ever.
+    pub(super) fn stopped(&mut self, pid: Pid, signal: u8) {
+        let by_terminal = matches!(i32::from(signal), libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
+        let ours = self.command.as_ref().is_some_and(|command| command.pid == pid);
+        if !by_terminal || !ours || !terminal::is_there() {
+            return;
+        }
+        if terminal::leads_session() {
+            // There is no shell above us: nobody could ever continue it. The kernel ignores these signals in a process
+            // group without a parent in its session (orphaned, credentials(7)), which the command would be without us.
+            if i32::from(signal) == libc::SIGTSTP {
+                self.forward(libc::SIGCONT as u8);
+            }
+            return;
+        }
+        if self.foreground {
+            terminal::take_back();
+        }
+        child::stop_ourselves();
+        if self.foreground && terminal::is_ours() {
+            terminal::give_to(pid);
+        }
+        self.forward(libc::SIGCONT as u8);
+    }
+}
