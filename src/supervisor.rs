@@ -11,6 +11,7 @@ use crate::stage::Directory;
 use crate::stage::publish::Life;
 use crate::stage::watch::Bell;
 use crate::sys::child::{self, Launch};
+use crate::sys::descriptors;
 use crate::sys::signals::{self, Signals, Woken};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
@@ -105,6 +106,7 @@ impl Supervisor {
                 for action in actions.iter() {
                     self.report.debug(|| format!("{action:?}"));
                     if let Action::Exit(code) = action {
+                        self.stop_watching();
                         return code;
                     }
                     self.perform(action);
@@ -173,7 +175,7 @@ impl Supervisor {
             }
             Action::Disarm => self.deadline = None,
             // The kernel takes its time to tear a watch down: now, while the child shuts down, and not at the exit.
-            Action::StopWatching => self.audience = None,
+            Action::StopWatching => self.stop_watching(),
             Action::Publish { status, last } => self.publish(status, last),
             Action::Exit(_) => {}
         }
@@ -237,6 +239,14 @@ impl Supervisor {
         let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
         self.queue.extend(audience.begin(dir, self.bell.as_ref(), &self.report));
+    }
+
+    fn stop_watching(&mut self) {
+        self.vigil = None;
+        if self.audience.as_ref().is_some_and(Audience::is_watching) {
+            descriptors::leave_inotify_to_the_kernel();
+        }
+        self.audience = None;
     }
 
     fn keep_vigil(&mut self, conditions: &[Condition]) {

@@ -69,6 +69,11 @@ impl Audience {
         }
     }
 
+    /// Whether there is a watch.
+    pub fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// When the next look is due.
     pub fn next_look(&self) -> Instant {
         self.next_look

@@ -40,6 +40,36 @@ pub fn close_inherited() {
     numbers.into_iter().for_each(close);
 }
 
+/// Lets the kernel close our inotify instances on its own time, after we have gone.
+///
+/// Closing one takes 5 to 15 ms (the kernel waits for an SRCU grace period), and so would our exit. A descriptor that is
+/// on its way through a Unix socket is closed by the kernel's garbage collector, in a worker of its own (Linux 6.10;
+/// before, it costs what it costs without this). So a reference to each instance, and one to the receiving socket itself,
+/// are sent and never received. The sockets have higher numbers than the instances, so when we exit the reference under
+/// way is the last.
+pub fn leave_inotify_to_the_kernel() {
+    use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let mut adrift: Vec<RawFd> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let what = std::fs::read_link(entry.path()).ok()?;
+            (what.as_os_str() == "anon_inode:inotify").then(|| entry.file_name().to_str()?.parse().ok())?
+        })
+        .collect();
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let Ok((from, to)) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags) else { return };
+    adrift.push(to.as_raw_fd());
+    let message = [std::io::IoSlice::new(b"!")];
+    let sent =
+        sendmsg::<()>(from.as_raw_fd(), &message, &[ControlMessage::ScmRights(&adrift)], MsgFlags::empty(), None);
+    if sent.is_ok() {
+        // Open until the exit, so that no reference is dropped while somebody else could still drop the last.
+        let _ = (from.into_raw_fd(), to.into_raw_fd());
+    }
+}
+
 /// A pipe on which a child tells us something.
 #[derive(Debug)]
 pub struct Pipe {
