@@ -134,6 +134,8 @@ pub enum Event {
     Claimed,
     /// The name cannot be had.
     NotClaimed,
+    /// Another live process holds the name; it is tried again.
+    NameHeld,
     /// A look: the job is not over.
     JobOn,
     /// A look: an attempt of the job has failed and the next is expected.
@@ -253,8 +255,10 @@ pub enum State {
     New,
     /// Making the name ours.
     Claiming {
-        /// Signals to forward once there is a child.
+        /// Signals to act on once the name is ours, or to forward once there is a child.
         kept: u64,
+        /// Whether another live process has been seen to hold it.
+        held: bool,
     },
     /// Looking whether the job is over already.
     Looking {
@@ -352,10 +356,11 @@ pub fn ends_by_default(signal: u8) -> bool {
 pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
     match state {
         State::New => match event {
-            Event::Begun => (State::Claiming { kept: 0 }, [Action::Claim].into()),
+            Event::Begun => (State::Claiming { kept: 0, held: false }, [Action::Claim].into()),
             Event::Signal(_)
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -369,15 +374,21 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
-        State::Claiming { kept } => match event {
-            Event::Claimed => match policy.role {
-                Role::Sidecar => (State::Looking { kept }, [Action::Look].into()),
-                Role::Main => open_gate(policy, kept),
+        State::Claiming { kept, held } => match event {
+            // A signal that came first ends us, but not without a word.
+            Event::Claimed => match (ending(kept), policy.role) {
+                (Some(signal), _) => finish_unstarted(policy, signal),
+                (None, Role::Sidecar) => (State::Looking { kept }, [Action::Look].into()),
+                (None, Role::Main) => open_gate(policy, kept),
             },
             Event::NotClaimed => exit(125),
-            // The name is not ours, so nothing is said in it.
-            Event::Signal(signal) if ends_by_default(signal) => exit(128 + signal),
-            Event::Signal(signal) => keep(kept, signal, |kept| State::Claiming { kept }),
+            // The name is somebody else's, so nothing is said in it.
+            Event::NameHeld => match ending(kept) {
+                Some(signal) => exit(128 + signal),
+                None => stay(State::Claiming { kept, held: true }),
+            },
+            Event::Signal(signal) if held && ends_by_default(signal) => exit(128 + signal),
+            Event::Signal(signal) => keep(kept, signal, |kept| State::Claiming { kept, held }),
             Event::Begun
             | Event::JobOn
             | Event::JobPaused(_)
@@ -400,6 +411,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::PartnerGone
             | Event::GateOpened
             | Event::Started
@@ -421,6 +433,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::PartnerGone
@@ -448,6 +461,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -497,6 +511,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::GateOpened
@@ -517,6 +532,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::PartnerGone
             | Event::GateOpened
@@ -533,6 +549,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -550,6 +567,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -573,6 +591,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::PartnerGone
@@ -597,6 +616,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -616,6 +636,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Begun
             | Event::Claimed
             | Event::NotClaimed
+            | Event::NameHeld
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
@@ -641,6 +662,11 @@ fn exit(code: u8) -> (State, Actions) {
 
 fn keep(kept: u64, signal: u8, state: impl Fn(u64) -> State) -> (State, Actions) {
     stay(state(kept | 1 << (signal - 1)))
+}
+
+/// The signal among those kept that ends a process, if one does.
+fn ending(kept: u64) -> Option<u8> {
+    (1..=64).find(|signal| kept & 1 << (signal - 1) != 0 && ends_by_default(*signal))
 }
 
 fn first(action: Action, (state, then): (State, Actions)) -> (State, Actions) {

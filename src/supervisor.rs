@@ -228,6 +228,7 @@ impl Supervisor {
                 } else {
                     waiting.next = (now + waiting.pause).min(waiting.until);
                     waiting.pause = (waiting.pause * 2).min(CLAIM_PAUSE_MOST);
+                    self.queue.push_back(Event::NameHeld);
                 }
             }
             Err(error) => self.fail(&format!("{error:#}")),

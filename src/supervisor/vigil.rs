@@ -74,7 +74,7 @@ impl Vigil {
             next: Instant::now(),
             pause: FIRST_PAUSE,
             watches,
-            last_answer: String::new(),
+            last_answer: conditions.first().map_or(String::new(), |condition| format!("{condition}: no answer yet")),
         }
     }
 
