@@ -4,8 +4,7 @@
 //! wait has a deadline and says what it was waiting for; when a test fails, everything its processes wrote is shown.
 //! What a test has started is killed when the test ends, whatever has become of its parents in the meantime.
 
-// Each test file is a program of its own and uses its own part of the house.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file is a program of its own and uses its own part of the house")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -59,11 +58,7 @@ impl House {
     pub fn new() -> Self {
         let shm = Path::new("/dev/shm");
         let base = std::env::var_os("HOUSE_BASE").map(PathBuf::from);
-        Self::under(&base.unwrap_or(if shm.is_dir() {
-            shm.into()
-        } else {
-            std::env::temp_dir()
-        }))
+        Self::under(&base.unwrap_or(if shm.is_dir() { shm.into() } else { std::env::temp_dir() }))
     }
 
     pub fn under(base: &Path) -> Self {
@@ -72,10 +67,7 @@ impl House {
         let root = base.join(format!("exeunt-house-{}-{number}", std::process::id()));
         fs::create_dir_all(root.join("pod")).expect("a directory for the test");
         scene::mkfifo(&root.join("cue"));
-        Self {
-            root,
-            started: AtomicU32::new(0),
-        }
+        Self { root, started: AtomicU32::new(0) }
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -89,10 +81,7 @@ impl House {
 
     /// exeunt with `--dir` and `--mode`; the rest of its options and the command are for the caller to add.
     pub fn mode(&self, mode: &str) -> Run {
-        self.run(EXEUNT)
-            .args(["--dir"])
-            .arg(self.pod(""))
-            .args(["--mode", mode])
+        self.run(EXEUNT).args(["--dir"]).arg(self.pod("")).args(["--mode", mode])
     }
 
     pub fn main(&self) -> Run {
@@ -123,14 +112,10 @@ impl House {
         let mut text = String::new();
         for number in 0..self.started.load(Ordering::Relaxed) {
             for kind in ["argv", "out", "err"] {
-                let content =
-                    fs::read(self.root.join(format!("{number}.{kind}"))).unwrap_or_default();
+                let content = fs::read(self.root.join(format!("{number}.{kind}"))).unwrap_or_default();
                 if !content.is_empty() {
                     let shown = &content[..content.len().min(4000)];
-                    text += &format!(
-                        "--- {number}.{kind}\n{}\n",
-                        String::from_utf8_lossy(shown).trim_end()
-                    );
+                    text += &format!("--- {number}.{kind}\n{}\n", String::from_utf8_lossy(shown).trim_end());
                 }
             }
         }
@@ -142,10 +127,7 @@ impl Drop for House {
     fn drop(&mut self) {
         proc::kill_marked(self.root.as_os_str());
         if std::thread::panicking() {
-            eprintln!(
-                "what the processes of this test wrote:\n{}",
-                self.transcript()
-            );
+            eprintln!("what the processes of this test wrote:\n{}", self.transcript());
         }
         let _ = fs::remove_dir_all(&self.root);
     }

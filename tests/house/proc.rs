@@ -18,17 +18,13 @@ pub fn signal(pid: i32, signal: i32) {
 /// One field of /proc/PID/status, "SigCgt" or "State"; none when there is no such process.
 pub fn status(pid: i32, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
 /// A field that is a mask of signals, as a number: bit n - 1 is signal n.
 pub fn mask(pid: i32, field: &str) -> u64 {
-    status(pid, field)
-        .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
-        .unwrap_or_else(|| panic!("{field} of {pid}"))
+    status(pid, field).and_then(|hex| u64::from_str_radix(&hex, 16).ok()).unwrap_or_else(|| panic!("{field} of {pid}"))
 }
 
 /// R, S, D, T, Z...; none when there is no such process.
@@ -51,10 +47,7 @@ pub fn parent(pid: i32) -> Option<i32> {
 
 /// In the order of their pids.
 pub fn children(pid: i32) -> Vec<i32> {
-    all()
-        .into_iter()
-        .filter(|child| parent(*child) == Some(pid))
-        .collect()
+    all().into_iter().filter(|child| parent(*child) == Some(pid)).collect()
 }
 
 pub fn descendants(pid: i32) -> Vec<i32> {
@@ -63,12 +56,7 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     let mut next = 0;
     while next < found.len() {
         let parent = found[next];
-        found.extend(
-            family
-                .iter()
-                .filter(|(_, of)| *of == Some(parent))
-                .map(|(pid, _)| *pid),
-        );
+        found.extend(family.iter().filter(|(_, of)| *of == Some(parent)).map(|(pid, _)| *pid));
         next += 1;
     }
     found.split_off(1)
@@ -76,20 +64,8 @@ pub fn descendants(pid: i32) -> Vec<i32> {
 
 /// What its descriptors are open on: "/dev/null", "anon_inode:inotify", "pipe:[123]".
 pub fn descriptors(pid: i32) -> Vec<String> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .filter_map(|entry| {
-            Some(
-                fs::read_link(entry.path())
-                    .ok()?
-                    .to_string_lossy()
-                    .into_owned(),
-            )
-        })
-        .collect()
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned())).collect()
 }
 
 /// Kills every process whose environment was marked by a run of this test, until none is left. Orphans count: they
@@ -101,9 +77,7 @@ pub fn kill_marked(mark: &OsStr) {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| {
             // Of one run, or, for the directory of a house, of any run in it.
-            variable
-                .strip_prefix(&mark[..])
-                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            variable.strip_prefix(&mark[..]).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
         })
     };
     let none_left = || {
@@ -115,19 +89,13 @@ pub fn kill_marked(mark: &OsStr) {
         // A second panic would hide the first.
         none_left();
     } else {
-        wait_for(
-            "the processes that the test has left to be gone",
-            PATIENCE,
-            none_left,
-        );
+        wait_for("the processes that the test has left to be gone", PATIENCE, none_left);
     }
 }
 
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    let mut pids: Vec<i32> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut pids: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
 }

@@ -60,26 +60,17 @@ impl Process {
     /// Waits until standard error contains this text.
     #[track_caller]
     pub fn says(&self, text: &str) {
-        wait_until(
-            &format!("{text:?} on the standard error of `{}`", self.name()),
-            || self.err().contains(text),
-        );
+        wait_until(&format!("{text:?} on the standard error of `{}`", self.name()), || self.err().contains(text));
     }
 
     pub fn signal(&self, signal: i32) {
-        assert!(
-            self.ended.is_none(),
-            "`{}` has been reaped: its pid is not ours any more",
-            self.name()
-        );
+        assert!(self.ended.is_none(), "`{}` has been reaped: its pid is not ours any more", self.name());
         proc::signal(self.pid, signal);
     }
 
     /// Its exit status, when it has ended already.
     pub fn try_ended(&mut self) -> Option<ExitStatus> {
-        self.ended = self
-            .ended
-            .or_else(|| self.child.try_wait().expect("waiting for our own child"));
+        self.ended = self.ended.or_else(|| self.child.try_wait().expect("waiting for our own child"));
         self.ended
     }
 
@@ -98,32 +89,24 @@ impl Process {
     #[track_caller]
     pub fn code(&mut self) -> i32 {
         let status = self.ended();
-        status
-            .code()
-            .unwrap_or_else(|| panic!("`{}` ended by {status}, not with a code", self.name()))
+        status.code().unwrap_or_else(|| panic!("`{}` ended by {status}, not with a code", self.name()))
     }
 
     /// The signal that killed it.
     #[track_caller]
     pub fn killed_by(&mut self) -> i32 {
         let status = self.ended();
-        status
-            .signal()
-            .unwrap_or_else(|| panic!("`{}` ended with {status}, not by a signal", self.name()))
+        status.signal().unwrap_or_else(|| panic!("`{}` ended with {status}, not by a signal", self.name()))
     }
 
     /// The pid, as seen from here, of the process that `unshare --fork` has put into a new pid namespace.
     #[track_caller]
     pub fn inner(&self) -> i32 {
         let unshare = proc::exe(self.pid);
-        wait_for(
-            "PID 1 of the new namespace to have loaded its program",
-            PATIENCE,
-            || {
-                let inner = *proc::children(self.pid).first()?;
-                (proc::exe(inner) != unshare && proc::exe(inner).is_some()).then_some(inner)
-            },
-        )
+        wait_for("PID 1 of the new namespace to have loaded its program", PATIENCE, || {
+            let inner = *proc::children(self.pid).first()?;
+            (proc::exe(inner) != unshare && proc::exe(inner).is_some()).then_some(inner)
+        })
     }
 
     /// A path as this process sees it, for us.
@@ -143,8 +126,7 @@ impl Drop for Process {
             // Not yet reaped, so the pid is still ours. First the tree, as long as it hangs together.
             let tree = proc::descendants(self.pid);
             proc::signal(self.pid, libc::SIGKILL);
-            tree.into_iter()
-                .for_each(|pid| proc::signal(pid, libc::SIGKILL));
+            tree.into_iter().for_each(|pid| proc::signal(pid, libc::SIGKILL));
             let _ = self.child.wait();
         }
         proc::kill_marked(self.transcript.with_extension("run").as_os_str());

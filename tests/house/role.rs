@@ -10,9 +10,7 @@ pub const ROLE: &str = "HOUSE_ROLE";
 
 /// A run of this same test binary as one of its roles.
 pub fn role(house: &House, name: &str) -> Run {
-    house
-        .run(std::env::current_exe().expect("the test binary"))
-        .env(ROLE, name)
+    house.run(std::env::current_exe().expect("the test binary")).env(ROLE, name)
 }
 
 /// The role that this process is to play, if it is one.

@@ -26,8 +26,7 @@ impl Run {
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.argv
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.argv.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -76,8 +75,8 @@ impl Run {
     /// Something to do in the new process before its program is loaded: umask, limits, masks. Only what is safe
     /// between fork and exec.
     pub fn hook(self, hook: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Self {
-        // SAFETY: the hooks of the tests make system calls and nothing else.
         self.set(move |command| {
+            // SAFETY: the hooks of the tests make system calls and nothing else.
             unsafe { command.pre_exec(hook) };
         })
     }
@@ -97,64 +96,37 @@ impl Run {
 
     /// Puts another command in front of this one: `run.behind(["setpriv", "--reuid=1000"])`.
     pub fn behind<S: AsRef<OsStr>>(mut self, prefix: impl IntoIterator<Item = S>) -> Self {
-        self.argv
-            .splice(..0, prefix.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.argv.splice(..0, prefix.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// In new namespaces, as `unshare` makes them; without root, in a user namespace where we are root.
     pub fn unshare<S: AsRef<OsStr>>(self, flags: impl IntoIterator<Item = S>) -> Self {
         // SAFETY: a system call that cannot fail.
-        let user: &[&str] = if unsafe { libc::geteuid() } == 0 {
-            &[]
-        } else {
-            &["--map-root-user"]
-        };
-        self.behind(["--"])
-            .behind(flags)
-            .behind(user)
-            .behind(["unshare"])
+        let user: &[&str] = if unsafe { libc::geteuid() } == 0 { &[] } else { &["--map-root-user"] };
+        self.behind(["--"]).behind(flags).behind(user).behind(["unshare"])
     }
 
     /// As PID 1 of a pid namespace of its own, with a /proc that belongs to it. Outside it is `Process::inner`;
     /// its exit code is passed on, but a killing signal is not by every version of `unshare`.
     pub fn pid_1(self) -> Self {
-        self.unshare([
-            "--pid",
-            "--fork",
-            "--kill-child=KILL",
-            "--mount",
-            "--mount-proc",
-        ])
+        self.unshare(["--pid", "--fork", "--kill-child=KILL", "--mount", "--mount-proc"])
     }
 
     /// In a mount namespace of its own, after a shell has prepared it, with `$1` = `argument`:
     /// `run.after("mount -t tmpfs -o size=64k none \"$1\"", dir)`. From outside: `Process::root`.
     pub fn after(self, prepare: &str, argument: impl AsRef<OsStr>) -> Self {
         let line = format!("set -e; {prepare}; shift; exec \"$@\"");
-        self.behind([
-            OsStr::new("sh"),
-            "-c".as_ref(),
-            line.as_ref(),
-            "sh".as_ref(),
-            argument.as_ref(),
-        ])
-        .unshare(["--mount"])
+        self.behind([OsStr::new("sh"), "-c".as_ref(), line.as_ref(), "sh".as_ref(), argument.as_ref()])
+            .unshare(["--mount"])
     }
 
     /// In the namespaces of a process that has been started with `after`.
     pub fn inside(self, other: &Process, flags: &[&str]) -> Self {
         // SAFETY: a system call that cannot fail.
-        let user: &[&str] = if unsafe { libc::geteuid() } == 0 {
-            &[]
-        } else {
-            &["-U", "--preserve-credentials"]
-        };
+        let user: &[&str] = if unsafe { libc::geteuid() } == 0 { &[] } else { &["-U", "--preserve-credentials"] };
         let target = other.pid.to_string();
-        self.behind(["--"])
-            .behind(flags)
-            .behind(user)
-            .behind(["nsenter", "--target", &target])
+        self.behind(["--"]).behind(flags).behind(user).behind(["nsenter", "--target", &target])
     }
 
     #[track_caller]
@@ -176,16 +148,8 @@ impl Run {
         }
         let line = self.argv.join(OsStr::new(" "));
         fs::write(file("argv"), line.as_encoded_bytes()).expect("a note of the command line");
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {line:?}: {error}"));
-        Process {
-            pid: child.id() as i32,
-            child,
-            transcript: self.transcript,
-            read: 0,
-            ended: None,
-        }
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {line:?}: {error}"));
+        Process { pid: child.id() as i32, child, transcript: self.transcript, read: 0, ended: None }
     }
 
     /// Starts it and waits for its end.

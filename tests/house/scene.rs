@@ -122,7 +122,9 @@ impl Events {
         let mask = libc::IN_CREATE | libc::IN_MOVED_FROM | libc::IN_MOVED_TO | libc::IN_DELETE;
         // SAFETY: the descriptor is new and ours, the path is a C string.
         let inotify = unsafe { File::from_raw_fd(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC)) };
-        assert!(unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), mask) } >= 0);
+        // SAFETY: as above.
+        let watch = unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), mask) };
+        assert!(watch >= 0, "{}", io::Error::last_os_error());
         Self(inotify)
     }
 
