@@ -2,6 +2,8 @@
 # The job: fetch ten pages of a service, each one through Envoy. For any sh with curl or wget (busybox has one).
 #
 #     job.sh [URL]          default http://127.0.0.1:10000, Envoy's listener in envoy.json
+#
+# It need not wait for Envoy: exeunt starts it when Envoy is ready (--wait-for).
 set -eu
 url=${1:-http://127.0.0.1:10000}
 # Envoy is the only proxy here.
@@ -14,17 +16,6 @@ fetch() {
 		wget -q -O - "$1"
 	fi
 }
-
-# The containers of a Pod start in no certain order, so Envoy may not be there yet.
-tries=0
-until fetch "$url/ready" >/dev/null 2>&1; do
-	tries=$((tries + 1))
-	if [ "$tries" -ge 300 ]; then
-		echo "job: Envoy does not answer at $url" >&2
-		exit 1
-	fi
-	sleep 0.1
-done
 
 for page in 1 2 3 4 5 6 7 8 9 10; do
 	fetch "$url/pages/$page" >/dev/null

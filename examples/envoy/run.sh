@@ -57,7 +57,7 @@ mkdir "$pod"
 	"$envoy" --config-path "$work/envoy.json" --log-level warning --concurrency 1 --disable-hot-restart \
 	>"$work/envoy.out" 2>"$work/envoy.err" &
 sidecar=$!
-"$exeunt" --mode main --dir "$pod" -- \
+"$exeunt" --mode main --dir "$pod" --wait-for "http://127.0.0.1:${port[9901]}/ready" --wait-timeout 30s -- \
 	bash -c '"$@"; code=$?; echo "$EPOCHREALTIME" >"$0"; exit "$code"' "$work/end" "$here/job.sh" "$url" &
 job=$!
 
