@@ -104,9 +104,9 @@ fn a_forwarded_signal_that_the_job_survives_changes_nothing() {
         .start();
     main.ready();
     main.signal(libc::SIGTERM);
+    assert_eq!(main.line(), "term");
     house.cue(4);
     assert_eq!(main.code(), 4);
-    assert_eq!(main.line(), "term");
     assert_eq!(house.record("main-job-terminated")["exit_code"], 4);
 }
 
