@@ -240,6 +240,7 @@ impl Supervisor {
         let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
         self.queue.extend(audience.begin(dir, self.bell.as_ref(), &self.report));
+        signals::catch_again();
     }
 
     fn stop_watching(&mut self) {
@@ -253,6 +254,7 @@ impl Supervisor {
     fn keep_vigil(&mut self, conditions: &[Condition]) {
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
         self.vigil = Some(Vigil::new(conditions, &self.plan, self.bell.as_ref(), &self.report));
+        signals::catch_again();
         self.look_for_conditions();
     }
 

@@ -171,12 +171,26 @@ fn keep(signal: u8) {
 /// queued signal comes again before its number has been read. The kernel's own record of a handler that signal-hook has
 /// set, the same for all of its signals, gives the flags and the restorer that this architecture needs.
 fn block_while_handling() {
-    const SA_SIGINFO: u64 = libc::SA_SIGINFO as u64;
     let Some(mut action) = kernel_action(libc::SIGUSR1 as u8, None) else { return };
     action.words[3] = !0;
     for signal in (1..32).filter(|signal| !matches!(i32::from(*signal), libc::SIGKILL | libc::SIGSTOP)) {
         kernel_action(signal, Some(&action));
     }
+    catch_real_time(action);
+}
+
+/// Takes the real-time signals back from glibc, which puts a handler of its own on 33 when the first thread is started
+/// (musl does so only for pthread_cancel(3), which nobody calls here). To be called after that.
+pub fn catch_again() {
+    if cfg!(target_env = "gnu")
+        && let Some(action) = kernel_action(libc::SIGUSR1 as u8, None)
+    {
+        catch_real_time(action);
+    }
+}
+
+fn catch_real_time(mut action: KernelAction) {
+    const SA_SIGINFO: u64 = libc::SA_SIGINFO as u64;
     action.words[0] = note_real_time as *const () as u64;
     action.words[1] &= !SA_SIGINFO;
     for signal in 32..=MAX {
