@@ -107,13 +107,11 @@ impl Observer {
 
     /// Looks.
     pub fn look(&mut self, dir: &Directory) -> Conclusion {
-        // The sentinel, then the life, then the sentinel again: see the head of this file. Only a look that sees a held
-        // lock needs no second one.
         let mut seen = self.sight(dir);
+        // Nothing, or a free lock: before that is believed, a second look. The next attempt may have taken the name
+        // between the two questions of the first.
         if seen.terminated.is_none() && !seen.running.is_some_and(|running| running.locked) {
-            let again = self.sight(dir);
-            // A new attempt may have begun between the two; it is the later look that counts.
-            seen = again;
+            seen = self.sight(dir);
         }
         self.conclusion = conclude(seen);
         self.conclusion
@@ -127,8 +125,12 @@ impl Observer {
             })
     }
 
+    /// The life first, the sentinel after it: a free lock, or a life that is gone, is so because of a rename that came
+    /// before, and the question that comes after sees it.
     fn sight(&mut self, dir: &Directory) -> Sighting {
-        Sighting { running: self.sight_running(dir), terminated: self.sight_terminated(dir) }
+        let running = self.sight_running(dir);
+        let terminated = self.sight_terminated(dir);
+        Sighting { terminated, running }
     }
 
     fn sight_terminated(&self, dir: &Directory) -> Option<Option<Status>> {

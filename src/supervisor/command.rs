@@ -6,7 +6,9 @@ use crate::machine::{Event, Restart, Status};
 use crate::plan::program;
 use crate::sys::child::{self, Found, Launch, Refused};
 use crate::sys::{descriptors, signals, terminal};
+use nix::errno::Errno;
 use nix::unistd::Pid;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
@@ -44,6 +46,11 @@ impl Supervisor {
         signals::share_group(!launch.own_group);
         let pid = launch.start().map_err(|refused| {
             let (code, message) = match refused {
+                // A script or a dynamic binary in an image that lacks what would run it: the kernel says the same.
+                Refused::NotFound(Errno::ENOENT) if name.contains('/') && Path::new(&name).exists() => (
+                    exit::NOT_FOUND,
+                    format!("the command {name:?} is there, but the interpreter or loader that it names was not found"),
+                ),
                 Refused::NotFound(errno) => {
                     (exit::NOT_FOUND, format!("the command {name:?} was not found: {}", errno.desc()))
                 }
