@@ -231,8 +231,9 @@ pub enum Action {
 pub enum Cause {
     /// The job is over.
     JobOver(Verdict),
-    /// A signal had asked for it before the job was over; the child's code is the exit code.
-    Told,
+    /// A signal had asked for it before the job (or the partner) was over: the child's code is the exit code, as long as
+    /// it ends by itself.
+    Told(Option<Verdict>),
     /// The partner ended.
     PartnerGone,
 }
@@ -497,15 +498,17 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             }
             Event::JobOver(verdict) => match told {
                 Told::Nothing | Told::Asked => stop(policy, Cause::JobOver(verdict)),
-                Told::Ordered => {
-                    (State::Stopping { cause: Cause::Told }, [Action::Arm(Timer::Grace), Action::StopWatching].into())
-                }
+                Told::Ordered => (
+                    State::Stopping { cause: Cause::Told(None) },
+                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
+                ),
             },
             Event::PartnerGone => match told {
                 Told::Nothing | Told::Asked => stop(policy, Cause::PartnerGone),
-                Told::Ordered => {
-                    (State::Stopping { cause: Cause::Told }, [Action::Arm(Timer::Grace), Action::StopWatching].into())
-                }
+                Told::Ordered => (
+                    State::Stopping { cause: Cause::Told(None) },
+                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
+                ),
             },
             Event::ReadyHeld => (state, [Action::PublishReady].into()),
             Event::Begun
@@ -545,7 +548,14 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::ChildExited(status) => finish(policy, status, code_after_stop(policy, cause, status)),
             // The deadline stays where it is: somebody who repeats himself does not get more time for it.
             Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
-            Event::DeadlineElapsed => (State::Killing { cause }, [Action::Kill].into()),
+            Event::DeadlineElapsed => {
+                // The signal did not end it; that the job is over does.
+                let cause = match cause {
+                    Cause::Told(Some(verdict)) => Cause::JobOver(verdict),
+                    Cause::Told(None) | Cause::JobOver(_) | Cause::PartnerGone => cause,
+                };
+                (State::Killing { cause }, [Action::Kill].into())
+            }
             Event::Begun
             | Event::Claimed
             | Event::NotClaimed
@@ -699,7 +709,7 @@ fn starts_again(policy: &Policy, status: Status) -> bool {
 
 fn code_after_stop(policy: &Policy, cause: Cause, status: Status) -> u8 {
     match (cause, policy.exit_with) {
-        (Cause::Told | Cause::PartnerGone, _) => status.code(),
+        (Cause::Told(_) | Cause::PartnerGone, _) => status.code(),
         (Cause::JobOver(_), ExitWith::Zero) => 0,
         (Cause::JobOver(_), ExitWith::Child) => status.code(),
         (Cause::JobOver(verdict), ExitWith::Main) => verdict.code(),

@@ -8,7 +8,7 @@ use crate::machine::{self, Action, Event, State, Status, Timer};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::Directory;
-use crate::stage::publish::Life;
+use crate::stage::publish::{Life, Turn};
 use crate::stage::watch::Bell;
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors;
@@ -33,6 +33,8 @@ use vigil::Vigil;
 
 /// How long another live process may still hold the name before we give up.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+/// How long somebody else may hold the lock of the directory itself.
+const TURN_PATIENCE: Duration = Duration::from_millis(100);
 /// The first pause between two attempts to take a name that is held; doubles up to the second.
 const CLAIM_PAUSE: Duration = Duration::from_millis(1);
 const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);
@@ -208,7 +210,11 @@ impl Supervisor {
             self.queue.push_back(Event::Claimed);
             return;
         };
-        match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_policy) {
+        let turn = match &self.claim {
+            Some(waiting) if Instant::now() >= waiting.until - CLAIM_PATIENCE + TURN_PATIENCE => Turn::Foregone,
+            _ => Turn::Awaited,
+        };
+        match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_policy, turn) {
             Ok(Some(life)) => {
                 self.life = Some(life);
                 self.claim = None;

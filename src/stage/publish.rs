@@ -18,6 +18,15 @@ pub struct Life {
     ready: bool,
 }
 
+/// Whether those who take a name at the same moment do it one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// They do: the directory is locked meanwhile.
+    Awaited,
+    /// Somebody holds that lock for too long for this to be about names.
+    Foregone,
+}
+
 /// Whoever starts later reads it as "the sidecar often runs as another user".
 const READABLE: Mode = Mode::from_bits_truncate(0o644);
 
@@ -26,17 +35,31 @@ impl Life {
     ///
     /// # Errors
     /// One line that names the file, if the directory cannot be written.
-    pub fn claim(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Option<Life>> {
+    pub fn claim(
+        dir: &Directory,
+        name: &str,
+        run_id: Option<&str>,
+        policy: RestartPolicy,
+        turn: Turn,
+    ) -> Result<Option<Life>> {
         // One at a time, for the few microseconds that this takes: two that start at once would both find the old file
-        // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories; there the
-        // lock of the life itself has to do.
-        let turn = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
-        if matches!(turn.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Ok(None);
-        }
+        // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories, and somebody
+        // else may hold that lock for reasons of his own; there the lock of the life itself has to do.
+        let turn = match turn {
+            Turn::Awaited => {
+                let lock = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
+                if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+                    return Ok(None);
+                }
+                Some(lock)
+            }
+            Turn::Foregone => None,
+        };
         let life = Life::claim_in_turn(dir, name, run_id, policy);
         // The clone shares the lock with the directory that stays open.
-        let _ = turn.unlock();
+        if let Some(lock) = turn {
+            let _ = lock.unlock();
+        }
         life
     }
 
