@@ -138,6 +138,26 @@ fn nobody_ever_sees_the_running_file_unlocked_while_its_owner_lives() {
 }
 
 #[test]
+fn nobody_ever_sees_a_sentinel_that_does_not_say_how_it_ended() {
+    for _ in 0..40 {
+        let house = House::new();
+        let path = house.pod("main-job-terminated");
+        let mut main = house.main().command("exit 3").start();
+        let deadline = Instant::now() + PATIENCE;
+        let seen = loop {
+            if let Ok(seen) = fs::read(&path) {
+                break seen;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for main-job-terminated");
+            std::hint::spin_loop();
+        };
+        let seen: Value = serde_json::from_slice(&seen).expect("a whole record");
+        assert_eq!((&seen["exit_code"], &seen["final"]), (&3.into(), &true.into()), "{seen}");
+        main.code();
+    }
+}
+
+#[test]
 fn the_files_are_0644_whatever_the_umask() {
     for umask in [0o077, 0o777, 0] {
         let house = House::new();
@@ -396,6 +416,19 @@ fn a_job_that_removes_the_directory_keeps_its_code_and_the_sidecar_ends() {
 }
 
 #[test]
+fn a_job_that_makes_the_directory_anew_has_its_sentinel_in_the_new_one() {
+    let house = House::new();
+    let line = "echo ready; read code <\"$CUE\"; rm -rf \"$1\"; mkdir \"$1\"; exit \"$code\"";
+    let mut main = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
+    main.ready();
+    let mut sidecar = helper(&house, &[]);
+    house.cue(3);
+    assert_eq!(main.code(), 3);
+    assert_eq!(house.record("main-job-terminated")["exit_code"], 3);
+    assert_eq!(sidecar.code(), 0);
+}
+
+#[test]
 fn a_wrapper_killed_after_the_job_emptied_the_directory_is_noticed_by_a_sidecar_that_knew_it() {
     let house = House::new();
     let line = "echo ready; read code <\"$CUE\"; rm -rf \"$1\"/*; echo emptied; exec sleep 1000";
@@ -626,6 +659,20 @@ fn what_the_job_puts_in_the_place_of_our_files_does_not_change_its_code_nor_keep
     }
 }
 
+#[test]
+fn a_link_to_a_life_that_is_over_is_not_that_life() {
+    let house = House::new();
+    drop(house.life("other", |record| record["name"] = "main-job".into()));
+    for link in ["main-job-running", "third-running"] {
+        std::os::unix::fs::symlink(house.pod("other-running"), house.pod(link)).expect("a link");
+    }
+    let mut sidecar = helper(&house, &["--until=main-job,third", "--until-any", "--exit-with=main"]);
+    touch(&house, "third-terminated");
+    // 137 if the link had been followed.
+    assert_eq!(sidecar.code(), 0);
+    sidecar.expect("term");
+}
+
 /// Contents that are no record of ours, or only nearly.
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     let long = "9".repeat(2000);
@@ -746,7 +793,8 @@ fn without_an_inotify_instance_a_killed_wrapper_is_noticed_too() {
     let mut sidecar = sidecar.behind(["unshare", "--user", "--map-root-user", "--"]).start();
     sidecar.ready();
     main.signal(libc::SIGKILL);
-    assert_eq!(sidecar.code(), 137);
+    // Once a second, and not only with the slow look.
+    assert_eq!(sidecar.ended_within(Duration::from_secs(4)).code(), Some(137));
 }
 
 #[test]
