@@ -467,8 +467,8 @@ fn the_lives_of_others_without_the_one_awaited_are_hinted_at_once() {
         sidecar.says("main-jbo");
         sidecar.says("but main-job is there");
         if watch == "poll" {
-            let looks = wake_ups(sidecar.pid);
-            wait_until("three more looks", || wake_ups(sidecar.pid) >= looks + 3);
+            let looks = proc::wake_ups(sidecar.pid);
+            wait_until("three more looks", || proc::wake_ups(sidecar.pid) >= looks + 3);
         }
         touch(&house, "main-jbo-terminated");
         assert_eq!(sidecar.code(), 0);
@@ -484,8 +484,8 @@ fn a_directory_with_nothing_in_it_or_with_other_files_is_no_reason_for_a_hint() 
     touch(&house, "data");
     touch(&house, ".hidden-running");
     let mut sidecar = helper(&house, &["--watch", "poll", "--name", "proxy"]);
-    let looks = wake_ups(sidecar.pid);
-    wait_until("three more looks", || wake_ups(sidecar.pid) >= looks + 3);
+    let looks = proc::wake_ups(sidecar.pid);
+    wait_until("three more looks", || proc::wake_ups(sidecar.pid) >= looks + 3);
     touch(&house, "main-job-terminated");
     assert_eq!(sidecar.code(), 0);
     assert!(!sidecar.err().contains("spelt"), "{}", sidecar.err());
@@ -509,39 +509,35 @@ fn the_watch_is_given_up_while_the_child_shuts_down() {
     assert!(proc::alive(sidecar.pid) && sidecar.try_ended().is_none(), "it was given up by the exit");
 }
 
-/// How often all threads of a process have gone to sleep.
-fn wake_ups(pid: i32) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
-    let count = |status: String| {
-        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
-    };
-    tasks.filter_map(|task| count(fs::read_to_string(task.path().join("status")).ok()?)).sum::<u64>()
-}
-
 #[test]
 fn what_others_do_in_the_directory_does_not_wake_the_sidecar() {
-    // Reading the record and testing its lock opens the file: two observers that reacted to that would keep each other
-    // awake for ever.
     let house = House::new();
     let mut main = job(&house, &[]);
-    let mut sidecars = [(); 2].map(|()| {
-        let mut sidecar = house.sidecar().command(STUBBORN).start();
-        sidecar.ready();
-        sidecar
-    });
-    let before = sidecars.each_ref().map(|sidecar| wake_ups(sidecar.pid));
+    house.appears("main-job-ready");
+    let mut sidecar = house.sidecar().command(STUBBORN).start();
+    sidecar.ready();
+    let (all, own) = (proc::wake_ups(sidecar.pid), proc::wake_ups_of_thread(sidecar.pid, sidecar.pid));
+    // Reading a record and testing its lock opens the file: two observers that reacted to that would keep each other
+    // awake for ever.
     for _ in 0..1000 {
         assert!(is_locked(&house.pod("main-job-running")));
+    }
+    // Events come in their order: what wakes it now comes after all the others.
+    fs::remove_file(house.pod("main-job-ready")).expect("a file removed");
+    wait_until("a wake-up", || proc::wake_ups_of_thread(sidecar.pid, sidecar.pid) > own);
+    let woken = proc::wake_ups(sidecar.pid) - all;
+    assert!(woken < 50, "woken {woken} times by 1000 looks of others");
+
+    // Files of the job wake the thread of the watch at most, for the kernel knows no names; never the loop.
+    let own = proc::wake_ups_of_thread(sidecar.pid, sidecar.pid);
+    for _ in 0..1000 {
         fs::write(house.pod("data"), "x").expect("a file of the job");
     }
     house.cue(0);
     main.code();
-    for (sidecar, before) in sidecars.iter_mut().zip(before) {
-        // It has dealt with all that came before the end of the job, for it has dealt with that.
-        sidecar.expect("term");
-        let woken = wake_ups(sidecar.pid) - before;
-        assert!(woken < 3000, "woken {woken} times");
-    }
+    sidecar.expect("term");
+    let woken = proc::wake_ups_of_thread(sidecar.pid, sidecar.pid) - own;
+    assert!(woken < 50, "woken {woken} times by 1000 files of the job");
 }
 
 #[test]
@@ -549,15 +545,17 @@ fn a_sidecar_at_rest_makes_no_wake_up_but_the_slow_look() {
     let house = House::new();
     let _main = job(&house, &[]);
     let sidecar = helper(&house, &[]);
-    // The first slow look is the mark; the next is due 5 s later.
-    let first = wait_for("the first slow look", PATIENCE, || {
-        let before = wake_ups(sidecar.pid);
-        std::thread::sleep(Duration::from_millis(500));
-        (wake_ups(sidecar.pid) == before).then_some(before)
+    let mut last = (proc::wake_ups(sidecar.pid), Instant::now());
+    // Between two looks there is nothing: a pause of nearly five seconds from one wake-up to the next.
+    wait_until("two wake-ups with five seconds between them", || {
+        let woken = proc::wake_ups(sidecar.pid);
+        if woken == last.0 {
+            return false;
+        }
+        let pause = last.1.elapsed();
+        last = (woken, Instant::now());
+        pause > FIRST_SLOW_LOOK - Duration::from_millis(100)
     });
-    let started = Instant::now();
-    wait_until("two slow looks", || wake_ups(sidecar.pid) >= first + 2);
-    assert!(started.elapsed() > Duration::from_millis(4900), "two wake-ups within {:?}", started.elapsed());
 }
 
 // ---- other namespaces ----

@@ -262,6 +262,17 @@ fn a_signal_ends_the_wait_for_a_name_and_leaves_the_other_s_files_alone() {
 }
 
 #[test]
+fn a_lock_that_somebody_else_holds_on_the_directory_itself_keeps_nobody_out() {
+    // `flock /tmp/pod COMMAND` in a job's script is not our business, whatever we ourselves lock there for a moment.
+    let house = House::new();
+    let directory = File::open(house.pod("")).expect("the directory");
+    directory.lock().expect("its lock");
+    let mut main = house.main().command("exit 3").finish();
+    assert_eq!(main.code(), 3, "{}", main.err());
+    assert_eq!(house.record("main-job-terminated")["exit_code"], 3);
+}
+
+#[test]
 fn of_many_that_race_for_one_name_there_is_only_ever_one() {
     let house = House::new();
     // `mkdir` fails where another is still inside.
@@ -480,6 +491,25 @@ fn a_sentinel_in_a_directory_that_came_back_at_once_is_found() {
     sidecar.expect("term");
 }
 
+#[test]
+fn a_relative_directory_means_the_same_all_the_time() {
+    let house = House::new();
+    let relative = |mode| house.run(house::EXEUNT).args(["--dir=pod", "--mode", mode]).current_dir(house.path(""));
+    let mut sidecar = relative("sidecar").args(["--watch=poll", "--exit-with=main"]).command(HELPER).start();
+    sidecar.ready();
+    let mut main = relative("main").command(JOB).start();
+    main.ready();
+    // It looks whether the directory is still the same at each of its looks. A wake-up has one other cause: the child.
+    let looks = || proc::wake_ups(sidecar.pid);
+    let before = looks();
+    wait_until("three more looks", || looks() >= before + 3);
+    fs::remove_file(house.pod("main-job-running")).expect("a file removed");
+    house.cue(3);
+    assert_eq!((main.code(), sidecar.code()), (3, 3));
+    assert!(!sidecar.err().contains("vanished"), "{}", sidecar.err());
+    assert_eq!(main.err(), "");
+}
+
 // ---- the shell recipe on either side ----
 
 #[test]
@@ -671,6 +701,27 @@ fn a_link_to_a_life_that_is_over_is_not_that_life() {
     // 137 if the link had been followed.
     assert_eq!(sidecar.code(), 0);
     sidecar.expect("term");
+}
+
+#[test]
+fn the_name_of_a_foreign_file_cannot_put_a_line_or_a_colour_into_our_log() {
+    let house = House::new();
+    for name in ["a\nexeunt sidecar: all is well-running", "b\u{1b}[31m-running", "c\r-terminated", "plain-running"] {
+        touch(&house, name);
+    }
+    let bytes: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"d\xff\x07-running");
+    File::create(house.pod(bytes)).expect("a file");
+    let mut sidecar = helper(&house, &["--watch=poll"]);
+    sidecar.says("spelt");
+    touch(&house, "main-job-terminated");
+    assert_eq!(sidecar.code(), 0);
+    let text = sidecar.err();
+    assert!(text.contains("plain"), "{text:?}");
+    assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
+    assert!(
+        text.lines().all(|line| line.starts_with("exeunt sidecar: ") && !line.starts_with("exeunt sidecar: all")),
+        "{text:?}"
+    );
 }
 
 /// Contents that are no record of ours, or only nearly.

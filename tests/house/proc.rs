@@ -62,6 +62,20 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     found.split_off(1)
 }
 
+/// How often all threads of a process together have gone to sleep.
+pub fn wake_ups(pid: i32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let threads = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
+    threads.map(|thread| wake_ups_of_thread(pid, thread)).sum()
+}
+
+/// How often one thread has; the first thread of a process has its pid.
+pub fn wake_ups_of_thread(pid: i32, thread: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/task/{thread}/status")).unwrap_or_default();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+}
+
 /// What its descriptors are open on: "/dev/null", "anon_inode:inotify", "pipe:[123]".
 pub fn descriptors(pid: i32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
