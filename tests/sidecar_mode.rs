@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use house::scene::{HELPER, JOB, STUBBORN, boot_id, is_locked};
-use house::{House, PATIENCE, Process, proc, wait_for, wait_until};
+use house::{House, Process, proc, wait_until};
 
 /// A helper with options before its command, running and ready.
 #[track_caller]
