@@ -1,0 +1,113 @@
+//! The image of the Dockerfile: what it holds, as whom it runs, and how the binary gets out of it.
+
+use crate::engine::{Engine, docker, is_static, podman};
+use crate::images;
+use serde_json::Value;
+use std::fs;
+
+const LIMIT: u64 = 850 * 1024;
+
+#[test]
+fn the_image_of_docker_holds_the_static_binary_and_nothing_else() {
+    let Some(engine) = docker() else { return };
+    assert_image(engine);
+}
+
+#[test]
+fn the_image_of_podman_holds_the_static_binary_and_nothing_else() {
+    let Some(engine) = podman() else { return };
+    assert_image(engine);
+}
+
+fn assert_image(engine: &'static Engine) {
+    let image = &images::of(engine).exeunt;
+    let description: Value = serde_json::from_str(&engine.run(&["image", "inspect", image])).expect("JSON");
+    let description = &description[0];
+    let config = &description["Config"];
+    assert_eq!(config["User"], "65532:65532");
+    assert_eq!(config["Entrypoint"], serde_json::json!(["/exeunt"]));
+    for label in ["title", "description", "licenses"] {
+        let label = format!("org.opencontainers.image.{label}");
+        assert!(config["Labels"][&label].as_str().is_some_and(|text| !text.is_empty()), "no label {label}");
+    }
+    assert_eq!(description["RootFS"]["Layers"].as_array().map(Vec::len), Some(1), "more than one layer");
+
+    let shipped = fs::read(images::binary()).expect("read the binary");
+    assert!(shipped.len() as u64 <= LIMIT, "{} bytes are above the budget of {LIMIT}", shipped.len());
+    assert!(is_static(&shipped));
+
+    // The engine adds mount points of its own to the tree of a container, empty ones; files with content are ours.
+    let container = engine.start(&["--entrypoint", "/exeunt", image, "--version"]);
+    assert_eq!(container.exit_code(), 0, "{}", container.log());
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&container.name);
+    fs::create_dir_all(&directory).expect("make a directory");
+    let archive = directory.join("image.tar");
+    let plain = archive.to_str().expect("a plain path");
+    engine.run(&["export", "--output", plain, &container.name]);
+    let listing = crate::engine::call("tar", &["-tvf", plain]);
+    assert_eq!(listing.code, Some(0), "{}", listing.stderr);
+    let files: Vec<_> = listing
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with('-'))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields[2] != "0")
+        .map(|fields| (fields[0], fields[2], *fields.last().expect("a name")))
+        .collect();
+    assert_eq!(files, [("-rwxr-xr-x", shipped.len().to_string().as_str(), "exeunt")]);
+    let unpack = crate::engine::call("tar", &["-xf", plain, "-C", directory.to_str().expect("plain"), "exeunt"]);
+    assert_eq!(unpack.code, Some(0), "{}", unpack.stderr);
+    assert!(fs::read(directory.join("exeunt")).expect("read it back") == shipped, "not the binary that was built");
+    fs::remove_dir_all(directory).expect("clean up");
+}
+
+#[test]
+fn the_image_runs_by_itself_without_root_and_without_any_right() {
+    let Some(engine) = docker() else { return };
+    let image = &images::of(engine).exeunt;
+    let strict = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "16"];
+    for (option, word) in [("--help", "--mode main"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let container = engine.start(&[&strict[..], &[image, option]].concat());
+        assert_eq!(container.exit_code(), 0, "{}", container.log());
+        assert!(container.log().contains(word), "{}", container.log());
+    }
+    let container = engine.start(&[&strict[..], &[image]].concat());
+    assert_eq!(container.exit_code(), 125, "{}", container.log());
+    assert_eq!(container.log().lines().count(), 1, "{}", container.log());
+    // Once more by its own command, so that it is seen to be the user whom the image names.
+    let container = engine.start(
+        &[
+            &strict[..],
+            &["--tmpfs", "/tmp/pod:uid=65532,mode=0700", image, "--mode", "main", "--", "/exeunt", "--version"],
+        ]
+        .concat(),
+    );
+    assert_eq!(container.exit_code(), 0, "{}", container.log());
+}
+
+#[test]
+fn an_init_container_brings_the_binary_into_an_image_that_has_none() {
+    let Some(engine) = docker() else { return };
+    let images = images::of(engine);
+    let volume = engine.volume(&[]);
+    let mount = format!("{}:/tmp/pod", volume.name);
+    let init = engine.start(&["--volume", &mount, &images.exeunt, "install", "/tmp/pod/exeunt"]);
+    assert_eq!(init.exit_code(), 0, "{}", init.log());
+    let main = engine.start(&[
+        "--volume",
+        &mount,
+        &engine.shell,
+        "/tmp/pod/exeunt",
+        "--mode",
+        "main",
+        "--",
+        "/bin/sh",
+        "-c",
+        "stat -c '%a %u' /tmp/pod/exeunt; ls -a /tmp/pod; exit 7",
+    ]);
+    assert_eq!(main.exit_code(), 7, "{}", main.log());
+    let log = main.log();
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines[0], "755 65532", "{log}");
+    assert_eq!(lines[1..], [".", "..", "exeunt", "main-job-ready", "main-job-running"], "something was left behind");
+}

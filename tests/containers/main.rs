@@ -1,0 +1,12 @@
+//! The promises under real container engines: Docker, and Podman with a Kubernetes Pod manifest.
+//!
+//! Where no engine is found the tests say SKIPPED on standard error and pass; with CI or EXEUNT_REQUIRE_ENGINES set
+//! they fail instead. `.ci/machine cargo test --test containers` brings the engines.
+
+mod docker;
+mod engine;
+mod image;
+mod images;
+mod kube;
+mod pair;
+mod pid1;
