@@ -68,9 +68,10 @@ fn without_envoy_the_example_says_where_to_get_it() {
 /// A manifest is copied before it is understood, so every option in it must be one that the program takes.
 #[test]
 fn the_commands_of_every_manifest_leave_together() {
-    for manifest in ["examples/job.yaml", "examples/envoy/job.yaml", "examples/compose/compose.yaml"] {
+    for manifest in ["README.md", "examples/job.yaml", "examples/envoy/job.yaml", "examples/compose/compose.yaml"] {
         let here = Directory::new("manifest");
-        let commands = commands_of(manifest);
+        let mut commands = commands_of(manifest);
+        commands.retain(|command| command.iter().all(|word| word != "install"));
         assert_eq!(commands.len(), 2, "{manifest}: {commands:?}");
         for command in &commands {
             assert!(command[0].ends_with("exeunt"), "{manifest}: {command:?}");
