@@ -7,11 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
 
 const EXEUNT: &str = env!("CARGO_BIN_EXE_exeunt");
-/// One Envoy at a time: two that look for free ports at the same moment find the same.
-static ENVOY: Mutex<()> = Mutex::new(());
 
 #[test]
 fn the_demonstration_shows_what_it_claims() {
@@ -34,7 +31,6 @@ fn the_demonstration_fails_when_the_job_s_exit_code_is_lost() {
 
 #[test]
 fn the_job_fetches_its_pages_through_the_real_envoy_and_both_leave() {
-    let _alone = ENVOY.lock();
     let Some(envoy) = envoy() else { return };
     let output = script("examples/envoy/run.sh", EXEUNT.as_ref()).env("ENVOY", &envoy).output().unwrap();
     succeeded(&output);
@@ -47,7 +43,6 @@ fn the_job_fetches_its_pages_through_the_real_envoy_and_both_leave() {
 /// The negative control: the same Envoy, and no word of it of what it has done.
 #[test]
 fn the_envoy_example_fails_when_envoy_has_not_seen_the_requests() {
-    let _alone = ENVOY.lock();
     let Some(envoy) = envoy() else { return };
     let here = Directory::new("mute");
     let mute = here.program("envoy", &format!("exec '{}' \"$@\" >/dev/null", envoy.display()));

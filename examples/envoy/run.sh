@@ -38,12 +38,12 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-# Somebody may serve on the ports of envoy.json already (8080!); the next free ones will do.
+# Somebody may serve on the ports of envoy.json already (8080!), or be about to. Any free ones will do, below those that
+# the kernel gives to outgoing connections.
 config=$(<"$here/envoy.json")
 declare -A port
 for wanted in 10000 9901 8080; do
-	free=$wanted
-	while (: <"/dev/tcp/127.0.0.1/$free") 2>/dev/null; do free=$((free + 1)); done
+	until free=$((20000 + RANDOM % 12000)) && [[ " ${port[*]} " != *" $free "* ]] && ! (: <"/dev/tcp/127.0.0.1/$free") 2>/dev/null; do :; done
 	port[$wanted]=$free
 	config=${config//"\"port_value\": $wanted "/"\"port_value\": $free "}
 done
