@@ -93,6 +93,8 @@ pub fn subcommand(name: &str) -> Option<Command> {
             .args_override_self(true)
             .help_template("{about}\n\nUsage: {usage}\n\n{all-args}")
             .next_help_heading("Options")
+            .arg(option("log-level", "LEVEL", "error, warning, info, debug [info]").hide(true))
+            .arg(option("log-format", "FORMAT", "text, json [text]").hide(true))
             .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Print this help"))
     };
     let dir = option("dir", "DIR", "The directory that the containers share [/tmp/pod]");

@@ -85,11 +85,11 @@ pub fn url(text: &str) -> Result<String> {
     let rest =
         text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
     let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
+    ensure!(
+        !host.starts_with('['),
+        "{text:?}: an IPv6 address cannot be asked over HTTP; use a host name that leads to it (ip6-localhost)"
+    );
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     ensure!(
         is_address(&with_port) && text.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains('@'),
         "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"

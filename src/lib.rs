@@ -15,7 +15,14 @@
 //! doors do not know each other.
 
 #![deny(missing_docs, unsafe_code, unused_must_use)]
-#![deny(clippy::disallowed_methods, clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unreachable
+)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[cfg(not(target_os = "linux"))]
@@ -109,7 +116,14 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
     if flags.get_flag("help") {
         return print(&help);
     }
-    perform(report, &flags).unwrap_or_else(|error| {
+    let (level, format) = plan::report(&flags);
+    report.format = *format.as_ref().unwrap_or(&report.format);
+    let outcome = level.and_then(|level| {
+        report.level = level;
+        format?;
+        perform(report, &flags)
+    });
+    outcome.unwrap_or_else(|error| {
         report.error(&format!("{error:#}"));
         exit::OURS
     })

@@ -249,6 +249,18 @@ pub enum Told {
     Ordered,
 }
 
+impl Told {
+    /// What has been asked for once this signal, too, has been passed on.
+    fn after(self, policy: &Policy, signal: u8) -> Told {
+        match (self, signal) {
+            (Told::Ordered, _) | (_, SIGTERM) => Told::Ordered,
+            (_, signal) if signal == policy.stop_signal => Told::Ordered,
+            (_, SIGINT | SIGQUIT) => Told::Asked,
+            (told, _) => told,
+        }
+    }
+}
+
 /// What we are doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -382,7 +394,9 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                 (None, Role::Sidecar) => (State::Looking { kept }, [Action::Look].into()),
                 (None, Role::Main) => open_gate(policy, kept),
             },
-            Event::NotClaimed => exit(125),
+            // Whoever holds the name will say goodbye himself.
+            Event::NotClaimed if held => exit(125),
+            Event::NotClaimed => leave(policy.goodbye && is_last(policy, 125), 125),
             // The name is somebody else's, so nothing is said in it.
             Event::NameHeld => match ending(kept) {
                 Some(signal) => exit(128 + signal),
@@ -454,7 +468,11 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                 };
                 let look = policy.stop_with.then_some(Action::Look);
                 let forward = (kept != 0).then_some(Action::ForwardKept(kept));
-                (State::Running { told: Told::Nothing }, Actions { list: [ready, look, forward, None] })
+                // The kept ones are sent now, and count as any other that is forwarded.
+                let told = (1..=64)
+                    .filter(|signal| kept & 1 << (signal - 1) != 0)
+                    .fold(Told::Nothing, |told, signal| told.after(policy, signal));
+                (State::Running { told }, Actions { list: [ready, look, forward, None] })
             }
             Event::StartFailed(code) => finish(policy, Status::Exited(code), code),
             // The driver answers a start before it reports anything else; if it did not, the signal would be kept.
@@ -488,12 +506,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                 (State::Holding, [Action::Arm(Timer::Outlive), Action::Look].into())
             }
             Event::Signal(signal) => {
-                let told = match signal {
-                    SIGTERM => Told::Ordered,
-                    signal if signal == policy.stop_signal => Told::Ordered,
-                    SIGINT | SIGQUIT if told == Told::Nothing => Told::Asked,
-                    _ => told,
-                };
+                let told = told.after(policy, signal);
                 (State::Running { told }, [Action::Forward(signal)].into())
             }
             Event::JobOver(verdict) => match told {
@@ -595,8 +608,11 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::JobOver(verdict) => {
                 first(Action::Disarm, finish(policy, last, code_after_stop(policy, Cause::JobOver(verdict), last)))
             }
-            // There is nobody to forward it to, and nobody is started any more.
-            Event::Signal(signal) if ends_by_default(signal) => first(Action::Disarm, finish_unstarted(policy, signal)),
+            // There is nobody to forward it to, and nobody is started any more. Others (a reload, a rotation of logs) were
+            // meant for a command that is not there, and the next one begins with a fresh configuration anyway.
+            Event::Signal(signal) if Told::Nothing.after(policy, signal) != Told::Nothing => {
+                first(Action::Disarm, finish_unstarted(policy, signal))
+            }
             Event::Signal(_)
             | Event::Begun
             | Event::Claimed
@@ -615,13 +631,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
         },
         State::Publishing { code, goodbye } => match event {
             // A volume that does not answer must not hold the job's code for ever.
-            Event::Published | Event::DeadlineElapsed => {
-                if goodbye {
-                    (State::Leaving { code }, [Action::Arm(Timer::Goodbye), Action::SayGoodbye].into())
-                } else {
-                    exit(code)
-                }
-            }
+            Event::Published | Event::DeadlineElapsed => leave(goodbye, code),
             Event::Signal(_)
             | Event::Begun
             | Event::Claimed
@@ -668,6 +678,20 @@ fn stay(state: State) -> (State, Actions) {
 
 fn exit(code: u8) -> (State, Actions) {
     (State::Done, [Action::Exit(code)].into())
+}
+
+/// Out, with the requests of the goodbye first where they are wanted.
+fn leave(goodbye: bool, code: u8) -> (State, Actions) {
+    if goodbye {
+        (State::Leaving { code }, [Action::Arm(Timer::Goodbye), Action::SayGoodbye].into())
+    } else {
+        exit(code)
+    }
+}
+
+/// Whether the kubelet will not start this container again.
+fn is_last(policy: &Policy, code: u8) -> bool {
+    code == 0 || policy.restart_policy == RestartPolicy::Never
 }
 
 fn keep(kept: u64, signal: u8, state: impl Fn(u64) -> State) -> (State, Actions) {
@@ -725,7 +749,7 @@ fn finish(policy: &Policy, status: Status, code: u8) -> (State, Actions) {
     if !policy.named {
         return exit(code);
     }
-    let last = code == 0 || policy.restart_policy == RestartPolicy::Never;
+    let last = is_last(policy, code);
     (
         State::Publishing { code, goodbye: policy.goodbye && last },
         [Action::Arm(Timer::Publish), Action::Publish { status, last }].into(),

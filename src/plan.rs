@@ -89,6 +89,10 @@ impl Given {
         duration(text).map_err(|error| anyhow!("{}: {error}", self.from))
     }
 
+    fn condition(&self) -> Result<Condition> {
+        Condition::parse(self.text()?).map_err(|error| anyhow!("{}: {error}", self.from))
+    }
+
     fn name(&self) -> Result<String> {
         let text = self.text()?;
         name(text).map_err(|error| anyhow!("{}: {error}", self.from))?;
@@ -169,9 +173,7 @@ impl Settings<'_> {
     }
 
     fn conditions(&self, option: &str) -> Result<Vec<Condition>> {
-        let condition =
-            |given: Given| Condition::parse(given.text()?).map_err(|error| anyhow!("{}: {error}", given.from));
-        self.all(option).into_iter().map(condition).collect()
+        self.all(option).iter().map(Given::condition).collect()
     }
 
     fn names(&self, option: &str) -> Result<Option<Vec<String>>> {
@@ -213,9 +215,10 @@ impl Settings<'_> {
 /// How messages look, known before anything else so that every complaint looks so.
 pub fn report(flags: &ArgMatches) -> (Result<Level>, Result<Format>) {
     let settings = Settings { flags, role: None };
-    let levels = [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
-    let formats = [("text", Format::Text), ("json", Format::Json)];
-    (settings.choice("log-level", Level::Info, &levels), settings.choice("log-format", Format::Text, &formats))
+    (
+        settings.choice("log-level", Level::Info, &Level::NAMES),
+        settings.choice("log-format", Format::Text, &Format::NAMES),
+    )
 }
 
 /// The mode, which decides what else may be given.
@@ -269,15 +272,13 @@ impl Plan {
             wait_for.push(Condition::parse(ready)?);
             on_exit.push(quit.to_owned());
         }
-        let ready_when = settings.conditions("ready-when")?.pop();
+        let ready_when = settings.find("ready-when").map(|given| given.condition()).transpose()?;
         ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");
-        for condition in wait_for.iter().chain(&ready_when) {
-            if let (Kind::Name(awaited), Some(own)) = (&condition.kind, &name) {
-                ensure!(awaited != own, "--wait-for: {own:?} is this container's own name; it would wait for itself");
-            }
-        }
+        let own = |condition: &Condition| matches!((&condition.kind, &name), (Kind::Name(a), Some(b)) if a == b);
+        ensure!(!wait_for.iter().any(own), "--wait-for: this container's own name; it would wait for itself");
+        ensure!(!ready_when.iter().any(own), "--ready-when: this container's own name; it would wait for itself");
         let stop_with = settings.find("stop-with").map(|given| given.name()).transpose()?;
-        ensure!(stop_with.is_none() || stop_with != name, "--stop-with: {:?} is this container's own name", name);
+        ensure!(stop_with.is_none() || stop_with != name, "--stop-with: this container's own name; it names a sidecar");
         let (outlive, outlive_main) = settings.outlive_main()?;
         let restarts = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
         let policies = [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure)];

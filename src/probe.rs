@@ -3,16 +3,20 @@
 #![allow(clippy::disallowed_methods, reason = "a process of its own: it may sleep, and wait for the command it tests")]
 
 use crate::condition::{Condition, Kind};
+use crate::machine::Status;
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::observe::Observer;
+use crate::sys::child::{self, Launch, Refused};
+use crate::sys::signals;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::unistd::Pid;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,24 +40,27 @@ pub struct Surroundings<'a> {
     pub limit: Duration,
 }
 
-/// The process group of a command that an `exec:` condition runs, for the watchdog to end.
+/// Whoever has this says why we end; the other never gets it.
+static LAST_WORD: Mutex<()> = Mutex::new(());
+/// The command that an `exec:` condition runs, for the watchdog to end; negative if it is a process group.
 static RUNNING_COMMAND: AtomicI32 = AtomicI32::new(0);
 
 /// Tests conditions once, one after the other. Returns the exit code: 0 when all hold, 1 when one does not.
 pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Report) -> u8 {
     let end = Instant::now() + surroundings.limit;
-    let current = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let watched = std::sync::Arc::clone(&current);
+    let current = Arc::new(Mutex::new(String::new()));
+    let watched = Arc::clone(&current);
     // Whatever hangs (a name server, a socket that accepts and is silent, a command) is cut off by the clock.
     let limit = surroundings.limit;
     let watchdog = thread::Builder::new().spawn(move || {
         thread::sleep(limit);
-        let group = RUNNING_COMMAND.load(SeqCst);
-        if group > 0 {
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
-        }
+        let _last_word = LAST_WORD.lock();
         let condition = watched.lock().map(|text| text.clone()).unwrap_or_default();
         report.error(&format!("{condition}: no answer within {}", humantime::format_duration(limit)));
+        let command = RUNNING_COMMAND.load(SeqCst);
+        if command != 0 {
+            let _ = child::send(Pid::from_raw(command.abs()), command < 0, libc::SIGKILL as u8);
+        }
         leave(1)
     });
     if let Err(error) = watchdog {
@@ -66,6 +73,7 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
         }
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         if let Err(error) = test(condition, surroundings, left) {
+            std::mem::forget(LAST_WORD.lock());
             report.error(&format!("{condition}: {error:#}"));
             return 1;
         }
@@ -102,21 +110,24 @@ fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) 
 }
 
 fn command(words: &[String]) -> Result<()> {
-    let (program, arguments) = words.split_first().context("no command")?;
-    let mut child = std::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| plain(&error))?;
-    RUNNING_COMMAND.store(child.id().cast_signed(), SeqCst);
-    let status = child.wait()?;
+    let nowhere = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+    let mut launch = Launch::new(words, 0)?;
+    launch.stdio = nowhere.as_ref().ok().map(AsRawFd::as_raw_fd);
+    // Whoever runs us as the leader of a group ends the group, and the command with it. Else it gets one, to be ended as
+    // a whole when the time is up. In both cases it does not outlive us: see `Launch`.
+    let led = nix::unistd::getpgrp() == nix::unistd::getpid();
+    launch.own_group = !led;
+    let pid = launch.start().map_err(|refused| match refused {
+        Refused::NotFound(errno) | Refused::NotExecutable(errno) | Refused::NoProcess(errno) => anyhow!(errno),
+    })?;
+    RUNNING_COMMAND.store(if led { pid.as_raw() } else { -pid.as_raw() }, SeqCst);
+    let status = child::wait(pid);
     RUNNING_COMMAND.store(0, SeqCst);
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => bail!("exit code {code}"),
-        None => bail!("{status}"),
+    match status {
+        Some(Status::Exited(0)) => Ok(()),
+        Some(Status::Exited(code)) => bail!("exit code {code}"),
+        Some(Status::Killed(signal)) => bail!("killed by {}", signals::name(signal)),
+        None => bail!("its end has been missed"),
     }
 }
 

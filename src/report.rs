@@ -31,6 +31,21 @@ pub enum Format {
     Json,
 }
 
+impl Level {
+    /// The names on the command line.
+    pub const NAMES: [(&'static str, Level); 4] =
+        [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
+}
+
+impl Format {
+    /// The names on the command line.
+    pub const NAMES: [(&'static str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+}
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+    names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
+}
+
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
@@ -54,6 +69,12 @@ impl Report {
     pub fn early() -> Report {
         let json = std::env::var_os("EXEUNT_LOG_FORMAT").is_some_and(|format| format == "json");
         Report { level: Level::Info, format: if json { Format::Json } else { Format::Text }, mode: "" }
+    }
+
+    /// The flags that make another process of ours speak in the same way.
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let (level, format) = (name_of(&Level::NAMES, &self.level), name_of(&Format::NAMES, &self.format));
+        ["--log-level", level, "--log-format", format].into_iter()
     }
 
     /// Says what ends exeunt, on standard error and in the termination log.
@@ -111,12 +132,7 @@ impl Report {
             Format::Json => {
                 let line = Line {
                     time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-                    level: match level {
-                        Level::Error => "error",
-                        Level::Warning => "warning",
-                        Level::Info => "info",
-                        Level::Debug => "debug",
-                    },
+                    level: name_of(&Level::NAMES, &level),
                     mode: self.mode,
                     message: &message,
                 };

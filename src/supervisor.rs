@@ -169,18 +169,28 @@ impl Supervisor {
             }
             Action::Kill => self.forward(libc::SIGKILL as u8),
             Action::Arm(timer) => {
+                self.forget_elapsed();
                 if timer == Timer::BackOff {
                     self.restarts.count(Instant::now());
                     self.say_restart();
                 }
                 self.deadline = Instant::now().checked_add(self.length(timer)).map(|at| (timer, at));
             }
-            Action::Disarm => self.deadline = None,
+            Action::Disarm => {
+                self.forget_elapsed();
+                self.deadline = None;
+            }
             // The kernel takes its time to tear a watch down: now, while the child shuts down, and not at the exit.
             Action::StopWatching => self.stop_watching(),
             Action::Publish { status, last } => self.publish(status, last),
             Action::Exit(_) => {}
         }
+    }
+
+    /// One wake-up may bring a death and the end of a time together. The time that was armed before is of no account once
+    /// another is.
+    fn forget_elapsed(&mut self) {
+        self.queue.retain(|event| *event != Event::DeadlineElapsed);
     }
 
     fn length(&self, timer: Timer) -> Duration {
@@ -275,8 +285,10 @@ impl Supervisor {
 
     /// Leaves the requests to a child process: an answer that does not come must not make us deaf.
     fn say_goodbye(&mut self) {
-        let words = ["/proc/self/exe", "goodbye", "--"].map(OsString::from).into_iter();
-        let words: Vec<_> = words.chain(self.plan.on_exit.iter().map(OsString::from)).collect();
+        let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "goodbye".into()];
+        words.extend(self.report.flags().map(OsString::from));
+        words.push("--".into());
+        words.extend(self.plan.on_exit.iter().map(OsString::from));
         let started = Launch::new(&words, self.signals.ignored())
             .map_err(|error| error.to_string())
             .and_then(|launch| launch.start().map_err(|refused| format!("{refused:?}")));

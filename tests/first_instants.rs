@@ -128,7 +128,7 @@ impl Trace {
             // SAFETY: writes one long.
             unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, traced.pid, 0, &raw mut child) };
             // Not ours to kill or to reap when it runs free: it is exeunt's.
-            let child = std::mem::ManuallyDrop::new(Traced { pid: child as i32 });
+            let child = std::mem::ManuallyDrop::new(Traced { pid: child });
             child.wait();
             child.options(libc::PTRACE_O_TRACEEXEC);
             for _ in 0..number {

@@ -111,6 +111,8 @@ impl Vigil {
     fn start_probe(&mut self, plan: &Plan, ignored: signals::Set) {
         let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "probe".into(), "--timeout".into()];
         words.push(format!("{}ms", PROBE_LIMIT.as_millis()).into());
+        // Its words are for us, and go into a message of ours.
+        words.extend(["--log-level", "error", "--log-format", "text"].map(OsString::from));
         words.push("--".into());
         words.extend(self.remote.iter().map(|condition| OsString::from(condition.to_string())));
         let answer = Pipe::new().ok();
@@ -132,6 +134,9 @@ impl Vigil {
     /// Takes note of a dead child. Whether it was the probe.
     pub fn ended(&mut self, pid: Pid, code: u8) -> bool {
         let Some(probe) = self.probe.take_if(|probe| probe.pid == pid) else { return false };
+        // What an `exec:` condition left behind, if anything. The number cannot be another group's as long as this one has
+        // members, and has been free for a microsecond if it has none.
+        let _ = child::send(pid, true, libc::SIGKILL as u8);
         let text = probe.answer.map(|pipe| pipe.read()).unwrap_or_default();
         let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let line = line.strip_prefix("exeunt probe: ").unwrap_or(line);

@@ -28,6 +28,8 @@ pub struct Launch {
     pub directory: Option<CString>,
     /// What becomes its standard error; `None`: ours.
     pub stderr: Option<RawFd>,
+    /// What becomes its standard input and output; `None`: ours.
+    pub stdio: Option<RawFd>,
 }
 
 /// Why a command did not start.
@@ -61,6 +63,7 @@ impl Launch {
             foreground: false,
             directory: None,
             stderr: None,
+            stdio: None,
         })
     }
 
@@ -129,6 +132,10 @@ impl Launch {
             }
             if let Some(directory) = &self.directory {
                 libc::chdir(directory.as_ptr());
+            }
+            if let Some(stdio) = self.stdio {
+                libc::dup2(stdio, 0);
+                libc::dup2(stdio, 1);
             }
             if let Some(stderr) = self.stderr {
                 libc::dup2(stderr, 2);
@@ -262,6 +269,20 @@ pub fn reap() -> Found {
             Err(Errno::EINTR) => continue,
             Err(_) => Found::NoChildren,
         };
+    }
+}
+
+/// Waits for one child. For a process that has nothing else to do; `None` if it is none of ours.
+pub fn wait(child: Pid) -> Option<Status> {
+    let mut status = 0;
+    loop {
+        // SAFETY: writes one int.
+        match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, 0) }) {
+            Ok(_) if libc::WIFSIGNALED(status) => return Some(Status::Killed((libc::WTERMSIG(status) & 0x7f) as u8)),
+            Ok(_) => return Some(Status::Exited((libc::WEXITSTATUS(status) & 0xff) as u8)),
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
     }
 }
 

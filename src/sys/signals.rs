@@ -179,9 +179,10 @@ fn block_while_handling() {
     catch_real_time(action);
 }
 
-/// Takes the real-time signals back from glibc, which puts a handler of its own on 33 when the first thread is started
-/// (musl does so only for pthread_cancel(3), which nobody calls here). To be called after that.
+/// Takes the real-time signals back from glibc, which unblocks 32 and 33 when the first thread is started and puts a
+/// handler of its own on 33 (musl does so only for pthread_cancel(3), which nobody calls here). To be called after that.
 pub fn catch_again() {
+    block_all();
     if cfg!(target_env = "gnu")
         && let Some(action) = kernel_action(libc::SIGUSR1 as u8, None)
     {

@@ -3,7 +3,7 @@
 //! Raw, because the C libraries keep signals 32 and 33 (musl 34, too) for themselves and leave them out of every set.
 
 // Each test file is a program of its own and uses its own part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::io;
 

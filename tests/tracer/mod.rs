@@ -4,7 +4,7 @@
 //! well. Here one number counts every system call of exeunt's own process: of all its threads, and of the child between
 //! clone(2) and exec(2), which runs exeunt's code in exeunt's memory. A child that has become another program is let go.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::collections::HashMap;
 use std::fs;
@@ -69,6 +69,7 @@ impl Traced {
         std::thread::spawn(move || {
             // SAFETY: one system call without memory.
             unsafe { command.pre_exec(|| check(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0))) };
+            #[allow(clippy::zombie_processes, reason = "reaped by number, through waitpid")]
             let child = command.spawn().expect("the traced program is started");
             let root = i32::try_from(child.id()).expect("a pid");
             let _ = say_pid.send(root);
