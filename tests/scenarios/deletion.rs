@@ -1,0 +1,100 @@
+//! Somebody outside wants it to end: a signal, the deletion of the Pod.
+
+use super::*;
+
+const OUTLIVES: Policy = Policy { outlive_main: true, ..SIDECAR };
+
+#[test]
+fn a_signal_reaches_the_command_and_its_code_is_ours() {
+    main_plays(
+        MAIN,
+        &[
+            (Signal(HUP), &[Forward(HUP)]),
+            (Signal(TERM), &[Forward(TERM)]),
+            (Signal(TERM), &[Forward(TERM)]),
+            (ChildExited(Exited(17)), &[Arm(Timer::Publish), published(Exited(17), true)]),
+            (Signal(TERM), &[]),
+            (Published, &[Exit(17)]),
+        ],
+    );
+    sidecar_plays(SIDECAR, &[(Signal(TERM), &[Forward(TERM)]), (ChildExited(Killed(TERM)), &[Exit(143)])]);
+}
+
+#[test]
+fn a_child_that_was_told_to_end_is_not_told_twice_and_not_started_again() {
+    sidecar_plays(
+        Policy { restart: Restart::Always, ..SIDECAR },
+        &[
+            (Signal(TERM), &[Forward(TERM)]),
+            (JOB_SUCCEEDED, &[Arm(Timer::Grace), StopWatching]),
+            (DeadlineElapsed, &[Kill]),
+            (ChildExited(Killed(KILL)), &[Exit(137)]),
+        ],
+    );
+    sidecar_plays(
+        Policy { restart: Restart::Always, ..SIDECAR },
+        &[(Signal(INT), &[Forward(INT)]), (ChildExited(Exited(0)), &[Exit(0)])],
+    );
+}
+
+#[test]
+fn when_the_pod_is_deleted_the_sidecar_is_there_until_the_job_is_over() {
+    sidecar_plays(
+        OUTLIVES,
+        &[
+            (Signal(TERM), &[Arm(Timer::Outlive), Look]),
+            (JobOn, &[]),
+            (Signal(HUP), &[Forward(HUP)]),
+            (JobOver(Verdict::Told(Killed(TERM))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (ChildExited(Killed(TERM)), &[Exit(0)]),
+        ],
+    );
+}
+
+#[test]
+fn no_further_attempt_is_awaited_in_a_pod_that_is_deleted() {
+    sidecar_plays(
+        OUTLIVES,
+        &[
+            (Signal(TERM), &[Arm(Timer::Outlive), Look]),
+            (JobPaused(Verdict::Told(Exited(1))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (ChildExited(Killed(TERM)), &[Exit(0)]),
+        ],
+    );
+}
+
+#[test]
+fn what_is_held_is_passed_on_when_the_time_is_up_or_at_the_second_time() {
+    for passes in [DeadlineElapsed, Signal(TERM)] {
+        sidecar_plays(
+            OUTLIVES,
+            &[
+                (Signal(TERM), &[Arm(Timer::Outlive), Look]),
+                (passes, &[Disarm, Forward(TERM)]),
+                (ChildExited(Killed(TERM)), &[Exit(143)]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_during_the_grace_period_gives_no_more_time() {
+    sidecar_plays(
+        SIDECAR,
+        &[
+            (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (Signal(TERM), &[Forward(TERM)]),
+            (DeadlineElapsed, &[Kill]),
+            (Signal(INT), &[Forward(INT)]),
+            (ChildExited(Killed(KILL)), &[Exit(0)]),
+        ],
+    );
+}
+
+#[test]
+fn a_sidecar_that_waits_to_be_started_again_leaves_when_it_is_told_to() {
+    sidecar_plays(
+        Policy { restart: Restart::OnFailure, ..SIDECAR },
+        &[(ChildExited(Exited(1)), &[WithdrawReady, Arm(Timer::BackOff)]), (Signal(TERM), &[Disarm, Exit(143)])],
+    );
+}
