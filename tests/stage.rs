@@ -291,7 +291,8 @@ fn of_many_that_race_for_one_name_there_is_only_ever_one() {
 /// A job on a tmpfs of its own: it runs `fill` in the shared directory and ends with 5; then the sentinel is shown.
 fn on_a_small_disk(house: &House, options: &str, fill: &str) -> Process {
     let pod = house.pod("");
-    let line = format!("cd \"$1\" || exit 1; {fill}; exit 5");
+    // Not before everything is there that exeunt makes at the start: a disk that is full already is another test.
+    let line = format!("cd \"$1\" || exit 1; until [ -e main-job-ready ]; do :; done; {fill}; exit 5");
     let main = house.main().args(["--", "sh", "-c", &line, "sh"]).arg(&pod);
     // The shell around it stays in the mount namespace and shows what is left there.
     let show = "\"$@\"; echo \"code $?\"; cat main-job-terminated; ls -a";
