@@ -200,14 +200,18 @@ fn a_signal_from_outside_starts_no_grace_period_but_the_end_of_the_job_then_does
 const FIRST_SLOW_LOOK: Duration = Duration::from_secs(5);
 
 #[track_caller]
-fn is_told_at_once(what: &str, end: impl FnOnce(&House, Process)) {
-    let house = House::new();
-    let main = job(&house, &[]);
-    let began = Instant::now();
-    let mut sidecar = helper(&house, &[]);
-    end(&house, main);
-    assert_eq!(sidecar.code(), 0, "{what}");
-    assert!(began.elapsed() < FIRST_SLOW_LOOK, "{what}: found after {:?}, by the slow look", began.elapsed());
+fn is_told_at_once(what: &str, end: impl Fn(&House, Process)) {
+    // On a machine that is very busy one of them may be slow; a watch that does not tell is slow every time.
+    let slow = (0..3).all(|_| {
+        let house = House::new();
+        let main = job(&house, &[]);
+        let began = Instant::now();
+        let mut sidecar = helper(&house, &[]);
+        end(&house, main);
+        assert_eq!(sidecar.code(), 0, "{what}");
+        began.elapsed() > FIRST_SLOW_LOOK
+    });
+    assert!(!slow, "{what}: it was the slow look that found it");
 }
 
 #[test]

@@ -844,20 +844,26 @@ fn without_an_inotify_instance_a_killed_wrapper_is_noticed_too() {
     let sidecar = house.sidecar().args(["--exit-with=main"]).command(HELPER).behind(["sh", "-c", line, "sh"]);
     let mut sidecar = sidecar.behind(["unshare", "--user", "--map-root-user", "--"]).start();
     sidecar.ready();
+    assert!(!watches(sidecar.pid));
     main.signal(libc::SIGKILL);
-    // Once a second, and not only with the slow look.
-    assert_eq!(sidecar.ended_within(Duration::from_secs(4)).code(), Some(137));
+    assert_eq!(sidecar.code(), 137);
 }
 
 #[test]
-fn with_watch_poll_there_is_no_inotify_instance_and_the_end_is_found() {
-    let house = House::new();
-    let mut sidecar = helper(&house, &["--watch", "poll"]);
-    assert!(!watches(sidecar.pid));
-    assert_eq!(sidecar.err().lines().count(), 1, "it says so: {}", sidecar.err());
-    touch(&house, "main-job-terminated");
-    assert_eq!(sidecar.ended_within(Duration::from_secs(4)).code(), Some(0));
-    sidecar.expect("term");
+fn with_watch_poll_there_is_no_inotify_instance_and_it_looks_every_second() {
+    // On a machine that is very busy one of them may be slow.
+    let slow = (0..3).all(|_| {
+        let house = House::new();
+        let began = Instant::now();
+        let mut sidecar = helper(&house, &["--watch", "poll"]);
+        assert!(!watches(sidecar.pid));
+        assert_eq!(sidecar.err().lines().count(), 1, "it says so: {}", sidecar.err());
+        touch(&house, "main-job-terminated");
+        assert_eq!(sidecar.code(), 0);
+        sidecar.expect("term");
+        began.elapsed() > Duration::from_secs(4)
+    });
+    assert!(!slow, "it was the slow look that found it");
 }
 
 #[test]
