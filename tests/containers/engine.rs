@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// For one call of the engine, and for one fact. Generous, because it is only ever used up by a failure.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(20);
 
 pub struct Engine {

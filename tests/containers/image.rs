@@ -1,11 +1,10 @@
 //! The image of the Dockerfile: what it holds, as whom it runs, and how the binary gets out of it.
 
-use crate::engine::{Engine, docker, is_static, podman};
+use crate::engine::{Engine, call, docker, podman, unique};
 use crate::images;
 use serde_json::Value;
 use std::fs;
-
-const LIMIT: u64 = 850 * 1024;
+use std::path::Path;
 
 #[test]
 fn the_image_of_docker_holds_the_static_binary_and_nothing_else() {
@@ -19,6 +18,7 @@ fn the_image_of_podman_holds_the_static_binary_and_nothing_else() {
     assert_image(engine);
 }
 
+/// That the binary is static and within its budget is for `.ci/static` to say: it needs no engine.
 fn assert_image(engine: &'static Engine) {
     let image = &images::of(engine).exeunt;
     let description: Value = serde_json::from_str(&engine.run(&["image", "inspect", image])).expect("JSON");
@@ -33,32 +33,35 @@ fn assert_image(engine: &'static Engine) {
     assert_eq!(description["RootFS"]["Layers"].as_array().map(Vec::len), Some(1), "more than one layer");
 
     let shipped = fs::read(images::binary()).expect("read the binary");
-    assert!(shipped.len() as u64 <= LIMIT, "{} bytes are above the budget of {LIMIT}", shipped.len());
-    assert!(is_static(&shipped));
 
-    // The engine adds mount points of its own to the tree of a container, empty ones; files with content are ours.
-    let container = engine.start(&["--entrypoint", "/exeunt", image, "--version"]);
-    assert_eq!(container.exit_code(), 0, "{}", container.log());
-    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&container.name);
+    // The layer itself is opened: into the tree of a container an engine puts files of its own.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("layer"));
     fs::create_dir_all(&directory).expect("make a directory");
     let archive = directory.join("image.tar");
-    let plain = archive.to_str().expect("a plain path");
-    engine.run(&["export", "--output", plain, &container.name]);
-    let listing = crate::engine::call("tar", &["-tvf", plain]);
-    assert_eq!(listing.code, Some(0), "{}", listing.stderr);
-    let files: Vec<_> = listing
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with('-'))
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields[2] != "0")
-        .map(|fields| (fields[0], fields[2], *fields.last().expect("a name")))
-        .collect();
-    assert_eq!(files, [("-rwxr-xr-x", shipped.len().to_string().as_str(), "exeunt")]);
-    let unpack = crate::engine::call("tar", &["-xf", plain, "-C", directory.to_str().expect("plain"), "exeunt"]);
-    assert_eq!(unpack.code, Some(0), "{}", unpack.stderr);
+    let archive = archive.to_str().expect("a plain path");
+    let format: &[&str] = if engine.program == "podman" { &["--format", "docker-archive"] } else { &[] };
+    engine.run(&[&["save", "--output", archive], format, &[image.as_str()]].concat());
+    tar(&directory, &["-xf", archive]);
+    let manifest = fs::read(directory.join("manifest.json")).expect("read the list of layers");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let layer = directory.join(manifest[0]["Layers"][0].as_str().expect("the name of the layer"));
+    let layer = layer.to_str().expect("a plain path");
+
+    let listing = tar(&directory, &["--numeric-owner", "-tvf", layer]);
+    let entries: Vec<Vec<_>> = listing.lines().map(|line| line.split_whitespace().collect()).collect();
+    let size = shipped.len().to_string();
+    assert_eq!(entries.len(), 1, "{listing}");
+    assert_eq!([entries[0][0], entries[0][1], entries[0][2], entries[0][5]], ["-rwxr-xr-x", "0/0", &size, "exeunt"]);
+    tar(&directory, &["-xf", layer]);
     assert!(fs::read(directory.join("exeunt")).expect("read it back") == shipped, "not the binary that was built");
     fs::remove_dir_all(directory).expect("clean up");
+}
+
+fn tar(directory: &Path, arguments: &[&str]) -> String {
+    let directory = directory.to_str().expect("a plain path");
+    let output = call("tar", &[&["-C", directory], arguments].concat());
+    assert_eq!(output.code, Some(0), "tar {}: {}", arguments.join(" "), output.stderr);
+    output.stdout
 }
 
 #[test]

@@ -27,11 +27,12 @@ pub fn of(engine: &'static Engine) -> &'static Images {
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let target = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-        let output = Command::new(env!("CARGO"))
+        let output = Command::new(cargo)
             .args(["build", "--release", "--locked", "--bin", "exeunt", "--message-format", "json"])
-            .args(["--target", &triple, "--manifest-path", target])
+            .args(["--target", &triple, "--manifest-path", manifest])
             .stdin(Stdio::null())
             .output()
             .expect("run cargo");
