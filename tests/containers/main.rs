@@ -5,6 +5,7 @@
 
 mod docker;
 mod engine;
+mod examples;
 mod image;
 mod images;
 mod kube;
