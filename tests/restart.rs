@@ -1,0 +1,247 @@
+//! `--restart`: the child is started again while the job runs, whatever the Pod's policy, and never after that.
+
+mod house;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use house::scene::JOB;
+use house::{House, Process, proc, wait_until};
+
+/// A helper that says its pid, ends with the code of its cue, and with 7 when it is asked to end.
+const HELPER: &str =
+    r#"trap 'echo term; exit 7' TERM; echo ready $$; until read code <"$CUE"; do :; done; exit "$code""#;
+
+fn helper(house: &House, when: &str) -> (Process, i32) {
+    let mut process = house.sidecar().args(["--restart", when]).command(HELPER).start();
+    let pid = pid(&mut process);
+    (process, pid)
+}
+
+/// The pid of a child that has just begun.
+fn pid(process: &mut Process) -> i32 {
+    let line = process.line();
+    line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("not a beginning: {line}"))
+}
+
+fn job_is_over(house: &House) {
+    fs::write(house.pod("main-job-terminated"), "").unwrap();
+}
+
+#[test]
+fn the_first_end_is_the_end_unless_it_is_asked_otherwise() {
+    for options in [vec![], vec!["--restart", "never"]] {
+        let house = House::new();
+        let mut process = house.sidecar().args(options).command(HELPER).start();
+        pid(&mut process);
+        house.cue(1);
+        assert_eq!((process.code(), process.out().lines().count()), (1, 1), "{}", process.err());
+    }
+}
+
+#[test]
+fn on_failure_starts_again_after_a_code_and_after_a_signal_and_not_after_0() {
+    let house = House::new();
+    let (mut process, first) = helper(&house, "on-failure");
+    house.cue(1);
+    let second = pid(&mut process);
+    assert_ne!(first, second);
+    proc::signal(second, libc::SIGKILL);
+    let third = pid(&mut process);
+    assert!(!proc::alive(first) && !proc::alive(second) && proc::alive(third));
+    house.cue(0);
+    assert_eq!(process.code(), 0, "{}", process.err());
+    assert_eq!(process.out().lines().count(), 3, "{}", process.out());
+}
+
+#[test]
+fn always_starts_again_after_0_too() {
+    let house = House::new();
+    let (mut process, _) = helper(&house, "always");
+    house.cue(0);
+    pid(&mut process);
+    house.cue(0);
+    pid(&mut process);
+    job_is_over(&house);
+    process.expect("term");
+    assert_eq!(process.code(), 0, "{}", process.err());
+}
+
+#[test]
+fn the_pauses_double_and_are_said() {
+    let house = House::new();
+    let process = house.sidecar().args(["--restart", "always", "--", "false"]).start();
+    for pause in ["100ms", "200ms", "400ms", "800ms"] {
+        process.says(&format!(
+            "exeunt sidecar: false has ended while the job runs; starting it again in {pause} (--restart)\n"
+        ));
+    }
+    // In this order, and none of them twice.
+    let said = process.err();
+    let pauses: Vec<_> = said.lines().filter_map(|line| line.split(" in ").nth(1)).collect();
+    assert!(
+        pauses.starts_with(&["100ms (--restart)", "200ms (--restart)", "400ms (--restart)", "800ms (--restart)"]),
+        "{said}"
+    );
+}
+
+#[test]
+fn each_start_is_like_the_first() {
+    let house = House::new();
+    let line = r#"pwd; echo "$WORD"; umask; echo "$@"; while read -r key mask; do [ $key != SigBlk: ] || echo $mask; done </proc/self/status; read code <"$CUE"; exit "$code""#;
+    let run = house.sidecar().args(["--restart", "on-failure"]).env("WORD", "said").umask(0o027);
+    let mut process = run.current_dir(house.path("")).command(line).args(["sh", "a b"]).start();
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        starts.push([(); 5].map(|()| process.line()));
+        house.cue(1);
+    }
+    assert_eq!(starts[0], starts[1]);
+    assert_eq!(starts[0], starts[2]);
+    assert_eq!(&starts[0][1..], ["said", "0027", "a b", "0000000000000000"]);
+}
+
+#[test]
+fn orphans_of_an_earlier_start_are_reaped() {
+    let house = House::new();
+    house::scene::mkfifo(&house.path("other"));
+    let line = r#"(read end <"$OTHER") & echo ready $!; read code <"$CUE"; exit "$code""#;
+    let run = house.sidecar().args(["--restart", "always"]).env("OTHER", house.path("other")).command(line);
+    let mut process = run.start();
+    let orphan = pid(&mut process);
+    house.cue(1);
+    pid(&mut process);
+    assert_eq!(proc::parent(orphan), Some(process.pid));
+    proc::signal(orphan, libc::SIGKILL);
+    wait_until("the orphan to be reaped", || proc::state(orphan).is_none());
+}
+
+#[test]
+fn after_a_signal_that_asks_it_to_end_the_child_is_not_started_again() {
+    for (signal, code) in [(libc::SIGTERM, 7), (libc::SIGINT, 130), (libc::SIGQUIT, 131)] {
+        let house = House::new();
+        let (mut process, _) = helper(&house, "always");
+        process.signal(signal);
+        assert_eq!(process.code(), code, "{}", process.err());
+        assert_eq!(process.out().matches("ready").count(), 1, "{}", process.out());
+    }
+}
+
+#[test]
+fn after_the_stop_signal_that_was_chosen_the_child_is_not_started_again() {
+    let house = House::new();
+    let line = HELPER.replace("TERM", "USR2");
+    let mut process = house.sidecar().args(["--restart", "always", "--stop-signal", "USR2"]).command(&line).start();
+    pid(&mut process);
+    process.signal(libc::SIGUSR2);
+    assert_eq!(process.code(), 7, "{}", process.err());
+    assert_eq!(process.out().matches("ready").count(), 1, "{}", process.out());
+}
+
+#[test]
+fn once_the_job_is_over_the_child_is_not_started_again() {
+    for when in ["on-failure", "always"] {
+        let house = House::new();
+        let (mut process, _) = helper(&house, when);
+        job_is_over(&house);
+        process.expect("term");
+        assert_eq!(process.code(), 0, "{}", process.err());
+        assert_eq!(process.out().matches("ready").count(), 1, "{}", process.out());
+    }
+}
+
+#[test]
+fn a_job_that_ends_during_the_pause_ends_the_sidecar_at_once_by_its_rule() {
+    for (exit_with, code) in [("zero", 0), ("child", 1), ("main", 5)] {
+        let house = House::new();
+        let mut job = house.main().command(JOB).start();
+        job.ready();
+        let run = house.sidecar().args(["--restart", "always", "--exit-with", exit_with, "--", "false"]);
+        let mut process = run.start();
+        // The pause after this one is long enough for what follows, and its start would be said.
+        process.says("in 3s 200ms");
+        let starts = process.err().matches("starting it again").count();
+        house.cue(5);
+        assert_eq!(process.code(), code, "{}", process.err());
+        assert_eq!(process.err().matches("starting it again").count(), starts, "{}", process.err());
+        job.ended();
+    }
+}
+
+/// The end of the pause and the end of the job in the same instant.
+#[test]
+fn of_the_job_s_end_and_the_end_of_the_pause_in_the_same_instant_the_job_s_end_counts() {
+    let house = House::new();
+    let (mut process, _) = helper(&house, "always");
+    house.cue(1);
+    process.says("in 100ms");
+    process.signal(libc::SIGSTOP);
+    wait_until("exeunt to be stopped", || proc::state(process.pid) == Some('T'));
+    let begun = process.out().matches("ready").count();
+    if begun == 1 {
+        let clock = std::time::Instant::now();
+        wait_until("the pause to be over", || clock.elapsed() > std::time::Duration::from_millis(200));
+    }
+    job_is_over(&house);
+    process.signal(libc::SIGCONT);
+    assert_eq!(process.code(), 0, "{}", process.err());
+    assert_eq!(process.out().matches("ready").count(), begun, "{}", process.out());
+}
+
+#[test]
+fn a_signal_during_the_pause_ends_it_and_nothing_is_started() {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        let house = House::new();
+        let mut process = house.sidecar().args(["--restart", "always", "--name", "x", "--", "false"]).start();
+        process.says("in 800ms");
+        process.signal(signal);
+        assert_eq!(process.code(), 128 + signal, "{}", process.err());
+        assert_eq!(house.record("x-terminated")["exit_code"].as_u64(), Some(128 + signal as u64));
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_again_is_the_end() {
+    let house = House::new();
+    let program = house.path("program");
+    fs::write(&program, "#!/bin/sh\necho ready $$\nread code <\"$CUE\"\nexit \"$code\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut process = house.sidecar().args(["--restart", "always", "--"]).arg(&program).start();
+    pid(&mut process);
+    fs::remove_file(&program).unwrap();
+    house.cue(1);
+    assert_eq!(process.code(), 127, "{}", process.err());
+}
+
+#[test]
+fn a_relative_command_and_working_directory_are_found_at_each_start() {
+    let house = House::new();
+    let program = house.path("program");
+    fs::write(&program, "#!/bin/sh\necho ready $$\nread code <\"$CUE\"\nexit \"$code\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = house.sidecar().args(["--restart", "always", "--", "./program"]).current_dir(house.path(""));
+    let mut process = run.start();
+    pid(&mut process);
+    house.cue(1);
+    pid(&mut process);
+}
+
+/// The Pod's policy is about the container; this is about the child.
+#[test]
+fn a_failed_attempt_of_the_job_is_not_the_end_and_the_child_is_still_started_again() {
+    let house = House::new();
+    house::scene::mkfifo(&house.path("job"));
+    let job = || house.main().args(["--restart-policy", "on-failure"]).env("CUE", house.path("job")).command(JOB);
+    let mut first = job().start();
+    first.ready();
+    let (mut process, _) = helper(&house, "on-failure");
+    house.cue_at("job", 1);
+    assert_eq!(first.code(), 1);
+    house.cue(1);
+    pid(&mut process);
+    let mut second = job().start();
+    second.ready();
+    house.cue_at("job", 0);
+    process.expect("term");
+    assert_eq!((second.code(), process.code()), (0, 0), "{}", process.err());
+}
