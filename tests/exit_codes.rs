@@ -106,7 +106,7 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
     let more: Vec<(&Path, i32, &str)> = vec![
         (&dangling, 127, "No such file"),
         (&below, 127, "Not a directory"),
-        (&bad_interpreter, 127, "No such file"),
+        (&bad_interpreter, 127, "the interpreter or loader that it names was not found"),
         (&plain, 126, "ermission denied"),
         (&not_interpreter, 126, "ermission denied"),
         (&directory, 126, "ermission denied"),
