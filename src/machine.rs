@@ -154,6 +154,8 @@ pub enum Event {
     ReadyHeld,
     /// The command has been reaped (with a group: and the group is empty).
     ChildExited(Status),
+    /// SIGKILL may not be sent to the command: it has changed its user, and we lack CAP_KILL.
+    KillRefused,
     /// We were sent this signal. Never SIGCHLD.
     Signal(u8),
     /// The one deadline has passed.
@@ -205,7 +207,7 @@ pub enum Action {
     Forward(u8),
     /// Send these signals (bit n-1 is signal n), which came before there was a child.
     ForwardKept(u64),
-    /// Send SIGKILL to the child.
+    /// Send SIGKILL to the child. Answered by `KillRefused` if that is not allowed.
     Kill,
     /// Set the deadline, in place of any other.
     Arm(Timer),
@@ -354,6 +356,7 @@ impl<const N: usize> From<[Action; N]> for Actions {
 
 const SIGINT: u8 = 2;
 const SIGQUIT: u8 = 3;
+const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
 /// Signals whose default action does not end a process: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH (signal(7)).
 const HARMLESS: [u8; 8] = [17, 18, 19, 20, 21, 22, 23, 28];
@@ -383,6 +386,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::DeadlineElapsed
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
@@ -414,6 +418,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::DeadlineElapsed
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
@@ -433,6 +438,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::DeadlineElapsed
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
@@ -456,6 +462,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
@@ -488,6 +495,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::GateOpened
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::DeadlineElapsed
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
@@ -512,7 +520,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::JobOver(verdict) => match told {
                 Told::Nothing | Told::Asked => stop(policy, Cause::JobOver(verdict)),
                 Told::Ordered => (
-                    State::Stopping { cause: Cause::Told(None) },
+                    State::Stopping { cause: Cause::Told(Some(verdict)) },
                     [Action::Arm(Timer::Grace), Action::StopWatching].into(),
                 ),
             },
@@ -534,6 +542,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Started
             | Event::StartFailed(_)
             | Event::DeadlineElapsed
+            | Event::KillRefused
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
@@ -542,6 +551,10 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Event::JobOver(verdict) | Event::JobPaused(verdict) => stop(policy, Cause::JobOver(verdict)),
             Event::DeadlineElapsed | Event::Signal(SIGTERM) => {
                 (State::Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(SIGTERM)].into())
+            }
+            // The stop signal by another name: whoever sends it means it.
+            Event::Signal(signal) if signal == policy.stop_signal => {
+                (State::Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(signal)].into())
             }
             Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
             Event::ReadyHeld => (state, [Action::PublishReady].into()),
@@ -554,6 +567,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::GateOpened
             | Event::Started
             | Event::StartFailed(_)
+            | Event::KillRefused
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
@@ -581,11 +595,17 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::Started
             | Event::StartFailed(_)
             | Event::ReadyHeld
+            | Event::KillRefused
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
         State::Killing { cause } => match event {
             Event::ChildExited(status) => finish(policy, status, code_after_stop(policy, cause, status)),
+            // Nothing is left that could end it but our own end: as PID 1 it takes everybody along.
+            Event::KillRefused => {
+                let status = Status::Killed(SIGKILL);
+                finish(policy, status, code_after_stop(policy, cause, status))
+            }
             Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
             Event::Begun
             | Event::Claimed
@@ -626,6 +646,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::Published
             | Event::GoodbyeSaid => stay(state),
         },
@@ -646,6 +667,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::GoodbyeSaid => stay(state),
         },
         State::Leaving { code } => match event {
@@ -666,6 +688,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::StartFailed(_)
             | Event::ReadyHeld
             | Event::ChildExited(_)
+            | Event::KillRefused
             | Event::Published => stay(state),
         },
         State::Done => stay(state),

@@ -167,7 +167,7 @@ impl Supervisor {
                     self.forward(signal);
                 }
             }
-            Action::Kill => self.forward(libc::SIGKILL as u8),
+            Action::Kill => self.kill(),
             Action::Arm(timer) => {
                 self.forget_elapsed();
                 if timer == Timer::BackOff {
@@ -267,6 +267,13 @@ impl Supervisor {
         self.audience = None;
     }
 
+    /// Before the command is started: a job that is over has not been told by its watch yet when both happen at once.
+    fn look_at_job(&mut self) {
+        if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience) {
+            self.queue.extend(audience.look(dir, self.bell.as_ref(), &self.report, false));
+        }
+    }
+
     fn keep_vigil(&mut self, conditions: &[Condition]) {
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
         self.vigil = Some(Vigil::new(conditions, &self.plan, self.bell.as_ref(), &self.report));
@@ -279,6 +286,9 @@ impl Supervisor {
         if vigil.look(dir, &self.plan, self.signals.ignored()) {
             self.vigil = None;
             let gate = matches!(self.state, State::Gated { .. });
+            if gate {
+                self.look_at_job();
+            }
             self.queue.push_back(if gate { Event::GateOpened } else { Event::ReadyHeld });
         }
     }
@@ -375,6 +385,9 @@ impl Supervisor {
         {
             self.deadline = None;
             self.say_elapsed(timer);
+            if timer == Timer::BackOff {
+                self.look_at_job();
+            }
             self.queue.push_back(Event::DeadlineElapsed);
         }
     }

@@ -72,6 +72,14 @@ impl Directory {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
     }
 
+    /// Why it cannot be told whether anything stands under a name. Never "because nothing does".
+    pub fn trouble(&self, name: &str) -> Option<Errno> {
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) | Err(Errno::ENOENT) => None,
+            Err(errno) => Some(errno),
+        }
+    }
+
     /// Whether anything stands under a name.
     pub fn has(&self, name: &str) -> bool {
         self.stat(name).is_some()
@@ -124,16 +132,28 @@ fn is_regular(stat: &FileStat) -> bool {
     stat.st_mode & libc::S_IFMT == libc::S_IFREG
 }
 
-/// Whether somebody holds the lock of a life. Asked by a shared lock, so that two who ask are not in each other's way.
-fn is_locked(file: &File) -> bool {
-    match file.try_lock_shared() {
-        Ok(()) => {
-            let _ = file.unlock();
-            false
+/// What is known of the lock of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lock {
+    /// Somebody holds it.
+    Held,
+    /// Nobody does.
+    Free,
+    /// It cannot be asked for: no locks on this file system, or no room for one more in the kernel. Proves nothing.
+    Unknown,
+}
+
+impl Lock {
+    /// Asks by a shared lock, so that two who ask are not in each other's way.
+    fn of(file: &File) -> Lock {
+        match file.try_lock_shared() {
+            Ok(()) => {
+                let _ = file.unlock();
+                Lock::Free
+            }
+            Err(std::fs::TryLockError::WouldBlock) => Lock::Held,
+            Err(std::fs::TryLockError::Error(_)) => Lock::Unknown,
         }
-        Err(std::fs::TryLockError::WouldBlock) => true,
-        // A file system without locks proves nothing by a free one; the observer trusts a lock only once seen held.
-        Err(std::fs::TryLockError::Error(_)) => false,
     }
 }
 

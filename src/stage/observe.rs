@@ -5,7 +5,7 @@
 //! (`tests/model.rs`, "main and sidecar and volume", shows the three steps that go wrong otherwise).
 
 use super::record::{Policy, Record, boot_id};
-use super::{Directory, Identity, identity, is_locked, ready, running, terminated};
+use super::{Directory, Identity, Lock, identity, ready, running, terminated};
 use crate::machine::{Status, Verdict};
 use std::fs::File;
 
@@ -161,7 +161,8 @@ impl Observer {
         }
         let run_id = self.run_id.clone();
         let held = self.held.as_mut()?;
-        let locked = is_locked(&held.file);
+        let lock = Lock::of(&held.file);
+        let locked = lock == Lock::Held;
         held.seen_locked |= locked;
         if !locked {
             // It may have been rewritten in place at the end of an attempt.
@@ -178,7 +179,7 @@ impl Observer {
         });
         Some(Running {
             locked,
-            lock_proves: same_place || held.seen_locked,
+            lock_proves: lock != Lock::Unknown && (same_place || held.seen_locked),
             restarts: record.is_some_and(|record| record.restart_policy == Policy::OnFailure),
             ended: record.and_then(Record::status),
             last: record.is_some_and(|record| record.last == Some(true)),

@@ -1,7 +1,7 @@
 //! To be on stage: take the name, say "ready", and leave in a way that works on a full disk.
 
 use super::record::Record;
-use super::{Directory, identity, is_locked, ready, running, terminated};
+use super::{Directory, Lock, identity, ready, running, terminated};
 use crate::machine::{RestartPolicy, Status};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -66,7 +66,7 @@ impl Life {
     fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Option<Life>> {
         let current = running(name);
         let before = dir.open_file(&current);
-        if before.as_ref().is_some_and(is_locked) {
+        if before.as_ref().map(Lock::of) == Some(Lock::Held) {
             return Ok(None);
         }
         let attempt = before

@@ -3,9 +3,9 @@
 use crate::machine::{Event, Role};
 use crate::plan::{How, Plan};
 use crate::report::Report;
-use crate::stage::Directory;
 use crate::stage::observe::{Conclusion, Observer, together};
 use crate::stage::watch::{Bell, Watch};
+use crate::stage::{Directory, terminated};
 use anyhow::Context;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,7 @@ struct Said {
     hint: bool,
     unproven: bool,
     vanished: bool,
+    trouble: bool,
 }
 
 impl Audience {
@@ -132,6 +133,7 @@ impl Audience {
         if slow {
             self.hint(dir, report);
         }
+        self.say_trouble(dir, report, conclusion);
         let pause = match SOON.get(self.soon) {
             Some(pause) => {
                 self.soon += 1;
@@ -182,6 +184,18 @@ impl Audience {
                 self.said.vanished = true;
                 report.warning(&format!("{} has vanished; waiting for it to come back", dir.path().display()));
             }
+        }
+    }
+
+    /// "Not there" and "cannot be seen" are not the same to a person.
+    fn say_trouble(&mut self, dir: &Directory, report: &Report, conclusion: Conclusion) {
+        if self.said.trouble || conclusion != Conclusion::NotStarted {
+            return;
+        }
+        let trouble = self.observers.iter().find_map(|observer| dir.trouble(&terminated(observer.name())));
+        if let Some(errno) = trouble {
+            self.said.trouble = true;
+            report.warning(&format!("{} cannot be looked into: {}", dir.path().display(), errno.desc()));
         }
     }
 

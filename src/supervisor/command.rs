@@ -84,6 +84,16 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn kill(&mut self) {
+        let Some(command) = &self.command else { return };
+        if child::send(command.pid, self.plan.group, libc::SIGKILL as u8) == Err(Errno::EPERM) {
+            let name = program(&self.plan.command).display();
+            self.report
+                .warning(&format!("{name} may not be killed: it has changed its user, and CAP_KILL is missing here"));
+            self.queue.push_back(Event::KillRefused);
+        }
+    }
+
     pub(super) fn reap(&mut self) {
         loop {
             match child::reap() {

@@ -133,11 +133,24 @@ impl Signals {
         // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left
         // into `time`, which is not read again.
         let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut poll, 1usize, time, &raw const none, SET_BYTES) };
-        Woken {
-            signals: NOTED.swap(0, Relaxed),
-            children: self.child.swap(false, Relaxed),
-            readable: ready > 0 && poll.revents != 0,
+        let readable = ready > 0 && poll.revents != 0;
+        if readable {
+            // ppoll(2) does not look at signals when a descriptor is ready: a bell that never falls silent would make us
+            // deaf. With nothing else to look at it does.
+            let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: as above.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_ppoll,
+                    std::ptr::null_mut::<libc::pollfd>(),
+                    0usize,
+                    &raw const now,
+                    &raw const none,
+                    SET_BYTES,
+                )
+            };
         }
+        Woken { signals: NOTED.swap(0, Relaxed), children: self.child.swap(false, Relaxed), readable }
     }
 }
 
