@@ -65,6 +65,14 @@ impl Condition {
         Ok(Condition { text: text.to_owned(), kind })
     }
 
+    /// The name whose readiness is awaited, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Name(name) => Some(name),
+            Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::File(_) | Kind::Exec(_) => None,
+        }
+    }
+
     /// Whether it is tested by looking, and not by a probe: a file, or a name in the shared directory.
     pub fn is_local(&self) -> bool {
         matches!(self.kind, Kind::File(_) | Kind::Name(_))
@@ -86,15 +94,19 @@ pub fn url(text: &str) -> Result<String> {
         text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     ensure!(
-        !host.starts_with('['),
-        "{text:?}: an IPv6 address cannot be asked over HTTP; use a host name that leads to it (ip6-localhost)"
+        !(host.starts_with('[') && host.contains(']')),
+        "{text:?}: an IPv6 address cannot be asked over HTTP; use a host name that leads to it, as in /etc/hosts"
     );
     let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     ensure!(
         is_address(&with_port) && text.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains('@'),
         "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"
     );
-    Ok(text.to_owned())
+    // The request needs a path, even where there is only a query.
+    Ok(match rest.strip_prefix(host) {
+        Some(query) if query.starts_with('?') => format!("http://{host}/{query}"),
+        _ => text.to_owned(),
+    })
 }
 
 /// Whether a text is HOST:PORT, with a bracketed IPv6 address if it is one.

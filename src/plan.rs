@@ -1,6 +1,6 @@
 //! The validated settings: what a run is to do, with nothing left in it that still needs parsing.
 
-use crate::condition::{self, Condition, Kind};
+use crate::condition::{self, Condition};
 use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
 use crate::report::{Format, Level};
 use crate::sys::signals;
@@ -253,9 +253,6 @@ impl Plan {
             Role::Main => Vec::new(),
             Role::Sidecar => settings.names("until")?.unwrap_or_else(|| vec!["main-job".to_owned()]),
         };
-        if let Some(own) = name.as_ref().filter(|own| until.contains(own)) {
-            bail!("--until: {own:?} is this sidecar's own --name; it would wait for itself");
-        }
         let command: Vec<OsString> =
             flags.get_many::<OsString>("command").map(|words| words.cloned().collect()).unwrap_or_default();
         ensure!(
@@ -274,11 +271,17 @@ impl Plan {
         }
         let ready_when = settings.find("ready-when").map(|given| given.condition()).transpose()?;
         ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");
-        let own = |condition: &Condition| matches!((&condition.kind, &name), (Kind::Name(a), Some(b)) if a == b);
-        ensure!(!wait_for.iter().any(own), "--wait-for: this container's own name; it would wait for itself");
-        ensure!(!ready_when.iter().any(own), "--ready-when: this container's own name; it would wait for itself");
+        let own = |option: &str, named: &str| match &name {
+            Some(own) if own == named => Err(anyhow!("{option}: {own:?} is this container's own name")),
+            _ => Ok(()),
+        };
+        until.iter().try_for_each(|named| own("--until", named))?;
+        for condition in &wait_for {
+            condition.name().map_or(Ok(()), |named| own("--wait-for", named))?;
+        }
+        ready_when.as_ref().and_then(Condition::name).map_or(Ok(()), |named| own("--ready-when", named))?;
         let stop_with = settings.find("stop-with").map(|given| given.name()).transpose()?;
-        ensure!(stop_with.is_none() || stop_with != name, "--stop-with: this container's own name; it names a sidecar");
+        stop_with.as_ref().map_or(Ok(()), |named| own("--stop-with", named))?;
         let (outlive, outlive_main) = settings.outlive_main()?;
         let restarts = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
         let policies = [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure)];
