@@ -1,0 +1,65 @@
+//! One machine and its history.
+
+use super::history::{History, NOTHING};
+use super::policies::{events, policies};
+use super::search::{Broken, Graph, Outcome, explore};
+use exeunt::machine::{Actions, Event, Policy, Role, State, step};
+use std::collections::HashMap;
+
+pub type Pair = (State, History);
+
+/// One step of the machine, or of one with a fault in it, held against the rules.
+pub fn follow(
+    machine: impl Fn(State, &Policy, Event) -> (State, Actions),
+    policy: &Policy,
+    (state, history): Pair,
+    event: Event,
+) -> Outcome<Pair> {
+    let (next, actions) = machine(state, policy, event);
+    let actions: Vec<_> = actions.iter().collect();
+    let history = history.after(policy, event, &actions, next == state).map_err(|rule| {
+        format!("{rule}\n  {policy:?}\n  {event:?} in {state:?} led to {next:?} and {actions:?}\n  {history:?}")
+    })?;
+    if history.exited != (next == State::Done) {
+        return Err(format!("nothing is done after Exit, and Exit is in time: {next:?}, {history:?}"));
+    }
+    Ok((next, history))
+}
+
+/// Every state that this machine can reach under a policy.
+pub fn search(
+    machine: impl Fn(State, &Policy, Event) -> (State, Actions),
+    policy: &Policy,
+) -> Result<Graph<Pair, Event>, Broken> {
+    let events = events();
+    explore((State::New, NOTHING), |pair| {
+        events.iter().map(|event| (*event, follow(&machine, policy, *pair, *event))).collect()
+    })
+}
+
+#[test]
+fn every_rule_holds_in_every_state_of_every_policy() {
+    let policies = policies();
+    let half = policies.len() / 2;
+    // There is a lot of them: two threads, as machines have at least two processors.
+    let count = |policies: &[Policy]| {
+        let mut sum = HashMap::<Role, [usize; 3]>::new();
+        for policy in policies {
+            let graph = search(step, policy).unwrap_or_else(|broken| panic!("{}", broken.tell()));
+            let [policies, states, transitions] = sum.entry(policy.role).or_default();
+            *policies += 1;
+            *states += graph.states.len();
+            *transitions += graph.transitions;
+        }
+        sum
+    };
+    let sums = std::thread::scope(|scope| {
+        let other = scope.spawn(|| count(&policies[half..]));
+        [count(&policies[..half]), other.join().expect("the other half")]
+    });
+    for role in [Role::Main, Role::Sidecar] {
+        let of = |place: usize| sums.iter().filter_map(|sum| sum.get(&role)).map(|sum| sum[place]).sum::<usize>();
+        println!("{role:?}: {} policies, {} states, {} transitions", of(0), of(1), of(2));
+        assert!(of(1) > 1000, "a search that reaches so little does not search");
+    }
+}

@@ -1,0 +1,85 @@
+//! Breadth-first search over a finite set of states. It closes, so what it says holds for histories of any length; and it
+//! goes by length, so the history it prints is a shortest one.
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Write};
+use std::hash::Hash;
+
+/// Everything that can be reached.
+pub struct Graph<S, E> {
+    pub states: Vec<S>,
+    pub transitions: usize,
+    /// From where, and by what, each state was reached first.
+    origins: Vec<Option<(usize, E)>>,
+}
+
+/// A rule that is broken, and how to get there.
+#[derive(Debug)]
+pub struct Broken {
+    pub rule: String,
+    pub history: Vec<String>,
+}
+
+/// What one step leads to: a state, or a broken rule.
+pub type Outcome<S> = Result<S, String>;
+
+/// Visits everything that `steps` can reach from `first`. Stops at the first broken rule.
+pub fn explore<S, E>(first: S, mut steps: impl FnMut(&S) -> Vec<(E, Outcome<S>)>) -> Result<Graph<S, E>, Broken>
+where
+    S: Clone + Eq + Hash,
+    E: Clone + Debug,
+{
+    let mut known = HashMap::from([(first.clone(), 0)]);
+    let mut graph = Graph { states: vec![first], transitions: 0, origins: vec![None] };
+    let mut place = 0;
+    while let Some(state) = graph.states.get(place).cloned() {
+        for (event, outcome) in steps(&state) {
+            graph.transitions += 1;
+            match outcome {
+                Err(rule) => {
+                    let mut history = graph.history(place);
+                    history.push(format!("{event:?}"));
+                    return Err(Broken { rule, history });
+                }
+                Ok(next) => {
+                    known.entry(next.clone()).or_insert_with(|| {
+                        graph.states.push(next);
+                        graph.origins.push(Some((place, event)));
+                        graph.states.len() - 1
+                    });
+                }
+            }
+        }
+        place += 1;
+    }
+    Ok(graph)
+}
+
+impl<S, E: Debug> Graph<S, E> {
+    /// A shortest way to a state.
+    pub fn history(&self, mut place: usize) -> Vec<String> {
+        let mut history = Vec::new();
+        while let Some((origin, event)) = &self.origins[place] {
+            history.push(format!("{event:?}"));
+            place = *origin;
+        }
+        history.reverse();
+        history
+    }
+
+    /// A shortest way to a state of a kind, if there is one.
+    pub fn reach(&self, wanted: impl Fn(&S) -> bool) -> Option<Vec<String>> {
+        self.states.iter().position(wanted).map(|place| self.history(place))
+    }
+}
+
+impl Broken {
+    /// The rule and the numbered steps.
+    pub fn tell(&self) -> String {
+        let mut text = format!("{}\nshortest history:", self.rule);
+        for (place, step) in self.history.iter().enumerate() {
+            let _ = write!(text, "\n  {:2}. {step}", place + 1);
+        }
+        text
+    }
+}
