@@ -96,6 +96,30 @@ fn a_signal_before_the_command_was_started_publishes_and_the_command_is_never_st
 }
 
 #[test]
+fn a_gate_that_timed_out_publishes_124_and_the_command_is_never_started() {
+    let house = House::new();
+    let main = house.main().args(["--wait-for", "file:///nowhere/at/all", "--wait-timeout", "50ms"]);
+    let mut main = main.command("touch \"$CUE.started\"").finish();
+    assert_eq!(main.code(), 124, "{}", main.err());
+    assert!(!house.path("cue.started").exists());
+    assert_eq!(house.listing(), ["main-job-terminated"]);
+    assert_eq!(house.record("main-job-terminated")["exit_code"], 124);
+    assert_eq!(main.err().lines().count(), 1, "{}", main.err());
+}
+
+#[test]
+fn a_signal_while_the_gate_is_closed_publishes_too() {
+    let house = House::new();
+    let main = house.main().args(["--wait-for", "file:///nowhere/at/all"]);
+    let mut main = main.command("touch \"$CUE.started\"").start();
+    house.appears("main-job-running");
+    main.signal(libc::SIGTERM);
+    assert_eq!(main.code(), 143, "{}", main.err());
+    assert!(!house.path("cue.started").exists());
+    assert_eq!(house.record("main-job-terminated")["final"], true);
+}
+
+#[test]
 fn a_forwarded_signal_that_the_job_survives_changes_nothing() {
     let house = House::new();
     let mut main = house

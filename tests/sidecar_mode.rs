@@ -200,14 +200,14 @@ fn a_signal_from_outside_starts_no_grace_period_but_the_end_of_the_job_then_does
 const FIRST_SLOW_LOOK: Duration = Duration::from_secs(5);
 
 #[track_caller]
-fn is_told_at_once(what: &str, end: impl Fn(&House, Process)) {
+fn is_told_at_once(what: &str, end: impl Fn(&House, &mut Process)) {
     // On a machine that is very busy one of them may be slow; a watch that does not tell is slow every time.
     let slow = (0..3).all(|_| {
         let house = House::new();
-        let main = job(&house, &[]);
+        let mut main = job(&house, &[]);
         let began = Instant::now();
         let mut sidecar = helper(&house, &[]);
-        end(&house, main);
+        end(&house, &mut main);
         assert_eq!(sidecar.code(), 0, "{what}");
         began.elapsed() > FIRST_SLOW_LOOK
     });
@@ -216,21 +216,21 @@ fn is_told_at_once(what: &str, end: impl Fn(&House, Process)) {
 
 #[test]
 fn every_kind_of_end_is_told_at_once() {
-    is_told_at_once("the job ends", |house, mut main| {
+    is_told_at_once("the job ends", |house, main| {
         house.cue(0);
         main.code();
     });
     is_told_at_once("its wrapper is killed", |_, main| main.signal(libc::SIGKILL));
-    is_told_at_once("a sentinel is created", |house, _main| touch(house, "main-job-terminated"));
-    is_told_at_once("a sentinel is moved there", |house, _main| {
+    is_told_at_once("a sentinel is created", |house, _| touch(house, "main-job-terminated"));
+    is_told_at_once("a sentinel is moved there", |house, _| {
         touch(house, "made");
         fs::rename(house.pod("made"), house.pod("main-job-terminated")).expect("the sentinel");
     });
-    is_told_at_once("a sentinel is linked there", |house, _main| {
+    is_told_at_once("a sentinel is linked there", |house, _| {
         touch(house, "made");
         fs::hard_link(house.pod("made"), house.pod("main-job-terminated")).expect("the sentinel");
     });
-    is_told_at_once("the job empties the directory and ends", |house, mut main| {
+    is_told_at_once("the job empties the directory and ends", |house, main| {
         fs::remove_file(house.pod("main-job-running")).expect("a file removed");
         house.cue(0);
         main.code();
@@ -336,6 +336,43 @@ fn with_on_failure_a_failed_attempt_is_not_the_end_and_the_final_one_is() {
     sidecar.expect("term");
 }
 
+#[test]
+fn a_wrapper_that_is_only_stopped_is_not_dead() {
+    let house = House::new();
+    let mut main = job(&house, &[]);
+    let mut early = helper(&house, &["--exit-with", "main"]);
+    main.signal(libc::SIGSTOP);
+    wait_until("the wrapper to be stopped", || proc::state(main.pid) == Some('T'));
+    let mut late = helper(&house, &["--exit-with", "main"]);
+    assert_eq!((early.try_ended(), late.try_ended()), (None, None));
+    main.signal(libc::SIGCONT);
+    house.cue(3);
+    assert_eq!((main.code(), early.code(), late.code()), (3, 3, 3));
+}
+
+#[test]
+fn a_record_that_says_final_is_the_end_even_if_it_could_not_be_renamed() {
+    let house = House::new();
+    let mut early = house.life("main-job", |record| {
+        record["restart_policy"] = "on-failure".into();
+        record["exit_code"] = 4.into();
+        record["final"] = false.into();
+    });
+    let mut sidecar = helper(&house, &["--exit-with", "main"]);
+    early.unlock().expect("the lock let go of");
+    // Between two attempts still: one that starts now starts its command.
+    drop(helper(&house, &[]));
+    assert_eq!(sidecar.try_ended(), None);
+    // The next attempt ends for good.
+    early = house.life("main-job", |record| {
+        record["restart_policy"] = "on-failure".into();
+        record["exit_code"] = 5.into();
+        record["final"] = true.into();
+    });
+    drop(early);
+    assert_eq!(sidecar.code(), 5);
+}
+
 // ---- where the lock is not shared ----
 
 /// Starts a sidecar on a life whose lock proves nothing, lets it see the end by a bare sentinel, and gives it back.
@@ -392,17 +429,20 @@ fn a_free_lock_in_the_same_place_is_a_death_at_the_first_look() {
 }
 
 #[test]
-fn a_lock_without_exeunt_is_noticed_when_it_is_let_go_of() {
-    // The close of the file of a life comes before its lock is dropped; a test can hold the lock by a second descriptor
-    // and so make "in a moment" as long as it likes.
+fn a_close_with_the_lock_still_held_is_followed_by_a_few_more_looks() {
+    // The kernel tells of the close of a dying process before it drops the lock. Here another writer closes the file, and
+    // the lock goes by itself, which makes no event at all.
     let house = House::new();
     let life = house.life("main-job", |_| {});
-    let second = life.try_clone().expect("a second descriptor");
     let mut sidecar = helper(&house, &["--exit-with", "main"]);
-    drop(life);
+    let looks = || proc::wake_ups_of_thread(sidecar.pid, sidecar.pid);
+    let before = looks();
+    let began = Instant::now();
     drop(File::options().append(true).open(house.pod("main-job-running")).expect("the life"));
+    wait_until("five more looks", || looks() >= before + 5);
+    assert!(began.elapsed() < 4 * FIRST_SLOW_LOOK, "these were slow looks");
     assert_eq!(sidecar.try_ended(), None);
-    drop(second);
+    life.unlock().expect("the lock let go of");
     assert_eq!(sidecar.code(), 137);
 }
 
@@ -603,6 +643,49 @@ fn a_read_only_mount_is_enough_for_a_sidecar_without_a_name_and_not_for_one_with
     house.cue(3);
     assert_eq!((main.code(), sidecar.code()), (3, 3));
     assert_eq!(sidecar.err().lines().count(), 1, "{}", sidecar.err());
+}
+
+#[test]
+fn every_option_of_a_sidecar_is_an_environment_variable_too() {
+    let house = House::new();
+    let line = "trap '' TERM; trap 'echo int' INT; echo ready; while :; do sleep 1000 & wait $!; done";
+    let sidecar = house.run(house::EXEUNT).env("EXEUNT_MODE", "sidecar").env("EXEUNT_DIR", house.pod(""));
+    let sidecar = sidecar.env("EXEUNT_UNTIL", "a,b").env("EXEUNT_UNTIL_ANY", "yes").env("EXEUNT_EXIT_WITH", "main");
+    let sidecar = sidecar.env("EXEUNT_GRACE", "50ms").env("EXEUNT_STOP_SIGNAL", "INT").env("EXEUNT_WATCH", "poll");
+    let sidecar = sidecar.env("EXEUNT_NAME", "proxy").env("EXEUNT_RUN_ID", "today").env("EXEUNT_LOG_FORMAT", "json");
+    let mut sidecar = sidecar.command(line).start();
+    sidecar.ready();
+    house.appears("proxy-ready");
+    assert_eq!(house.record("proxy-running")["run_id"], "today");
+    assert!(!watches(sidecar.pid));
+    house.main().args(["--name=b", "--run-id=today"]).command("exit 6").finish().code();
+    assert_eq!(sidecar.code(), 6);
+    sidecar.expect("int");
+    assert_eq!(house.record("proxy-terminated")["signal"], libc::SIGKILL);
+    for line in sidecar.err().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON in every line");
+        assert_eq!(line["mode"], "sidecar");
+    }
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_refused_before_anything_is_started() {
+    let wrong: [(&str, &[&str]); 5] = [
+        ("--until", &["a/b", "../a", "a,", ",", "a,b c"]),
+        ("--grace", &["soon", "-1s", "3 days and a bit", "99999999999999999999s"]),
+        ("--exit-with", &["both", "Zero "]),
+        ("--stop-signal", &["NOPE", "0", "65", "-9"]),
+        ("--watch", &["closely"]),
+    ];
+    for (option, values) in wrong {
+        for value in values {
+            let house = House::new();
+            let mut sidecar = house.sidecar().args([option, value]).command("echo started").finish();
+            assert_eq!((sidecar.code(), sidecar.out()), (125, String::new()), "{option} {value}: {}", sidecar.err());
+            assert_eq!(sidecar.err().lines().count(), 1, "{option} {value}: {}", sidecar.err());
+            assert!(sidecar.err().contains(option), "{option} {value}: {}", sidecar.err());
+        }
+    }
 }
 
 #[test]

@@ -104,13 +104,14 @@ pub fn mkfifo(path: &Path) {
 }
 
 /// Every kind of file that is not a file of ours, by the shell line that makes it as `$1`.
-pub const FOREIGN: [(&str, &str); 6] = [
+pub const FOREIGN: [(&str, &str); 7] = [
     ("a FIFO", "mkfifo \"$1\""),
     ("a dangling link", "ln -s /nowhere \"$1\""),
     ("a link to a file", "echo precious >\"$1.target\"; ln -s \"$1.target\" \"$1\""),
     ("a directory", "mkdir \"$1\""),
     ("a directory with something in it", "mkdir \"$1\"; touch \"$1/file\""),
     ("a link to a device that never ends", "ln -s /dev/zero \"$1\""),
+    ("a device, where one may be made", "mknod \"$1\" c 1 5 2>/dev/null || mkfifo \"$1\""),
 ];
 
 /// What happens in a directory, as the kernel tells it.
