@@ -7,6 +7,9 @@
 
 use std::io;
 
+#[path = "pty.rs"]
+pub mod pty;
+
 use crate::house::role::{ROLE, role};
 use crate::house::{EXEUNT, House, Run};
 
@@ -96,10 +99,19 @@ impl Run {
         })
     }
 
+    /// With no descriptor but 0, 1 and 2, whatever cargo and those who have started it have left open.
+    pub fn without_others(self) -> Self {
+        let close_on_exec = libc::CLOSE_RANGE_CLOEXEC as libc::c_int;
+        // SAFETY: sets a flag of descriptors, up to the highest number there is.
+        self.hook(move || check(unsafe { libc::close_range(3, libc::c_uint::MAX, close_on_exec) }))
+    }
+
     /// With a copy of `from` as descriptor `to`, which exec does not close.
     pub fn with_descriptor(self, from: i32, to: i32) -> Self {
-        // SAFETY: no memory is involved.
-        self.hook(move || check(unsafe { libc::dup2(from, to) }))
+        // SAFETY: no memory is involved. dup2 of a descriptor onto itself would leave its flag as it is.
+        self.hook(move || {
+            check(unsafe { if from == to { libc::fcntl(to, libc::F_SETFD, 0) } else { libc::dup2(from, to) } })
+        })
     }
 }
 

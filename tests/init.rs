@@ -1,0 +1,376 @@
+//! The init: whoever has nobody else is reaped, whoever depends on us does not survive us, and the command finds the world
+//! as we did.
+
+mod house;
+// This file is the crate `init`; the helpers go by what they do here.
+#[path = "house/init.rs"]
+mod helpers;
+
+use helpers::{both_modes, check, say};
+use house::{House, PATIENCE, Process, Run, proc, role, wait_for, wait_until};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{PipeWriter, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+roles! {
+    fn collector() { helpers::collector() }
+    fn orphanage() { leave_orphans() }
+    fn bystander() { stand_by() }
+    fn with_environment() { exec_with_environment() }
+}
+
+const ORPHANS: usize = 1000;
+
+/// Role: has ORPHANS grandchildren whose parents are gone, and says `ready`. When the input ends, all of them end in the
+/// same instant; then this process, too, with the code that STAY names, or, if that is empty, it stays.
+fn leave_orphans() {
+    for _ in 0..ORPHANS {
+        // SAFETY: one thread; the children make system calls only.
+        unsafe {
+            match libc::fork() {
+                0 => {
+                    if libc::fork() == 0 {
+                        libc::read(0, [0u8; 1].as_mut_ptr().cast(), 1);
+                    }
+                    libc::_exit(0)
+                }
+                child => assert_eq!(libc::waitpid(child, std::ptr::null_mut(), 0), child),
+            }
+        }
+    }
+    say("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    match std::env::var("STAY").unwrap().parse() {
+        Ok(code) => std::process::exit(code),
+        Err(_) => loop {
+            // SAFETY: waits for a signal.
+            unsafe { libc::pause() };
+        },
+    }
+}
+
+/// Role: adopts orphans, as PID 1 or as a subreaper, runs `orphanage`, and waits for nobody: what a program does that was
+/// never meant to be an init.
+fn stand_by() {
+    // SAFETY: plain system calls; the new process has one thread and executes at once.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+        if libc::fork() == 0 {
+            std::env::set_var(role::ROLE, "orphanage");
+            let binary = std::env::current_exe().unwrap();
+            use std::os::unix::process::CommandExt;
+            panic!("{}", std::process::Command::new(binary).exec());
+        }
+        loop {
+            libc::pause();
+        }
+    }
+}
+
+/// Role: becomes its arguments, with the lines of ENVIRONMENT as the whole environment: entries that no shell would make,
+/// in an order that is to be kept.
+fn exec_with_environment() {
+    use std::ffi::CString;
+    let c_strings = |bytes: &[u8], separator| -> Vec<CString> {
+        bytes.split(|byte| *byte == separator).map(|part| CString::new(part).unwrap()).collect()
+    };
+    let words = fs::read("/proc/self/cmdline").unwrap();
+    let words = c_strings(words.strip_suffix(b"\0").unwrap(), 0);
+    let entries = c_strings(std::env::var_os("ENVIRONMENT").unwrap().as_bytes(), b'\n');
+    let list = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, envp) = (list(&words[1..]), list(&entries));
+    // SAFETY: both lists end in null and are live.
+    unsafe { libc::execve(argv[0], argv.as_ptr(), envp.as_ptr()) };
+    panic!("{}", std::io::Error::last_os_error());
+}
+
+/// The orphanage below `run`, with its orphans alive, all of them adopted by `pid`.
+fn adopted(run: Run, as_pid_1: bool, stay: &str) -> (Process, i32, PipeWriter) {
+    let (input, release) = std::io::pipe().unwrap();
+    let run = run.stdin(input).env("STAY", stay);
+    let mut run = if as_pid_1 { run.pid_1() } else { run }.start();
+    run.ready();
+    let pid = if as_pid_1 { run.inner() } else { run.pid };
+    // The command, and those whom it has deserted.
+    wait_until("all orphans to be adopted", || proc::children(pid).len() == ORPHANS + 1);
+    (run, pid, release)
+}
+
+// Of many SIGCHLDs that are pending only one is delivered: catatonit (its issue 4) and pid1-rs (its pull request 20) reaped one for
+// each that they heard of. Horust reaps 20 in 300 ms.
+#[test]
+fn orphans_by_the_thousand_are_reaped_at_once_and_nothing_is_said_about_them() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        for run in both_modes(&house) {
+            let (run, pid, release) = adopted(run.playing("orphanage"), as_pid_1, "");
+            drop(release);
+            wait_until("only the command to be left", || proc::children(pid).len() == 1);
+            assert!(proc::alive(proc::children(pid)[0]));
+            // skydive#1541: logs full of one line for each orphan. Nine projects filed the warning of not being PID 1.
+            assert_eq!(run.err(), "");
+        }
+    }
+}
+
+#[test]
+fn without_exeunt_the_same_orphans_stay_as_zombies() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        let (_run, pid, release) = adopted(role::role(&house, "bystander"), as_pid_1, "");
+        drop(release);
+        let zombies = || proc::children(pid).into_iter().filter(|child| proc::state(*child) == Some('Z')).count();
+        wait_until("all orphans to be dead", || zombies() == ORPHANS);
+    }
+}
+
+#[test]
+fn the_code_of_a_command_that_ends_in_a_crowd_is_still_its_own() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        for run in both_modes(&house) {
+            let (mut run, _, release) = adopted(run.playing("orphanage"), as_pid_1, "7");
+            drop(release);
+            assert_eq!(run.code(), 7);
+        }
+    }
+}
+
+// tini#180 and dumb-init#212 wish for the other, which is --group.
+#[test]
+fn we_leave_as_soon_as_the_command_is_reaped_whoever_else_lives_on() {
+    let house = House::new();
+    for run in both_modes(&house) {
+        let (input, _release) = std::io::pipe().unwrap();
+        let orphan = house.path("orphan");
+        let line = format!("{{ read line; }} <&3 & echo $! > {}; exit 5", orphan.display());
+        let mut run = run.stdin(input).args(["--", "sh", "-c", &format!("exec 3<&0; {line}")]).start();
+        assert_eq!(run.code(), 5);
+        let orphan: i32 = fs::read_to_string(&orphan).unwrap().trim().parse().unwrap();
+        assert!(proc::alive(orphan), "the orphan had to end first");
+    }
+}
+
+#[test]
+fn a_command_does_not_go_on_when_exeunt_is_killed() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        for run in both_modes(&house) {
+            let run = run.playing("collector");
+            let mut run = if as_pid_1 { run.pid_1() } else { run }.start();
+            run.ready();
+            let pid = if as_pid_1 { run.inner() } else { run.pid };
+            let child = proc::children(pid)[0];
+            proc::signal(pid, libc::SIGKILL);
+            run.ended();
+            wait_until("the command to be gone", || !proc::alive(child));
+        }
+    }
+}
+
+#[test]
+fn with_group_every_signal_goes_to_the_whole_group() {
+    let house = House::new();
+    let binary = std::env::current_exe().unwrap();
+    for run in both_modes(&house) {
+        let run = run.arg("--group").env(role::ROLE, "collector");
+        let mut run = run.args(["--", "sh", "-c", "\"$0\" & exec \"$0\""]).arg(&binary).start();
+        run.ready();
+        run.ready();
+        for signal in [libc::SIGUSR1, libc::SIGTERM, 40] {
+            run.signal(signal);
+            run.expect(&signal.to_string());
+            run.expect(&signal.to_string());
+        }
+    }
+}
+
+// The default is the child alone: sapcc/helm-charts#11680, a TERM behind the parent's back broke a graceful shutdown.
+#[test]
+fn without_group_a_signal_goes_to_the_command_alone() {
+    let house = House::new();
+    let binary = std::env::current_exe().unwrap();
+    for run in both_modes(&house) {
+        let run = run.env(role::ROLE, "collector").env("BINARY", &binary);
+        let mut run = run.command("trap 'echo parent' USR1; \"$BINARY\" & while :; do wait; done").start();
+        run.ready();
+        run.signal(libc::SIGUSR1);
+        run.expect("parent");
+        let collector = proc::children(proc::children(run.pid)[0])[0];
+        // Had it got the other, this would be the second line.
+        proc::signal(collector, libc::SIGUSR2);
+        run.expect("12");
+    }
+}
+
+#[test]
+fn with_group_the_end_is_reached_when_the_group_is_empty_and_the_code_is_that_of_the_command() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        for run in both_modes(&house) {
+            let (input, release) = std::io::pipe().unwrap();
+            let line = "{ read line; echo late; } <&3 3<&- & echo $$ > \"$1\"; exit 5";
+            let leader = house.path("leader");
+            let run = run.arg("--group").stdin(input);
+            let run = run.args(["--", "sh", "-c", &format!("exec 3<&0; {line}"), "sh"]).arg(&leader);
+            let mut run = if as_pid_1 { run.pid_1() } else { run }.start();
+            let pid = if as_pid_1 { run.inner() } else { run.pid };
+            // The member is adopted when the command, its parent, is gone.
+            let member = wait_for("the command to be gone and the other member to be adopted", PATIENCE, || {
+                let children = proc::children(pid);
+                (children.len() == 1
+                    && proc::parent(children[0]) == Some(pid)
+                    && in_own_group(children[0]) == Some(false))
+                .then(|| children[0])
+            });
+            assert!(run.try_ended().is_none(), "left before the group was empty");
+            assert!(proc::alive(member));
+            drop(release);
+            assert_eq!(run.code(), 5);
+            run.expect("late");
+        }
+    }
+}
+
+/// Whether a process leads its process group: the fifth field of /proc/PID/stat is the group.
+fn in_own_group(pid: i32) -> Option<bool> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let group: i32 = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()?;
+    Some(group == pid)
+}
+
+#[test]
+fn with_group_a_signal_still_reaches_those_who_are_left_when_the_command_has_ended() {
+    let house = House::new();
+    let binary = std::env::current_exe().unwrap();
+    for run in both_modes(&house) {
+        let run = run.arg("--group").env(role::ROLE, "collector");
+        let mut run = run.args(["--", "sh", "-c", "\"$0\" & exit 5"]).arg(&binary).start();
+        run.ready();
+        let pid = run.pid;
+        wait_until("the collector to be adopted", || {
+            proc::children(pid).first().is_some_and(|child| in_own_group(*child) == Some(false))
+        });
+        run.signal(libc::SIGTERM);
+        run.expect("15");
+        proc::signal(proc::children(pid)[0], libc::SIGKILL);
+        assert_eq!(run.code(), 5);
+    }
+}
+
+// pid1-rs exits with 2 for an argument that is not UTF-8; Horust joins the words with blanks and splits them again.
+#[test]
+fn arguments_and_environment_arrive_byte_for_byte() {
+    let house = House::new();
+    let odd: Vec<u8> = (1..=255).collect();
+    let words: [&[u8]; 8] = [b"", b" ", b"a  b\n", b"--", b"--mode", b"-x", b"\xff\xfe", &odd];
+    let own = |from: &str| fs::read(house.path(from)).unwrap();
+    for run in both_modes(&house) {
+        let line = "cat /proc/$$/cmdline > \"$0\"";
+        let mut run = run.args(["--", "sh", "-c", line]).arg(house.path("cmdline"));
+        run = run.args(words.map(OsStr::from_bytes));
+        assert_eq!(run.finish().code(), 0);
+        let file = house.path("cmdline").into_os_string().into_vec();
+        let expected: Vec<&[u8]> = [b"sh", b"-c", line.as_bytes(), &file].into_iter().chain(words).collect();
+        let got = own("cmdline");
+        let got: Vec<_> = got.strip_suffix(b"\0").unwrap().split(|byte| *byte == 0).collect();
+        assert_eq!(got, expected);
+    }
+    let out = house.path("environment");
+    let environment = |run: Run| {
+        let set =
+            [&b"ODD=\xff\xfe=="[..], b"EMPTY=", b"N\xffME=value", b"LISTEN_PID=2", b"no equals sign", b"ODD=twice"];
+        // env(1) cannot do this: the words are the whole environment, in this order.
+        let mut run =
+            run.args(["--", "cat", "/proc/self/environ"]).env("ENVIRONMENT", OsStr::from_bytes(&set.join(&b'\n')));
+        run = run.behind([std::env::current_exe().unwrap()]).env(role::ROLE, "with_environment");
+        let mut run = run.stdout(fs::File::create(&out).unwrap()).start();
+        assert_eq!(run.code(), 0);
+        (fs::read(&out).unwrap(), [&set.join(&0)[..], b"\0"].concat())
+    };
+    for run in both_modes(&house) {
+        let (got, expected) = environment(run);
+        assert_eq!(OsStr::from_bytes(&got), OsStr::from_bytes(&expected));
+    }
+}
+
+#[test]
+fn the_command_finds_directory_umask_limits_priority_and_groups_as_we_did() {
+    let house = House::new();
+    let place = house.path("place");
+    fs::create_dir(&place).unwrap();
+    let line = "pwd; umask; cat /proc/$$/limits; grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Cpus|Umask)' /proc/$$/status; \
+                cut -d' ' -f19 /proc/$$/stat; cat /proc/$$/oom_score_adj";
+    let surroundings = |run: Run| {
+        let run =
+            run.current_dir(&place).umask(0o137).limit(libc::RLIMIT_NOFILE, 100, 200).limit(libc::RLIMIT_CORE, 0, 4096);
+        let run = run.hook(|| check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 5) }));
+        let mut run = run.start();
+        assert_eq!(run.code(), 0, "{}", run.err());
+        run.out()
+    };
+    let direct = surroundings(house.run("sh").args(["-c", line]));
+    assert!(direct.starts_with(&format!("{}\n0137\n", place.display())), "{direct}");
+    for run in both_modes(&house) {
+        assert_eq!(surroundings(run.command(line)), direct);
+    }
+}
+
+// catatonit#28, dumb-init's pull request 210: "target is busy".
+#[test]
+fn our_own_working_directory_keeps_no_mount_busy() {
+    let house = House::new();
+    let mount = house.path("mount");
+    fs::create_dir(&mount).unwrap();
+    for (run, relative) in
+        [(house.main(), false), (house.run(house::EXEUNT).args(["--mode", "main", "--dir", "../pod"]), true)]
+    {
+        // A directory that is given as a relative path is still found at the end, from wherever we are by then.
+        let run = run.command("cd / && umount \"$MOUNT\" && echo gone").env("MOUNT", &mount);
+        let mut run = run.after("mount -t tmpfs none \"$1\"; cd \"$1\"", &mount).start();
+        assert_eq!(run.code(), 0, "relative: {relative}: {}", run.err());
+        run.expect("gone");
+        assert!(house.pod("main-job-terminated").exists());
+        fs::remove_file(house.pod("main-job-terminated")).unwrap();
+    }
+}
+
+// catatonit#13: socket activation names the process that is to take the sockets, and the init is in between.
+#[test]
+fn listen_pid_names_the_command_when_it_named_us_and_nobody_else_s_is_touched() {
+    let house = House::new();
+    for as_pid_1 in [false, true] {
+        for run in both_modes(&house) {
+            let run = run.command("echo $(($$ == LISTEN_PID)) $LISTEN_FDS");
+            let run = run.behind(["sh", "-c", "export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$@\"", "sh"]);
+            let mut run = if as_pid_1 { run.pid_1() } else { run }.start();
+            assert_eq!(run.code(), 0);
+            run.expect("1 2");
+        }
+    }
+    for run in both_modes(&house) {
+        let mut run = run.env("LISTEN_PID", "4000000").command("echo $LISTEN_PID").start();
+        run.expect("4000000");
+        assert_eq!(run.code(), 0);
+    }
+}
+
+#[test]
+fn we_say_nothing_when_there_is_nothing_to_say() {
+    let house = House::new();
+    for line in ["exit 0", "exit 3"] {
+        for run in both_modes(&house) {
+            let mut run = run.command(line).start();
+            run.ended();
+            assert_eq!((run.out(), run.err()), Default::default());
+        }
+        for run in both_modes(&house) {
+            let mut run = run.command(line).pid_1().start();
+            run.ended();
+            assert_eq!((run.out(), run.err()), Default::default());
+        }
+    }
+}
