@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 pub struct Images {
-    /// What `docker build --target prebuilt .` makes.
+    /// What our Dockerfile makes of the binary that is shipped; `.ci/compile-image` lets it compile.
     pub exeunt: String,
     /// The shell image with `COPY --from=exeunt /exeunt /exeunt`.
     pub job: String,
@@ -93,7 +93,6 @@ pub fn import_shell(engine: &Engine, busybox: &Path) {
 
 fn build_ours(engine: &Engine, tag: &str, context: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // The Dockerfile's own name for the architecture that it is built on by default.
     let place = format!("target/{}-unknown-linux-musl/release/exeunt", std::env::consts::ARCH);
     let target = context.join(&place);
     fs::create_dir_all(target.parent().expect("a parent")).expect("make a build context");
@@ -101,9 +100,10 @@ fn build_ours(engine: &Engine, tag: &str, context: &Path) {
     for file in ["Dockerfile", ".dockerignore"] {
         fs::copy(source.join(file), context.join(file)).expect("copy a file of the repository");
     }
-    let argument = format!("BINARY={place}");
+    let base = format!("BUILD_IMAGE={}", engine.shell);
+    let prebuilt = format!("PREBUILT={place}");
     let context = context.to_str().expect("a plain path");
-    engine.run(&["build", "--quiet", "--target", "prebuilt", "--build-arg", &argument, "--tag", tag, context]);
+    engine.run(&["build", "--quiet", "--build-arg", &base, "--build-arg", &prebuilt, "--tag", tag, context]);
 }
 
 static MADE: Mutex<Vec<(&'static str, String)>> = Mutex::new(Vec::new());
@@ -112,9 +112,12 @@ static MADE: Mutex<Vec<(&'static str, String)>> = Mutex::new(Vec::new());
 pub fn remove_at_exit(program: &'static str, image: &str) {
     extern "C" fn remove() {
         for (program, image) in MADE.lock().map(|made| made.clone()).unwrap_or_default() {
-            // A panic cannot leave this function; the engine's opinion does not matter any more.
-            let arguments = ["rmi", "--force", &image];
-            let _ = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            // The second one is for the stage that builds, which the engine keeps as a cache.
+            let stage = format!("label=exeunt.build-image={image}");
+            for arguments in [&["rmi", "--force", &image][..], &["image", "prune", "--force", "--filter", &stage]] {
+                // A panic cannot leave this function; the engine's opinion does not matter any more.
+                let _ = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            }
         }
     }
     let mut made = MADE.lock().expect("a whole list");
