@@ -266,8 +266,8 @@ fn a_signal_that_ends_nobody_does_not_end_the_wait() {
 fn orphans_are_reaped_while_a_condition_is_waited_for() {
     for mode in MODES {
         let house = House::new();
-        // The probe's command leaves somebody behind who ends when he is told.
-        let line = "[ -e $0 ] || { (read code <$CUE) & echo $! >$0; }; exit 1";
+        // The probe's command leaves a daemon behind that ends when it is told.
+        let line = "[ -e $0 ] || setsid sh -c \"echo \\$\\$ >$0; read code <$CUE\" & exit 1";
         let condition = format!("exec:sh -c '{line}' {}", house.path("orphan").display());
         let mut process = command(&house, house.mode(mode).args(["--wait-for", &condition])).start();
         let orphan =

@@ -202,6 +202,17 @@ fn a_signal_during_the_pause_ends_it_and_nothing_is_started() {
     }
 }
 
+/// A rotation of logs, a reload: meant for a child that is not there, and the next one begins afresh anyway.
+#[test]
+fn a_signal_that_asks_nobody_to_end_does_not_end_the_restarts() {
+    let house = House::new();
+    let process = house.sidecar().args(["--restart", "always", "--", "false"]).start();
+    process.says("in 400ms");
+    process.signal(libc::SIGHUP);
+    process.signal(libc::SIGUSR1);
+    process.says("in 800ms");
+}
+
 #[test]
 fn a_command_that_cannot_be_started_again_is_the_end() {
     let house = House::new();

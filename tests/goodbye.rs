@@ -1,0 +1,484 @@
+//! `--on-exit` and `--mesh`: what is said to a sidecar that cannot be wrapped, when, and how often.
+//!
+//! The stand-ins behave as the documented endpoints of the real ones do: methods, codes, refusals. Their ports are fixed, so
+//! each of these tests plays in a network namespace of its own, where only the loopback address is.
+
+mod house;
+mod stand_in;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use house::role::role;
+use house::{House, PATIENCE, Process, Run, proc, wait_for, wait_until};
+use stand_in::{Answer, Request, Server, closed_port, listen};
+
+roles! {
+    fn istio() {
+        let ready = |request: &Request| match (is("GET /healthz/ready", request), Path::new("serves").exists()) {
+            (true, true) => Answer::Status(200, ""),
+            (true, false) => Answer::Status(503, ""),
+            _ => Answer::Status(404, ""),
+        };
+        // pilot-agent: anything but POST is 405, anybody but the loopback address 403.
+        let quit = |request: &Request| match request.path.as_str() {
+            "/quitquitquit" if !request.from.is_loopback() => Answer::Status(403, "Only requests from localhost are allowed"),
+            "/quitquitquit" if request.method != "POST" => Answer::Status(405, "Method Not Allowed"),
+            "/quitquitquit" => told("OK"),
+            _ => Answer::Status(404, "404 page not found"),
+        };
+        play(vec![(15021, ready), (15020, quit)]);
+    }
+    fn linkerd() {
+        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
+            (_, "/ready") if Path::new("serves").exists() => Answer::Status(200, "ready\n"),
+            (_, "/ready") => Answer::Status(503, "not ready\n"),
+            ("POST", "/shutdown") if Path::new("closed").exists() => {
+                Answer::Status(404, "shutdown endpoint is not enabled\n")
+            }
+            ("POST", "/shutdown") => told("shutdown\n"),
+            (_, "/shutdown") => Answer::Status(405, ""),
+            _ => Answer::Status(404, ""),
+        };
+        play(vec![(4191, admin)]);
+    }
+    fn cloud_sql_proxy() {
+        let health = |request: &Request| match (is("GET /startup", request), Path::new("serves").exists()) {
+            (true, true) => Answer::Status(200, "ok"),
+            (true, false) => Answer::Status(503, "error"),
+            _ => Answer::Status(404, "404 page not found"),
+        };
+        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
+            ("GET" | "POST", "/quitquitquit") => told(""),
+            (_, "/quitquitquit") => Answer::Status(400, ""),
+            _ => Answer::Status(404, "404 page not found"),
+        };
+        play(vec![(9090, health), (9091, admin)]);
+    }
+    fn envoy() {
+        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/ready") if Path::new("serves").exists() => Answer::Status(200, "LIVE\n"),
+            ("GET", "/ready") => Answer::Status(503, "PRE_INITIALIZING\n"),
+            ("POST", "/quitquitquit") => told("OK\n"),
+            // What changes something wants POST.
+            (_, "/quitquitquit") => Answer::Status(405, "Method Not Allowed"),
+            _ => Answer::Status(404, "invalid path. admin commands are:\n"),
+        };
+        play(vec![(9901, admin)]);
+    }
+    // A network namespace for whoever is put into it.
+    fn nobody() {
+        println!("ready");
+        thread::park();
+    }
+}
+
+fn is(line: &str, request: &Request) -> bool {
+    format!("{} {}", request.method, request.path) == line
+}
+
+/// The answer to whoever may end us; the end itself comes when it has been sent.
+fn told(body: &'static str) -> Answer {
+    println!(
+        "told to quit, the sentinel {}",
+        if Path::new("pod/main-job-terminated").exists() { "is there" } else { "is not there" }
+    );
+    Answer::Status(200, body)
+}
+
+type Handler = fn(&Request) -> Answer;
+
+/// Listens on each port and notes every request on standard output.
+fn play(ports: Vec<(u16, Handler)>) {
+    let listeners: Vec<_> = ports
+        .into_iter()
+        .map(|(port, handler)| (TcpListener::bind(("127.0.0.1", port)).expect("the port"), handler))
+        .collect();
+    println!("ready");
+    for (listener, handler) in listeners {
+        thread::spawn(move || {
+            listen(&listener, move |request| {
+                println!("{} {}", request.method, request.path);
+                handler(request)
+            });
+        });
+    }
+    thread::park();
+}
+
+/// A stand-in in a network namespace of its own, with only the loopback device.
+fn stand_in(house: &House, name: &str) -> Process {
+    let run = role(house, name).current_dir(house.path(""));
+    let mut process = run.behind(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]).unshare(["--net"]).start();
+    process.ready();
+    process
+}
+
+fn beside(run: Run, other: &Process) -> Run {
+    run.inside(other, &["--net"])
+}
+
+/// How many connections were refused there (RFC 1213, tcpAttemptFails).
+fn refused(process: &Process) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/net/snmp", process.pid)).unwrap();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "AttemptFails").unwrap();
+    values.split(' ').nth(at).unwrap().parse().unwrap()
+}
+
+// --- --mesh
+
+#[test]
+fn with_each_mesh_the_job_starts_when_it_serves_and_it_is_told_to_quit_after_the_sentinel() {
+    for (mesh, name, ready, quit) in [
+        ("istio", "istio", "GET /healthz/ready", "POST /quitquitquit"),
+        ("linkerd", "linkerd", "GET /ready", "POST /shutdown"),
+        ("cloud-sql-proxy", "cloud_sql_proxy", "GET /startup", "POST /quitquitquit"),
+        ("envoy", "envoy", "GET /ready", "POST /quitquitquit"),
+    ] {
+        let house = House::new();
+        let mut proxy = stand_in(&house, name);
+        let mut job = beside(house.main().args(["--mesh", mesh]).command("echo ready; exit 3"), &proxy).start();
+        proxy.expect(ready);
+        proxy.expect(ready);
+        assert_eq!(job.out(), "", "{mesh}: the job has started before the proxy serves");
+        fs::write(house.path("serves"), "").unwrap();
+        job.ready();
+        assert_eq!((job.code(), job.err()), (3, String::new()), "{mesh}");
+        // What was asked, in order: nothing between the last question and the goodbye, and nothing after it.
+        let asked = proxy.out();
+        let asked: Vec<_> = asked.lines().skip(1).skip_while(|line| *line == ready).collect();
+        assert_eq!(asked, [quit, "told to quit, the sentinel is there"], "{mesh}");
+    }
+}
+
+#[test]
+fn with_a_mesh_in_the_environment_the_same_is_done() {
+    let house = House::new();
+    fs::write(house.path("serves"), "").unwrap();
+    let proxy = stand_in(&house, "istio");
+    let mut job = beside(house.main().env("EXEUNT_MESH", "istio").args(["--", "true"]), &proxy).finish();
+    assert_eq!((job.code(), job.err()), (0, String::new()));
+    assert!(proxy.out().contains("POST /quitquitquit"), "{}", proxy.out());
+}
+
+/// The default of Linkerd since 2024. The job has done its work all the same.
+#[test]
+fn a_mesh_that_refuses_to_quit_is_a_warning() {
+    let house = House::new();
+    fs::write(house.path("serves"), "").unwrap();
+    fs::write(house.path("closed"), "").unwrap();
+    let proxy = stand_in(&house, "linkerd");
+    let mut job = beside(house.main().args(["--mesh", "linkerd", "--", "true"]), &proxy).finish();
+    assert_eq!(job.code(), 0);
+    assert_eq!(job.err(), "exeunt main: warning: POST http://127.0.0.1:4191/shutdown: 404\n");
+}
+
+#[test]
+fn a_mesh_that_never_comes_is_given_up_and_told_to_quit_even_so() {
+    let house = House::new();
+    let proxy = stand_in(&house, "istio");
+    let mut job =
+        beside(house.main().args(["--mesh", "istio", "--wait-timeout", "300ms", "--", "true"]), &proxy).finish();
+    assert_eq!(job.code(), 124);
+    let said =
+        "exeunt main: http://127.0.0.1:15021/healthz/ready: 503 after 300ms (--wait-timeout); true is not started\n";
+    assert_eq!(job.err(), said);
+    assert!(proxy.out().ends_with("POST /quitquitquit\ntold to quit, the sentinel is there\n"), "{}", proxy.out());
+}
+
+#[test]
+fn a_mesh_beside_conditions_and_requests_of_one_s_own_adds_to_them() {
+    let house = House::new();
+    fs::write(house.path("serves"), "").unwrap();
+    let proxy = stand_in(&house, "envoy");
+    let condition = format!("file://{}", house.path("own").display());
+    let options = ["--mesh", "envoy", "--wait-for", &condition, "--on-exit", "http://127.0.0.1:9901/own"];
+    let mut job = beside(house.main().args(options).command("echo ready"), &proxy).start();
+    let mut proxy = proxy;
+    proxy.expect("GET /ready");
+    assert_eq!(job.out(), "");
+    fs::write(house.path("own"), "").unwrap();
+    job.ready();
+    assert_eq!(job.code(), 0);
+    assert_eq!(job.err(), "exeunt main: warning: POST http://127.0.0.1:9901/own: 404\n");
+    assert!(proxy.out().contains("POST /own\n") && proxy.out().contains("POST /quitquitquit\n"), "{}", proxy.out());
+}
+
+// --- when it is sent
+
+/// A server that notes whether the sentinel was there when it was told.
+fn witness(house: &House) -> Server {
+    let sentinel = house.pod("main-job-terminated");
+    Server::new(move |_| Answer::Status(if sentinel.exists() { 200 } else { 409 }, ""))
+}
+
+#[test]
+fn the_request_is_a_post_without_a_body_and_comes_after_the_sentinel() {
+    let house = House::new();
+    let server = witness(&house);
+    let mut job = house.main().args(["--on-exit", &server.url("/quit?now=1")]).command("exit 9").finish();
+    // 409 would have been a warning.
+    assert_eq!((job.code(), job.err()), (9, String::new()));
+    assert_eq!(server.asked(), ["POST /quit?now=1"]);
+    server.answers(|request| {
+        let head = request.head.to_ascii_lowercase();
+        Answer::Status(
+            if head.contains("\r\ncontent-length: 0\r\n") && head.contains("\r\nhost: ") { 200 } else { 411 },
+            "",
+        )
+    });
+    let mut job = house.main().args(["--on-exit", &server.url("/"), "--", "true"]).finish();
+    assert_eq!((job.code(), job.err()), (0, String::new()));
+}
+
+/// A wrapped sidecar does not wait for the answers that the other one owes.
+#[test]
+fn a_wrapped_sidecar_leaves_while_the_goodbye_is_still_under_way() {
+    let house = House::new();
+    let silent = Server::new(|_| Answer::Silence);
+    let mut sidecar = house.sidecar().command(house::scene::HELPER).start();
+    sidecar.ready();
+    let mut job = house.main().args(["--on-exit", &silent.url("/"), "--", "true"]).start();
+    sidecar.expect("term");
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.err());
+    wait_until("the request", || !silent.asked().is_empty());
+    assert!(job.try_ended().is_none(), "the goodbye was over before the sidecar had left");
+    // Whoever wants us gone now does not wait for it.
+    job.signal(libc::SIGTERM);
+    assert_eq!(job.code(), 0, "{}", job.err());
+}
+
+#[test]
+fn it_is_sent_however_the_job_ends() {
+    let house = House::new();
+    let server = witness(&house);
+    let text = house.path("text");
+    fs::write(&text, "no program").unwrap();
+    let commands: [(&[&str], i32); 6] = [
+        (&["true"], 0),
+        (&["false"], 1),
+        (&["sh", "-c", "kill -9 $$"], 137),
+        (&["sh", "-c", "kill -TERM $PPID; sleep 1000"], 143),
+        (&["no-such-command"], 127),
+        (&[text.to_str().unwrap()], 126),
+    ];
+    for (number, (command, code)) in commands.into_iter().enumerate() {
+        let mut job = house.main().args(["--on-exit", &server.url("/"), "--"]).args(command).finish();
+        assert_eq!(job.code(), code, "{command:?}: {}", job.err());
+        assert_eq!(server.asked().len(), number + 1, "{command:?}: {}", job.err());
+        assert!(!job.err().contains("409"), "{command:?}: before the sentinel");
+    }
+}
+
+#[test]
+fn it_is_sent_when_a_signal_ended_the_wait() {
+    let house = House::new();
+    let server = witness(&house);
+    let mut job = house.main().args(["--on-exit", &server.url("/"), "--wait-for", "proxy", "--", "true"]).start();
+    house.appears("main-job-running");
+    job.signal(libc::SIGTERM);
+    assert_eq!((job.code(), job.err()), (143, String::new()));
+    assert_eq!(server.asked(), ["POST /"]);
+}
+
+/// The proxy would be there for ever, beside a container that failed for a volume that was forgotten.
+#[test]
+fn it_is_sent_when_the_directory_is_missing() {
+    let house = House::new();
+    let server = Server::new(|_| Answer::Status(200, ""));
+    let mut job =
+        house.main().args(["--on-exit", &server.url("/"), "--dir", "/no/such/directory", "--", "true"]).finish();
+    assert_eq!(job.code(), 125, "{}", job.err());
+    assert_eq!(server.asked(), ["POST /"]);
+}
+
+#[test]
+fn it_is_not_sent_by_one_whose_name_is_held_by_another() {
+    let house = House::new();
+    let server = Server::new(|_| Answer::Status(200, ""));
+    let _other = house.life("main-job", |_| {});
+    let mut job = house.main().args(["--on-exit", &server.url("/"), "--", "true"]).finish();
+    assert_eq!(job.code(), 125, "{}", job.err());
+    assert_eq!(server.asked(), [""; 0]);
+}
+
+#[test]
+fn with_on_failure_it_is_sent_at_the_final_end_only() {
+    let house = House::new();
+    let server = witness(&house);
+    let url = server.url("/");
+    let options = ["--restart-policy", "on-failure", "--on-exit", &url, "--wait-timeout", "0"];
+    let run = |more: &[&str]| house.main().args(options).args(more).finish();
+    assert_eq!(run(&["--", "false"]).code(), 1);
+    assert_eq!(run(&["--", "no-such-command"]).code(), 127);
+    assert_eq!(run(&["--wait-for", "proxy", "--", "true"]).code(), 124);
+    assert_eq!(run(&["--dir", "/no/such/directory", "--", "true"]).code(), 125);
+    assert_eq!(server.asked(), [""; 0], "the next attempt would wait for a proxy that was told to quit");
+    let mut last = run(&["--", "true"]);
+    assert_eq!((last.code(), last.err()), (0, String::new()));
+    assert_eq!(server.asked(), ["POST /"]);
+}
+
+// --- what can go wrong
+
+#[test]
+fn several_requests_are_all_sent_and_one_that_fails_does_not_keep_the_others() {
+    let house = House::new();
+    let server = Server::new(|request| Answer::Status(if request.path == "/b" { 500 } else { 200 }, ""));
+    let urls = ["/a", "/b", "/c"].map(|path| server.url(path));
+    let run = urls.iter().fold(house.main(), |run, url| run.args(["--on-exit", url]));
+    let mut job = run.args(["--", "true"]).finish();
+    assert_eq!(job.code(), 0);
+    assert_eq!(job.err(), format!("exeunt main: warning: POST {}: 500\n", urls[1]));
+    let mut asked = server.asked();
+    asked.sort();
+    assert_eq!(asked, ["POST /a", "POST /b", "POST /c"]);
+    // And so in the environment.
+    let mut job = house.main().env("EXEUNT_ON_EXIT", urls.join(" ")).args(["--", "true"]).finish();
+    assert_eq!((job.code(), server.asked().len()), (0, 6));
+}
+
+#[test]
+fn every_answer_but_2xx_is_a_warning_and_the_job_s_code_stays() {
+    let house = House::new();
+    let server = Server::new(|_| Answer::Silence);
+    for (status, warned) in
+        [(200, false), (202, false), (204, false), (301, true), (403, true), (405, true), (503, true)]
+    {
+        server.answers(move |_| Answer::Status(status, ""));
+        let url = server.url("/");
+        let mut job = house.main().args(["--on-exit", &url]).command("exit 5").finish();
+        assert_eq!(job.code(), 5);
+        let said = format!("exeunt main: warning: POST {url}: {status}\n");
+        assert_eq!(job.err(), if warned { said } else { String::new() });
+    }
+    for garbage in ["", "\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 what\r\n\r\n"] {
+        server.answers(move |_| Answer::Raw(garbage.as_bytes().to_vec()));
+        let mut job = house.main().args(["--on-exit", &server.url("/")]).command("exit 5").finish();
+        assert_eq!((job.code(), job.err().lines().count()), (5, 1), "{garbage:?}: {}", job.err());
+        assert!(job.err().starts_with("exeunt main: warning: POST http://"), "{garbage:?}: {}", job.err());
+    }
+    // A request that was answered is never sent twice.
+    assert_eq!(server.asked().len(), 11);
+}
+
+/// The proxy may still be starting while a short job is over already.
+#[test]
+fn a_refused_connection_is_tried_again() {
+    let house = House::new();
+    let net = stand_in(&house, "nobody");
+    let mut job =
+        beside(house.main().args(["--on-exit", "http://127.0.0.1:15020/quitquitquit", "--", "true"]), &net).start();
+    wait_until("a refused connection", || refused(&net) >= 1);
+    let mut proxy = beside(role(&house, "istio").current_dir(house.path("")), &net).start();
+    proxy.ready();
+    proxy.expect("POST /quitquitquit");
+    proxy.expect("told to quit, the sentinel is there");
+    assert_eq!((job.code(), job.err()), (0, String::new()));
+}
+
+#[test]
+fn a_connection_that_is_refused_each_time_is_given_up_after_a_few() {
+    let house = House::new();
+    let net = stand_in(&house, "nobody");
+    let url = "http://127.0.0.1:15020/quitquitquit";
+    let mut job = beside(house.main().args(["--on-exit", url]).command("exit 6"), &net).finish();
+    assert_eq!(job.code(), 6);
+    let said = job.err();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.starts_with(&format!("exeunt main: warning: POST {url}: ")) && said.contains("Connection refused"),
+        "{said}"
+    );
+    let tries = refused(&net);
+    assert!((3..=10).contains(&tries), "{tries} tries");
+}
+
+#[test]
+fn a_request_that_is_not_answered_is_a_warning_after_five_seconds() {
+    for (name, answer) in [
+        ("silence", (|| Answer::Silence) as fn() -> Answer),
+        ("a head without end", || Answer::Drip("HTTP/1.1 200 OK\r\n", b"X-Header: and so on\r\n")),
+    ] {
+        let house = House::new();
+        let server = Server::new(move |_| answer());
+        let url = server.url("/");
+        let begun = Instant::now();
+        let mut job = house.main().args(["--on-exit", &url]).command("exit 5").finish();
+        let took = begun.elapsed();
+        assert_eq!(job.code(), 5, "{name}");
+        assert_eq!(job.err().lines().count(), 1, "{name}: {}", job.err());
+        assert!(job.err().starts_with(&format!("exeunt main: warning: POST {url}: ")), "{name}: {}", job.err());
+        assert!(took > Duration::from_millis(3900), "{name}: given up after {took:?}");
+        assert!(took < Duration::from_secs(7), "{name}: it took {took:?}");
+        assert_eq!(server.asked().len(), 1, "{name}: sent again");
+    }
+}
+
+/// Several that hang take no longer than one.
+#[test]
+fn requests_that_hang_do_not_add_up_and_keep_none_from_being_sent() {
+    let house = House::new();
+    let server = Server::new(|request| if request.path == "/last" { Answer::Status(200, "") } else { Answer::Silence });
+    let urls = ["/1", "/2", "/3", "/4", "/last"].map(|path| server.url(path));
+    let run = urls.iter().fold(house.main(), |run, url| run.args(["--on-exit", url]));
+    let begun = Instant::now();
+    let mut job = run.args(["--", "true"]).finish();
+    assert_eq!((job.code(), job.err().lines().count()), (0, 4), "{}", job.err());
+    assert!(begun.elapsed() < Duration::from_secs(7), "it took {:?}", begun.elapsed());
+    assert!(server.asked().contains(&"POST /last".to_owned()));
+}
+
+#[test]
+fn nobody_is_left_who_still_asks() {
+    let house = House::new();
+    let server = Server::new(|_| Answer::Silence);
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        let asked = server.asked().len();
+        let mut job = house.main().args(["--on-exit", &server.url("/"), "--", "true"]).start();
+        wait_until("the request", || server.asked().len() > asked);
+        let messenger = wait_for("who sends it", PATIENCE, || proc::children(job.pid).first().copied());
+        job.signal(signal);
+        job.ended();
+        wait_until("the end of who sends it", || !proc::alive(messenger));
+    }
+}
+
+#[test]
+fn the_warnings_of_the_goodbye_look_as_the_others_do() {
+    let house = House::new();
+    let server = Server::new(|_| Answer::Status(500, ""));
+    let url = server.url("/");
+    for by_flag in [true, false] {
+        let run = house.main().args(["--on-exit", &url]);
+        let run = if by_flag { run.args(["--log-format", "json"]) } else { run.env("EXEUNT_LOG_FORMAT", "json") };
+        let job = run.args(["--", "true"]).finish();
+        let line: serde_json::Value =
+            serde_json::from_str(&job.err()).unwrap_or_else(|error| panic!("{error}: {}", job.err()));
+        assert_eq!((line["level"].as_str(), line["mode"].as_str()), (Some("warning"), Some("main")), "{line}");
+        assert_eq!(line["message"].as_str(), Some(format!("POST {url}: 500").as_str()), "{line}");
+    }
+    let job = house.main().args(["--on-exit", &url, "--log-level", "error", "--", "true"]).finish();
+    assert_eq!(job.err(), "");
+}
+
+#[test]
+fn the_answer_in_a_message_is_text_whatever_the_format_of_the_log_is() {
+    let house = House::new();
+    let url = format!("http://127.0.0.1:{}/", closed_port());
+    for by_flag in [true, false] {
+        let run = house.main().args(["--wait-for", &url, "--wait-timeout", "1s"]);
+        let run = if by_flag { run.args(["--log-format", "json"]) } else { run.env("EXEUNT_LOG_FORMAT", "json") };
+        let job = run.args(["--", "true"]).finish();
+        let line: serde_json::Value =
+            serde_json::from_str(&job.err()).unwrap_or_else(|error| panic!("{error}: {}", job.err()));
+        let message = line["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("{url}: ")) && !message.contains('{'), "{message}");
+        assert!(message.contains("Connection refused"), "{message}");
+    }
+}
