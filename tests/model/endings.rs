@@ -105,6 +105,7 @@ fn every_good_end_can_be_reached() {
     let restarting = Policy { restart: Restart::OnFailure, named: true, ..SIDECAR };
     let outliving = Policy { outlive_main: true, ..SIDECAR };
     let exits = |code: u8| move |(_, history): &Pair| history.exited && history.end == Some(code);
+    #[allow(clippy::type_complexity, reason = "a table, named where it stands")]
     let reached: [(&str, Policy, &dyn Fn(&Pair) -> bool); 14] = [
         ("the job's code", MAIN, &exits(3)),
         ("the job's signal", MAIN, &exits(143)),

@@ -2,7 +2,7 @@
 //!
 //! Written from the contract, not from the machine: the two are compared at every step.
 
-use super::policies::{QUIT, TERM, WINCH};
+use super::policies::{KILL, QUIT, TERM, WINCH};
 use exeunt::machine::{
     Action, Cause, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role, Status, Timer, Told, Verdict,
 };
@@ -125,6 +125,8 @@ impl History {
                 Event::Started | Event::StartFailed(_) => self.child == Child::Asked,
                 Event::ReadyHeld => self.ready == Ready::Awaited,
                 Event::ChildExited(_) => self.child == Child::Alive,
+                // Killed is who has had his time.
+                Event::KillRefused => self.child == Child::Alive && self.grace_over,
                 // Handlers come first, but nobody looks at what they have caught before the name is asked for.
                 Event::Signal(_) => self.begun,
                 Event::DeadlineElapsed => self.deadline.is_some(),
@@ -143,6 +145,10 @@ impl History {
         match (event, self.child) {
             (Event::ChildExited(status), _) if self.starts_again(policy, status) => Vec::new(),
             (Event::ChildExited(status), _) => vec![(status, code(policy, self.cause, status))],
+            (Event::KillRefused, _) => {
+                let status = Status::Killed(KILL);
+                vec![(status, code(policy, self.cause, status))]
+            }
             (Event::StartFailed(code), _) => vec![plain(code)],
             (Event::DeadlineElapsed, _) if self.deadline == Some(Timer::Gate) => vec![plain(124)],
             (Event::JobOver(verdict), Child::Dead(last)) => {
@@ -187,6 +193,8 @@ impl History {
             }
             Event::StartFailed(code) => self.child = Child::Dead(Status::Exited(code)),
             Event::ChildExited(status) => self.child = Child::Dead(status),
+            // It lives on, and nobody reaches it any more.
+            Event::KillRefused => self.child = Child::Dead(Status::Killed(KILL)),
             Event::Published => self.publication = Errand::Over,
             Event::GoodbyeSaid => self.goodbye = Errand::Over,
             Event::JobOver(verdict) if believed => return self.stop(policy, Cause::JobOver(verdict)),
