@@ -92,22 +92,14 @@ impl Signals {
     pub fn catch() -> std::io::Result<Signals> {
         LOOP_THREAD.store(nix::unistd::gettid().as_raw(), Relaxed);
         let child = Arc::new(AtomicBool::new(false));
-        let ignored = (1..=MAX)
-            .filter(|signal| kernel_action(*signal, None).is_some_and(|old| old.words[0] == libc::SIG_IGN as u64))
-            .fold(0, |set, signal| set | bit(signal));
+        let mut ignored = if is_ignored(kernel_action(CHILD, None)) { bit(CHILD) } else { 0 };
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
-        for signal in 1..32u8 {
-            match i32::from(signal) {
-                libc::SIGKILL | libc::SIGSTOP | libc::SIGCHLD => {}
-                // SAFETY: the action is one atomic operation, which is async-signal-safe. The signals that a fault
-                // raises are among them ("unchecked"): a real fault comes while they are blocked, and then the
-                // kernel ends the process in spite of the handler; only those sent by kill(2) get here.
-                number => unsafe {
-                    signal_hook_registry::register_unchecked(number, move |info| note(signal, info))?;
-                },
+        let action = block_while_handling()?;
+        for signal in (1..=MAX).filter(|signal| *signal != CHILD) {
+            if is_ignored(kernel_action(signal, Some(&action))) {
+                ignored |= bit(signal);
             }
         }
-        block_while_handling();
         Ok(Signals { child, ignored })
     }
 
@@ -154,13 +146,6 @@ impl Signals {
     }
 }
 
-/// The handler of the real-time signals, which libc will not install for those it keeps for itself.
-extern "C" fn note_real_time(signal: libc::c_int) {
-    if let Ok(signal @ 1..=MAX) = u8::try_from(signal) {
-        keep(signal);
-    }
-}
-
 /// The thread of the one loop, the only one that waits for signals.
 static LOOP_THREAD: AtomicI32 = AtomicI32::new(0);
 
@@ -178,18 +163,25 @@ fn keep(signal: u8) {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::c_int::from(signal)) };
 }
 
-/// Gives every handler a full mask, and the real-time signals a handler: libc would refuse those it keeps for itself.
+const CHILD: u8 = libc::SIGCHLD as u8;
+
+fn is_ignored(action: Option<KernelAction>) -> bool {
+    action.is_some_and(|action| action.words[0] == libc::SIG_IGN as u64)
+}
+
+/// Gives the handler of SIGCHLD a full mask, and returns the like of it for all other signals.
 ///
 /// Without the mask the kernel runs one handler on top of the other for all that is pending, the innermost first, and a
-/// queued signal comes again before its number has been read. The kernel's own record of a handler that signal-hook has
-/// set, the same for all of its signals, gives the flags and the restorer that this architecture needs.
-fn block_while_handling() {
-    let Some(mut action) = kernel_action(libc::SIGUSR1 as u8, None) else { return };
+/// queued signal comes again before its number has been read. The kernel's own record of the handler that signal-hook has
+/// set gives the flags and the restorer that this architecture needs. The others are not set by signal-hook: it would
+/// refuse those that a fault raises, libc those that it keeps for itself, and each would cost a copy of the list of all.
+/// A real fault comes while its signal is blocked, and then the kernel ends the process in spite of the handler.
+fn block_while_handling() -> std::io::Result<KernelAction> {
+    let mut action = kernel_action(CHILD, None).ok_or_else(std::io::Error::last_os_error)?;
     action.words[3] = !0;
-    for signal in (1..32).filter(|signal| !matches!(i32::from(*signal), libc::SIGKILL | libc::SIGSTOP)) {
-        kernel_action(signal, Some(&action));
-    }
-    catch_real_time(action);
+    kernel_action(CHILD, Some(&action)).ok_or_else(std::io::Error::last_os_error)?;
+    action.words[0] = note as *const () as u64;
+    Ok(action)
 }
 
 /// Takes the real-time signals back from glibc, which unblocks 32 and 33 when the first thread is started and puts a
@@ -199,32 +191,30 @@ pub fn catch_again() {
     if cfg!(target_env = "gnu")
         && let Some(action) = kernel_action(libc::SIGUSR1 as u8, None)
     {
-        catch_real_time(action);
+        for signal in 32..=MAX {
+            kernel_action(signal, Some(&action));
+        }
     }
 }
 
-fn catch_real_time(mut action: KernelAction) {
-    const SA_SIGINFO: u64 = libc::SA_SIGINFO as u64;
-    action.words[0] = note_real_time as *const () as u64;
-    action.words[1] &= !SA_SIGINFO;
-    for signal in 32..=MAX {
-        kernel_action(signal, Some(&action));
-    }
-}
-
-/// Runs inside the handler: async-signal-safe.
-fn note(signal: u8, info: &libc::siginfo_t) {
+/// The handler of every signal but SIGCHLD: async-signal-safe.
+///
+/// # Safety
+/// The kernel calls it, with the record of the signal (SA_SIGINFO).
+unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _context: *const libc::c_void) {
     /// `si_code` of a signal that the kernel itself made, the terminal driver's among them (sigaction(2)).
     const SI_KERNEL: libc::c_int = 0x80;
-    if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(signal) != 0 && SHARED_GROUP.load(Relaxed) {
+    // SAFETY: the kernel's own record, which lives as long as the handler runs.
+    let (Ok(number @ 1..=MAX), Some(info)) = (u8::try_from(signal), unsafe { info.as_ref() }) else { return };
+    if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(number) != 0 && SHARED_GROUP.load(Relaxed) {
         return;
     }
     // A write into a broken pipe of our own is no message for the command. The kernel names the writer as the sender.
     // SAFETY: `si_pid` is there for what kill(2) or the kernel on behalf of a process sends; else it is some number.
-    if i32::from(signal) == libc::SIGPIPE && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
+    if signal == libc::SIGPIPE && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
         return;
     }
-    keep(signal);
+    keep(number);
 }
 
 /// What the terminal driver sends to a whole process group. Not HUP: that goes to the session's leader alone.
