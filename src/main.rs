@@ -8,11 +8,15 @@
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
+#[global_allocator]
+static MEMORY: exeunt::sys::memory::Memory = exeunt::sys::memory::Memory::new();
+
 /// # Safety
 /// Called by the C runtime: `argv` has `argc` strings that end in NUL.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     exeunt::sys::signals::block_all();
+    MEMORY.prepare();
     let words = (0..usize::try_from(argc).unwrap_or(0)).map(|index| {
         // SAFETY: see above.
         let word = unsafe { CStr::from_ptr(*argv.add(index)) };

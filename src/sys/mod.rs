@@ -2,5 +2,6 @@
 
 pub mod child;
 pub mod descriptors;
+pub mod memory;
 pub mod signals;
 pub mod terminal;
