@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use clap::ArgMatches;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Everything that one run needs to know.
@@ -104,6 +105,8 @@ impl Given {
 struct Settings<'a> {
     flags: &'a ArgMatches,
     role: Option<Role>,
+    /// Whether there is any variable of ours. As a rule there is none, and twenty names need not be made and looked up.
+    variables: bool,
 }
 
 /// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
@@ -112,6 +115,12 @@ const SIDECAR_ONLY: [&str; 5] = ["until", "until-any", "exit-with", "outlive-mai
 const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 
 impl Settings<'_> {
+    fn new(flags: &ArgMatches, role: Option<Role>) -> Settings<'_> {
+        static VARIABLES: LazyLock<bool> =
+            LazyLock::new(|| std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"EXEUNT_")));
+        Settings { flags, role, variables: *VARIABLES }
+    }
+
     fn belongs(&self, option: &str) -> bool {
         match self.role {
             Some(Role::Main) => !SIDECAR_ONLY.contains(&option),
@@ -121,6 +130,9 @@ impl Settings<'_> {
     }
 
     fn environment(&self, option: &str) -> Option<Given> {
+        if !self.variables {
+            return None;
+        }
         let variable = format!("EXEUNT_{}", option.to_ascii_uppercase().replace('-', "_"));
         let value = std::env::var_os(&variable).filter(|value| !value.is_empty())?;
         self.belongs(option).then_some(Given { from: variable, value })
@@ -214,7 +226,7 @@ impl Settings<'_> {
 
 /// How messages look, known before anything else so that every complaint looks so.
 pub fn report(flags: &ArgMatches) -> (Result<Level>, Result<Format>) {
-    let settings = Settings { flags, role: None };
+    let settings = Settings::new(flags, None);
     (
         settings.choice("log-level", Level::Info, &Level::NAMES),
         settings.choice("log-format", Format::Text, &Format::NAMES),
@@ -226,7 +238,7 @@ pub fn report(flags: &ArgMatches) -> (Result<Level>, Result<Format>) {
 /// # Errors
 /// If there is none, or it is not known.
 pub fn role(flags: &ArgMatches) -> Result<Role> {
-    let settings = Settings { flags, role: None };
+    let settings = Settings::new(flags, None);
     let Some(given) = settings.find("mode") else {
         bail!("no mode is given; use --mode main for the job or --mode sidecar for a helper (see exeunt --help)");
     };
@@ -239,7 +251,7 @@ impl Plan {
     /// # Errors
     /// One line that names the option and says what would be right.
     pub fn new(flags: &ArgMatches, role: Role) -> Result<Plan> {
-        let settings = Settings { flags, role: Some(role) };
+        let settings = Settings::new(flags, Some(role));
         settings.refuse_options_of_the_other_mode()?;
         let name = match (settings.find("name"), role) {
             (Some(given), _) => Some(given.name()?),
@@ -393,7 +405,7 @@ fn stop_signal(given: &Given) -> Result<u8> {
 /// # Errors
 /// One line that names the option.
 pub fn surroundings(flags: &ArgMatches, default_limit: Duration) -> Result<(PathBuf, Option<String>, Duration)> {
-    let settings = Settings { flags, role: None };
+    let settings = Settings::new(flags, None);
     let find = |option: &str| flags.try_contains_id(option).is_ok().then(|| settings.find(option)).flatten();
     let dir = find("dir").map_or_else(|| PathBuf::from("/tmp/pod"), |given| PathBuf::from(given.value));
     let run_id = find("run-id").map(|given| run_id(&given)).transpose()?;

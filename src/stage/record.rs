@@ -113,8 +113,8 @@ impl Record {
     pub fn write(&self, file: &File) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
         // Names, run ids and host names are bounded, so this is always room enough; if it were not, the room grows.
-        let padded = RESERVED.max(text.len() + 1) - 1;
-        text.resize(padded, b' ');
+        let padding = RESERVED.saturating_sub(text.len() + 1);
+        text.extend_from_slice(&vec![b' '; padding]);
         text.push(b'\n');
         file.write_all_at(&text, 0)
     }
