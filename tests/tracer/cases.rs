@@ -39,6 +39,13 @@ pub fn stage(house: &House) -> Vec<String> {
     names
 }
 
+/// The lives that are played: the plain one, and at full length (EXEUNT_FULL=1) also one in which the options take part
+/// that start processes of their own.
+pub fn lives(full: &'static [&'static str]) -> Vec<&'static [&'static str]> {
+    let more = std::env::var_os("EXEUNT_FULL").is_some_and(|value| value == "1");
+    [&[][..]].into_iter().chain(more.then_some(full)).collect()
+}
+
 /// A FIFO at which a command waits until it is opened: `read x < GATE`.
 pub struct Gate {
     fifo: File,

@@ -10,10 +10,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 pub mod cases;
+pub mod errors;
 mod registers;
 
 /// One system call at its entry: nothing of it has been done yet.
@@ -21,6 +23,8 @@ mod registers;
 pub struct Call {
     /// 1 for the first after exec(2).
     pub index: u64,
+    /// The thread, or the child, that makes it.
+    pub pid: i32,
     pub number: i64,
     pub arguments: [u64; 6],
     /// Whether it is made by the child that is about to become the command.
@@ -59,6 +63,7 @@ pub struct End {
 pub struct Traced {
     pub pid: i32,
     end: mpsc::Receiver<End>,
+    over: Arc<AtomicBool>,
 }
 
 impl Traced {
@@ -66,6 +71,8 @@ impl Traced {
     pub fn start(mut command: Command, decide: impl FnMut(&Call) -> Verdict + Send + 'static) -> Self {
         let (say, end) = mpsc::channel();
         let (say_pid, pid) = mpsc::channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&over);
         std::thread::spawn(move || {
             // SAFETY: one system call without memory.
             unsafe { command.pre_exec(|| check(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0))) };
@@ -74,13 +81,14 @@ impl Traced {
             let root = i32::try_from(child.id()).expect("a pid");
             let _ = say_pid.send(root);
             let _ = say.send(Tracer::new(root, decide).run());
+            told.store(true, SeqCst);
         });
-        Self { pid: pid.recv().expect("the traced program is started"), end }
+        Self { pid: pid.recv().expect("the traced program is started"), end, over }
     }
 
-    /// Its end, if it has come.
-    pub fn try_ended(&self) -> Option<End> {
-        self.end.try_recv().ok()
+    /// Whether its end has come.
+    pub fn has_ended(&self) -> bool {
+        self.over.load(SeqCst)
     }
 
     /// Its end; a run that hangs is killed, and that is a failure.
@@ -187,7 +195,7 @@ impl<F: FnMut(&Call) -> Verdict> Tracer<F> {
         let Some((number, arguments)) = registers::call(pid) else { return go_on(pid, 0) };
         self.ours |= number == libc::SYS_rt_sigprocmask;
         self.calls += 1;
-        let call = Call { index: self.calls, number, arguments, child, ours: self.ours };
+        let call = Call { index: self.calls, pid, number, arguments, child, ours: self.ours };
         let verdict = (self.decide)(&call);
         if verdict != Verdict::Pass {
             self.struck.get_or_insert(call);
