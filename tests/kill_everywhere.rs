@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, kill_at, stage, text};
+use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, kill_at, lives, stage, text};
 use tracer::{Call, End, Traced, Verdict};
 
 /// Within this a sidecar has ended when its job is over, and the command is gone when its exeunt is. Milliseconds as a
@@ -37,6 +37,13 @@ fn main_is_killed_at_every_system_call_of_a_passing_attempt_and_the_sidecar_ends
 }
 
 fn main_is_killed_at_every_system_call(policy: &str, code: u8) {
+    // The address answers nobody: the goodbye is a process that has to be gone as well.
+    for options in lives(&["--wait-for", "exec:true", "--group", "--on-exit", "http://127.0.0.1:1/"]) {
+        main_with_options_is_killed(policy, code, options);
+    }
+}
+
+fn main_with_options_is_killed(policy: &str, code: u8, options: &[&str]) {
     let (longest, unseen, over) = (Longest::default(), AtomicU64::new(0), AtomicU64::new(0));
     let calls = for_every_call(&format!("main, {policy}, a job that exits with {code}"), |index| {
         let house = House::new();
@@ -44,7 +51,7 @@ fn main_is_killed_at_every_system_call(policy: &str, code: u8) {
         sidecar.ready();
         let gate = Arc::new(Gate::new(&house, "gate"));
         let job = gate.job(code);
-        let words = ["--mode", "main", "--restart-policy", policy, "--", "sh", "-c", &job];
+        let words = [&["--mode", "main", "--restart-policy", policy], options, &["--", "sh", "-c", &job]].concat();
         let Some(end) = strike(&house, &words, index, &gate, i32::from(code)) else {
             // Beyond the end of the run: nothing was struck, and all went as usual.
             return false;
@@ -70,7 +77,7 @@ fn main_is_killed_at_every_system_call(policy: &str, code: u8) {
         true
     });
     println!(
-        "main, {policy}, a job that exits with {code}: killed at each of {calls} system calls; {} before it was seen, {} ended the sidecar, \
+        "main, {policy} {options:?}, a job that exits with {code}: killed at each of {calls} system calls; {} before it was seen, {} ended the sidecar, \
          the longest wait for that was {}",
         unseen.into_inner(),
         over.into_inner(),
@@ -80,7 +87,11 @@ fn main_is_killed_at_every_system_call(policy: &str, code: u8) {
 
 #[test]
 fn a_sidecar_is_killed_at_every_system_call_and_neither_its_job_nor_its_next_life_is_hurt() {
-    for policy in ["never", "on-failure"] {
+    for (policy, options) in ["never", "on-failure"].into_iter().flat_map(|policy| {
+        lives(&["--wait-for", "exec:true", "--group", "--ready-when", "exec:true", "--restart", "on-failure"])
+            .into_iter()
+            .map(move |options| (policy, options))
+    }) {
         let longest = Longest::default();
         let calls = for_every_call(&format!("sidecar, {policy}"), |index| {
             let house = House::new();
@@ -88,7 +99,7 @@ fn a_sidecar_is_killed_at_every_system_call_and_neither_its_job_nor_its_next_lif
             let mut main = house.main().args(["--restart-policy", "never"]).command(&gate.job(3)).start();
             main.expect("started");
             let words = ["--mode", "sidecar", "--name", "proxy", "--restart-policy", policy];
-            let words = [&words[..], &HELPER[..]].concat();
+            let words = [&words[..], options, &HELPER[..]].concat();
             let reached = strike(&house, &words, index, &gate, 0).is_some();
             if reached {
                 // The container is started again, whether or not the job is over by now.
@@ -108,7 +119,7 @@ fn a_sidecar_is_killed_at_every_system_call_and_neither_its_job_nor_its_next_lif
             reached
         });
         println!(
-            "sidecar, {policy}: killed at each of {calls} system calls; the longest wait for the end of its next life was {}",
+            "sidecar, {policy} {options:?}: killed at each of {calls} system calls; the longest wait for the end of its next life was {}",
             longest.say()
         );
     }
