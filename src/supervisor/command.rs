@@ -77,6 +77,10 @@ impl Supervisor {
         if command.leader.is_some() && !self.plan.group {
             return;
         }
+        // A shell that brings us to the foreground has given the terminal to our group, and means the command's.
+        if i32::from(signal) == libc::SIGCONT && self.foreground && terminal::is_ours() {
+            terminal::give_to(command.pid);
+        }
         // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
         // a reason to end, and neither is news every time.
         if let Err(errno) = child::send(command.pid, self.plan.group, signal) {
@@ -147,7 +151,7 @@ impl Supervisor {
             // There is no shell above us: nobody could ever continue it. The kernel ignores these signals in a process
             // group without a parent in its session (orphaned, credentials(7)), which the command would be without us.
             if i32::from(signal) == libc::SIGTSTP {
-                self.forward(libc::SIGCONT as u8);
+                let _ = child::send(pid, self.foreground || self.plan.group, libc::SIGCONT as u8);
             }
             return;
         }
@@ -158,6 +162,7 @@ impl Supervisor {
         if self.foreground && terminal::is_ours() {
             terminal::give_to(pid);
         }
-        self.forward(libc::SIGCONT as u8);
+        // ctrl-Z has stopped the whole group.
+        let _ = child::send(pid, self.foreground || self.plan.group, libc::SIGCONT as u8);
     }
 }
