@@ -101,6 +101,11 @@ impl Trace {
             traced.resume(libc::PTRACE_SYSCALL);
             deaf += 1;
         }
+        // Blocking comes before everything else, handlers included: std's runtime, for one, sets some before main.
+        let [blocked, caught] = ["SigBlk", "SigCgt"].map(|field| house::proc::mask(traced.pid, field));
+        if (blocked, caught) != (!(init::bit(libc::SIGKILL) | init::bit(libc::SIGSTOP)), 0) {
+            return init::say(&format!("the first thing was another: blocked {blocked:x}, caught {caught:x}"));
+        }
         drop(traced);
         // Two steps are one call: to its exit, and to the entry of the next.
         for number in (deaf..).step_by(2) {

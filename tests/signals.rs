@@ -149,6 +149,21 @@ fn a_signal_from_before_the_command_that_would_not_have_ended_us_is_kept_for_it(
     }
 }
 
+// pid1-rs kills its child two seconds after SIGTERM. Whoever sends it to us has a grace period of his own: the one of
+// --grace is for when we stop the command ourselves. Here it is nought, so a deadline would be over at once.
+#[test]
+fn a_command_that_takes_its_time_after_a_forwarded_signal_is_not_killed() {
+    let house = House::new();
+    for run in both_modes(&house) {
+        let mut run = run.args(["--grace", "0"]).playing("collector").start();
+        run.ready();
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1] {
+            run.signal(signal);
+            run.expect(&signal.to_string());
+        }
+    }
+}
+
 // tini exits 1 at once when kill(2) says anything but ESRCH, and as PID 1 takes the container with it: five people in
 // canvas-lms#1257 met "Unexpected error when forwarding signal: 'Operation not permitted'".
 #[test]
