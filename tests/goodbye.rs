@@ -7,106 +7,18 @@ mod house;
 mod stand_in;
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use house::role::role;
 use house::{House, PATIENCE, Process, Run, proc, wait_for, wait_until};
-use stand_in::{Answer, Request, Server, closed_port, listen};
+use stand_in::{Answer, Server, closed_port, meshes};
 
 roles! {
-    fn istio() {
-        let ready = |request: &Request| match (is("GET /healthz/ready", request), Path::new("serves").exists()) {
-            (true, true) => Answer::Status(200, ""),
-            (true, false) => Answer::Status(503, ""),
-            _ => Answer::Status(404, ""),
-        };
-        // pilot-agent: anything but POST is 405, anybody but the loopback address 403.
-        let quit = |request: &Request| match request.path.as_str() {
-            "/quitquitquit" if !request.from.is_loopback() => Answer::Status(403, "Only requests from localhost are allowed"),
-            "/quitquitquit" if request.method != "POST" => Answer::Status(405, "Method Not Allowed"),
-            "/quitquitquit" => told("OK"),
-            _ => Answer::Status(404, "404 page not found"),
-        };
-        play(vec![(15021, ready), (15020, quit)]);
-    }
-    fn linkerd() {
-        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
-            (_, "/ready") if Path::new("serves").exists() => Answer::Status(200, "ready\n"),
-            (_, "/ready") => Answer::Status(503, "not ready\n"),
-            ("POST", "/shutdown") if Path::new("closed").exists() => {
-                Answer::Status(404, "shutdown endpoint is not enabled\n")
-            }
-            ("POST", "/shutdown") => told("shutdown\n"),
-            (_, "/shutdown") => Answer::Status(405, ""),
-            _ => Answer::Status(404, ""),
-        };
-        play(vec![(4191, admin)]);
-    }
-    fn cloud_sql_proxy() {
-        let health = |request: &Request| match (is("GET /startup", request), Path::new("serves").exists()) {
-            (true, true) => Answer::Status(200, "ok"),
-            (true, false) => Answer::Status(503, "error"),
-            _ => Answer::Status(404, "404 page not found"),
-        };
-        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
-            ("GET" | "POST", "/quitquitquit") => told(""),
-            (_, "/quitquitquit") => Answer::Status(400, ""),
-            _ => Answer::Status(404, "404 page not found"),
-        };
-        play(vec![(9090, health), (9091, admin)]);
-    }
-    fn envoy() {
-        let admin = |request: &Request| match (request.method.as_str(), request.path.as_str()) {
-            ("GET", "/ready") if Path::new("serves").exists() => Answer::Status(200, "LIVE\n"),
-            ("GET", "/ready") => Answer::Status(503, "PRE_INITIALIZING\n"),
-            ("POST", "/quitquitquit") => told("OK\n"),
-            // What changes something wants POST.
-            (_, "/quitquitquit") => Answer::Status(405, "Method Not Allowed"),
-            _ => Answer::Status(404, "invalid path. admin commands are:\n"),
-        };
-        play(vec![(9901, admin)]);
-    }
-    // A network namespace for whoever is put into it.
-    fn nobody() {
-        println!("ready");
-        thread::park();
-    }
-}
-
-fn is(line: &str, request: &Request) -> bool {
-    format!("{} {}", request.method, request.path) == line
-}
-
-/// The answer to whoever may end us; the end itself comes when it has been sent.
-fn told(body: &'static str) -> Answer {
-    println!(
-        "told to quit, the sentinel {}",
-        if Path::new("pod/main-job-terminated").exists() { "is there" } else { "is not there" }
-    );
-    Answer::Status(200, body)
-}
-
-type Handler = fn(&Request) -> Answer;
-
-/// Listens on each port and notes every request on standard output.
-fn play(ports: Vec<(u16, Handler)>) {
-    let listeners: Vec<_> = ports
-        .into_iter()
-        .map(|(port, handler)| (TcpListener::bind(("127.0.0.1", port)).expect("the port"), handler))
-        .collect();
-    println!("ready");
-    for (listener, handler) in listeners {
-        thread::spawn(move || {
-            listen(&listener, move |request| {
-                println!("{} {}", request.method, request.path);
-                handler(request)
-            });
-        });
-    }
-    thread::park();
+    fn istio() { meshes::istio(); }
+    fn linkerd() { meshes::linkerd(); }
+    fn cloud_sql_proxy() { meshes::cloud_sql_proxy(); }
+    fn envoy() { meshes::envoy(); }
+    fn nobody() { meshes::nobody(); }
 }
 
 /// A stand-in in a network namespace of its own, with only the loopback device.

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+pub mod meshes;
+
 /// One request, as far as it matters.
 pub struct Request {
     /// "GET", "POST".
