@@ -380,13 +380,14 @@ fn a_record_that_says_final_is_the_end_even_if_it_could_not_be_renamed() {
 fn does_not_trust(change: impl FnOnce(&mut serde_json::Value)) {
     let house = House::new();
     drop(house.life("main-job", change));
-    let mut sidecar = house.sidecar().args(["--exit-with", "main"]).command(HELPER).start();
-    sidecar.ready();
-    sidecar.says("warning");
+    let mut sidecar = helper(&house, &["--exit-with", "main", "--watch", "poll"]);
+    sidecar.says("trusted");
+    let looks = proc::wake_ups(sidecar.pid);
+    wait_until("three more looks", || proc::wake_ups(sidecar.pid) >= looks + 3);
     touch(&house, "main-job-terminated");
     // 137 if it had believed the lock.
     assert_eq!(sidecar.code(), 0);
-    assert_eq!(sidecar.err().matches("warning").count(), 1, "warned once: {}", sidecar.err());
+    assert_eq!(sidecar.err().matches("trusted").count(), 1, "warned once: {}", sidecar.err());
 }
 
 #[test]
