@@ -120,7 +120,7 @@ pub struct Events(File);
 impl Events {
     pub fn of(dir: PathBuf) -> Self {
         let path = std::ffi::CString::new(dir.into_os_string().into_encoded_bytes()).expect("a path");
-        let mask = libc::IN_CREATE | libc::IN_MOVED_FROM | libc::IN_MOVED_TO | libc::IN_DELETE;
+        let mask = libc::IN_CREATE | libc::IN_MODIFY | libc::IN_MOVED_FROM | libc::IN_MOVED_TO | libc::IN_DELETE;
         // SAFETY: the descriptor is new and ours, the path is a C string.
         let inotify = unsafe { File::from_raw_fd(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC)) };
         // SAFETY: as above.
@@ -129,7 +129,7 @@ impl Events {
         Self(inotify)
     }
 
-    /// All since the last call, as "create NAME", "from NAME", "to NAME", "delete NAME".
+    /// All since the last call, as "create NAME", "modify NAME", "from NAME", "to NAME", "delete NAME".
     pub fn so_far(&mut self) -> Vec<String> {
         let mut found = Vec::new();
         let mut buffer = vec![0u8; 1 << 16];
@@ -142,6 +142,7 @@ impl Events {
                 let name = String::from_utf8_lossy(&rest[16..16 + length]);
                 let what = match mask {
                     libc::IN_CREATE => "create",
+                    libc::IN_MODIFY => "modify",
                     libc::IN_MOVED_FROM => "from",
                     libc::IN_MOVED_TO => "to",
                     libc::IN_DELETE => "delete",
