@@ -15,3 +15,11 @@ mod machine;
 mod policies;
 #[path = "model/search.rs"]
 mod search;
+#[path = "model/world.rs"]
+mod world;
+#[path = "model/world_main.rs"]
+mod world_main;
+#[path = "model/world_sidecar.rs"]
+mod world_sidecar;
+#[path = "model/worlds.rs"]
+mod worlds;
