@@ -15,6 +15,8 @@ mod machine;
 mod policies;
 #[path = "model/search.rs"]
 mod search;
+#[path = "model/wakes.rs"]
+mod wakes;
 #[path = "model/world.rs"]
 mod world;
 #[path = "model/world_main.rs"]

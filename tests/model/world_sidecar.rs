@@ -195,9 +195,7 @@ impl World {
                 let terminated = terminated.filter(counts).map(|file| files[file].record.ended);
                 let held = running.is_some_and(|running| running.locked);
                 let what = if terminated.is_some() { "sees the sentinel" } else { "sees no sentinel" };
-                if terminated.is_none() && sentinel_first {
-                    sidecar.look = Look::Stat { again: true };
-                } else if terminated.is_none() && !held && !again {
+                if terminated.is_none() && (sentinel_first || (!held && !again)) {
                     sidecar.look = Look::Stat { again: true };
                 } else {
                     return (what, self.conclude(setting, place, Sighting { running, terminated }));
