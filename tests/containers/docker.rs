@@ -3,6 +3,7 @@
 use crate::engine::{Container, docker, until};
 use crate::images;
 use crate::pair::{Recipe, SERVER, STUBBORN, both_run, job_that_ends, sentinel};
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 const ON_TMPFS: &[&str] = &["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=mode=1777"];
@@ -211,7 +212,8 @@ fn a_terminal_works_as_without_exeunt_and_an_interrupt_reaches_the_command() {
     let main = Container { engine, name: name.clone() };
     let line = format!(
         "docker run --interactive --tty --network none --name {name} --volume {}:/tmp/pod {} /exeunt --mode main -- \
-         /bin/sh -c \"trap 'echo interrupted; exit 9' INT; tty; echo working; while :; do sleep 0.05; done\"",
+         /bin/sh -c \"trap 'echo interrupted; exit 9' INT; tty; echo working; read word; echo read \\$word;
+                       while :; do sleep 0.05; done\"",
         volume.name, images.job
     );
     // `script` is the person at the terminal: its standard input is the keyboard.
@@ -223,7 +225,11 @@ fn a_terminal_works_as_without_exeunt_and_an_interrupt_reaches_the_command() {
         .expect("start script");
     until(&format!("container {name}"), || (engine.attempt(&["inspect", &name]).code == Some(0)).then_some(()));
     main.wait_for_log("working");
-    std::io::Write::write_all(person.stdin.as_mut().expect("a pipe"), b"\x03").expect("press ctrl-C");
+    let mut keyboard = person.stdin.take().expect("a pipe");
+    // Only the foreground group may read from the terminal; any other is stopped (SIGTTIN).
+    keyboard.write_all(b"hello\n").expect("type a word");
+    main.wait_for_log("read hello");
+    keyboard.write_all(b"\x03").expect("press ctrl-C");
     assert_eq!(main.exit_code(), 9, "{}", main.log());
     let log = main.log();
     assert!(log.contains("/dev/pts/0") || log.contains("/dev/console"), "no terminal:\n{log}");
