@@ -6,7 +6,7 @@ mod house;
 mod init;
 
 use house::{House, Run, proc, wait_until};
-use init::{both_modes, queue};
+use init::{both_modes, queue, read_to_end};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
@@ -64,22 +64,34 @@ fn standard_descriptors_that_are_closed_stay_closed_for_the_command_and_nothing_
     }
 }
 
+// Where a standard descriptor is closed, the next file that is opened gets its number, and then messages go into the file.
+#[test]
+fn what_is_said_to_a_closed_standard_error_is_not_written_into_a_file_of_ours() {
+    let house = House::new();
+    for set in 0..8 {
+        let closed = (0..3).filter(|number| set & 1 << number != 0).collect();
+        let run = house.main().without(closed).args(["--log-level", "debug"]).without_cores().command("kill -9 $$");
+        assert_eq!(run.finish().code(), 137);
+        let record = fs::read_to_string(house.pod("main-job-terminated")).unwrap();
+        assert!(record.len() == 2048 && record.ends_with('\n') && record.lines().count() == 1, "{record}");
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        assert_eq!(record["signal"], 9);
+    }
+}
+
 // catatonit once kept what it was given (its issue 12); tini, dumb-init and pid1-rs do to this day: a socket or a pipe never
 // closes while they live.
 #[test]
 fn what_we_were_given_for_the_command_is_not_kept_by_ourselves() {
     let house = House::new();
     for run in both_modes(&house) {
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
         let run = run.with_descriptor(writer.as_raw_fd(), 9).with_descriptor(writer.as_raw_fd(), 8);
         let mut run = run.command("echo through >&9; exec 9>&- 8>&-; echo ready; sleep 1000").start();
         drop(writer);
         run.ready();
-        // The end of the file comes when the last holder has closed it.
-        let mut got = String::new();
         let pipe = fs::read_link(format!("/proc/self/fd/{}", reader.as_raw_fd())).unwrap();
-        reader.read_to_string(&mut got).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(got, "through\n");
+        assert_eq!(read_to_end(reader), "through\n");
         assert!(proc::alive(run.pid));
         assert!(!proc::descriptors(run.pid).contains(&pipe.display().to_string()));
     }
@@ -88,14 +100,14 @@ fn what_we_were_given_for_the_command_is_not_kept_by_ourselves() {
 #[test]
 fn it_is_the_same_without_proc() {
     let house = House::new();
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
     let run = house.main().with_descriptor(writer.as_raw_fd(), 9);
     let run = run.command("exec 9>&-; echo ready; sleep 1000");
     // The mount of a directory in its place: there is a /proc, and nothing in it.
     let mut run = run.after("mount --bind \"$1\" /proc", house.path("pod")).start();
     drop(writer);
     run.ready();
-    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!(read_to_end(reader), "");
 }
 
 // Podman's default_ulimits and hardened hosts: opening files late and few is what lets an init work there.
@@ -209,8 +221,7 @@ fn a_message_that_found_no_room_is_followed_by_one_that_does() {
     let child = proc::children(run.pid)[0];
     proc::signal(child, libc::SIGKILL);
     assert_eq!(run.code(), 137);
-    let mut rest = String::new();
-    reader.read_to_string(&mut rest).unwrap();
+    let rest = read_to_end(reader);
     assert!(rest.lines().all(|line| line.starts_with("exeunt main: ")), "{rest}");
     assert!(rest.contains("SIGKILL") && rest.ends_with('\n'), "{rest}");
     wait_until("the command to be gone", || !proc::alive(child));

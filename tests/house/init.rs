@@ -5,13 +5,14 @@
 // Each test file is a program of its own and uses its own part.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-use std::io;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::AsRawFd;
 
 #[path = "pty.rs"]
 pub mod pty;
 
 use crate::house::role::{ROLE, role};
-use crate::house::{EXEUNT, House, Run};
+use crate::house::{EXEUNT, House, Run, wait_until};
 
 /// The highest signal number (signal(7)).
 pub const LAST: i32 = 64;
@@ -113,6 +114,18 @@ impl Run {
             check(unsafe { if from == to { libc::fcntl(to, libc::F_SETFD, 0) } else { libc::dup2(from, to) } })
         })
     }
+}
+
+/// All that comes through a pipe until its last writer has closed it. Read with a deadline: that there is no such writer any
+/// more is what most callers want to know.
+#[track_caller]
+pub fn read_to_end(mut pipe: PipeReader) -> String {
+    // SAFETY: a flag of a descriptor that is ours alone.
+    check(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
+        .expect("a pipe that does not block");
+    let mut all = Vec::new();
+    wait_until("the last writer of the pipe to close it", || pipe.read_to_end(&mut all).is_ok());
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 /// -1 is an error, as the C library tells it.
