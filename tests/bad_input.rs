@@ -254,6 +254,28 @@ fn what_is_not_utf_8_is_refused_where_text_is_needed() {
 }
 
 #[test]
+fn a_message_is_one_line_and_moves_no_cursor_whatever_it_quotes() {
+    let house = House::new();
+    let odd = "odd\nexeunt main: all is well\r\x1b[2J\x07\u{9b}31m";
+    let dir = house.path(odd).display().to_string();
+    let words: [&[&str]; 5] = [
+        &["--dir", &dir, "--", "true"],
+        &["--no-such\x1b[2J\noption", "--", "true"],
+        &["--log-level", odd, "--", "true"],
+        &["--name", odd, "--", "true"],
+        &["--", odd],
+    ];
+    for words in words {
+        for run in both_modes(&house) {
+            let mut run = run.args(words).start();
+            run.ended();
+            said_one_line(&run, &[]);
+            assert!(!run.err().trim_end().contains(char::is_control), "{:?}", run.err());
+        }
+    }
+}
+
+#[test]
 fn an_empty_variable_counts_as_unset_and_a_flag_wins_over_a_variable() {
     let house = House::new();
     for run in both_modes(&house) {
@@ -340,13 +362,18 @@ fn the_level_decides_what_is_said() {
 
 /// With a file of this test as /dev/termination-log, in a /dev that only this run sees.
 fn with_termination_log(house: &House, run: Run, make: &str) -> Run {
-    fs::write(house.path("log"), "from the time before\n").unwrap();
+    fs::write(house.path("log"), old_log()).unwrap();
     let prepare = format!(
         "cd \"$1\"; mkdir -p dev; mount -t tmpfs none dev; : > dev/null; mount --bind /dev/null dev/null; {make}; \
          mkdir dev/shm; if [ -d /dev/shm ]; then mount --rbind /dev/shm dev/shm; fi; \
          mount --rbind dev /dev; cd /"
     );
     run.after(&prepare, house.path(""))
+}
+
+/// Longer than any message, so that a rest of it would show.
+fn old_log() -> String {
+    "from the time before\n".repeat(50)
 }
 
 const BOUND: &str = ": > dev/termination-log; mount --bind log dev/termination-log";
@@ -372,7 +399,7 @@ fn the_termination_log_is_left_to_a_command_that_was_started() {
     for line in ["exit 3", "kill -9 $$", "exit 0"] {
         for run in both_modes(&house) {
             with_termination_log(&house, run.without_cores().command(line), BOUND).finish();
-            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), "from the time before\n", "{line}");
+            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), old_log(), "{line}");
         }
     }
     for run in both_modes(&house) {
@@ -398,7 +425,7 @@ fn a_termination_log_that_is_a_link_or_a_fifo_or_a_directory_is_neither_followed
             let mut run = with_termination_log(&house, run, make).start();
             assert_eq!(run.code(), 125, "{make}");
             said_one_line(&run, &["--grace"]);
-            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), "from the time before\n", "{make}");
+            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), old_log(), "{make}");
         }
     }
 }

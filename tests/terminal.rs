@@ -289,6 +289,24 @@ fn under_a_shell_a_job_that_was_put_into_the_background_reads_the_terminal_again
     }
 }
 
+// A script is no interactive shell: it does not take the terminal back by itself, and would be refused its next read.
+#[test]
+fn in_a_script_the_next_command_has_the_terminal_again() {
+    let house = House::new();
+    for mode in ["main", "sidecar"] {
+        let pty = Pty::open();
+        let exeunt = init::exeunt(&house, mode);
+        let line = format!("{exeunt} -- sh -c 'read line; echo one $line'; read line && echo two $line; exit 4");
+        let mut script = house.run("sh").args(["-c", &line]).on(&pty, STDIN).start();
+        pty.keys("first\n");
+        script.expect("one first");
+        pty.keys("second\n");
+        script.expect("two second");
+        assert_eq!(script.code(), 4);
+        let _ = std::fs::remove_file(house.pod("main-job-terminated"));
+    }
+}
+
 // catatonit and tini take the terminal from whoever has it.
 #[test]
 fn in_the_background_of_a_shell_we_leave_the_terminal_alone() {
