@@ -82,6 +82,11 @@ pub fn descriptors(pid: i32) -> Vec<String> {
     entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned())).collect()
 }
 
+/// Whether it has an inotify instance.
+pub fn watches(pid: i32) -> bool {
+    descriptors(pid).iter().any(|target| target.contains("inotify"))
+}
+
 /// Kills every process whose environment was marked by a run of this test, until none is left. Orphans count: they
 /// hang below whoever adopted them, where a walk from parent to child does not find them.
 pub fn kill_marked(mark: &OsStr) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{House, PATIENCE, wait_for, wait_until};
+use super::{House, PATIENCE, Process, wait_for, wait_until};
 
 /// A job that says "ready" and ends with the code that it is given by `House::cue`.
 pub const JOB: &str = r#"echo ready; read code <"$CUE"; exit "$code""#;
@@ -33,6 +33,28 @@ impl House {
         let open = || OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(self.path(pipe)).ok();
         let mut pipe = wait_for("the job to wait for its cue", PATIENCE, open);
         writeln!(pipe, "{code}").expect("the cue");
+    }
+
+    /// A job that waits for its cue, running and ready.
+    #[track_caller]
+    pub fn job(&self, options: &[&str]) -> Process {
+        let mut main = self.main().args(options).command(JOB).start();
+        main.ready();
+        main
+    }
+
+    /// A helper with options before its command, running and ready.
+    #[track_caller]
+    pub fn helper(&self, options: &[&str]) -> Process {
+        let mut sidecar = self.sidecar().args(options).command(HELPER).start();
+        sidecar.ready();
+        sidecar
+    }
+
+    /// An empty file in the shared directory.
+    #[track_caller]
+    pub fn touch(&self, name: &str) {
+        File::create(self.pod(name)).expect("a file");
     }
 
     /// The JSON in a file of the shared directory, once the file is there.
