@@ -275,6 +275,9 @@ pub enum State {
         /// Whether another live process has been seen to hold it.
         held: bool,
     },
+    /// The name cannot be had, and all that is left is to look whether it is still needed: with the job over already (it has
+    /// filled the disk, say) a sidecar succeeds.
+    Unclaimed,
     /// Looking whether the job is over already.
     Looking {
         /// Signals to forward once there is a child.
@@ -399,6 +402,7 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                 (None, Role::Main) => open_gate(policy, kept),
             },
             // Whoever holds the name will say goodbye himself.
+            Event::NotClaimed if policy.role == Role::Sidecar => (State::Unclaimed, [Action::Look].into()),
             Event::NotClaimed if held => exit(125),
             Event::NotClaimed => leave(policy.goodbye && is_last(policy, 125), 125),
             // The name is somebody else's, so nothing is said in it.
@@ -412,6 +416,26 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             | Event::JobOn
             | Event::JobPaused(_)
             | Event::JobOver(_)
+            | Event::PartnerGone
+            | Event::GateOpened
+            | Event::Started
+            | Event::StartFailed(_)
+            | Event::ReadyHeld
+            | Event::ChildExited(_)
+            | Event::KillRefused
+            | Event::DeadlineElapsed
+            | Event::Published
+            | Event::GoodbyeSaid => stay(state),
+        },
+        State::Unclaimed => match event {
+            Event::JobOver(_) => exit(0),
+            Event::JobOn | Event::JobPaused(_) => exit(125),
+            Event::Signal(signal) if ends_by_default(signal) => exit(128 + signal),
+            Event::Signal(_)
+            | Event::Begun
+            | Event::Claimed
+            | Event::NotClaimed
+            | Event::NameHeld
             | Event::PartnerGone
             | Event::GateOpened
             | Event::Started

@@ -8,7 +8,7 @@ use crate::machine::{self, Action, Event, State, Status, Timer};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::Directory;
-use crate::stage::publish::{Life, Turn};
+use crate::stage::publish::{Claim, Life, Turn};
 use crate::stage::watch::Bell;
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors;
@@ -95,6 +95,8 @@ struct Waiting {
     until: Instant,
     next: Instant,
     pause: Duration,
+    /// Since when the turn to take a name has been somebody else's, without a break.
+    contested: Option<Instant>,
 }
 
 impl Supervisor {
@@ -103,7 +105,7 @@ impl Supervisor {
             while let Some(event) = self.next_event() {
                 let (state, actions) = machine::step(self.state, &self.plan.policy, event);
                 self.report.debug(|| format!("{event:?}: {:?} -> {state:?}", self.state));
-                self.announce(state);
+                self.announce(event, state);
                 self.state = state;
                 for action in actions.iter() {
                     self.report.debug(|| format!("{action:?}"));
@@ -122,7 +124,10 @@ impl Supervisor {
     /// command must not be started any more.
     fn next_event(&mut self) -> Option<Event> {
         if !self.queue.is_empty()
-            && matches!(self.state, State::Claiming { .. } | State::Looking { .. } | State::Gated { .. })
+            && matches!(
+                self.state,
+                State::Claiming { .. } | State::Looking { .. } | State::Unclaimed | State::Gated { .. }
+            )
         {
             let woken = self.signals.wait(None, Some(Duration::ZERO));
             for signal in signals::members(woken.signals) {
@@ -220,20 +225,22 @@ impl Supervisor {
             self.queue.push_back(Event::Claimed);
             return;
         };
-        let turn = match &self.claim {
-            Some(waiting) if Instant::now() >= waiting.until - CLAIM_PATIENCE + TURN_PATIENCE => Turn::Foregone,
+        let now = Instant::now();
+        let contested = self.claim.as_ref().and_then(|waiting| waiting.contested);
+        let turn = match contested {
+            Some(since) if now >= since + TURN_PATIENCE => Turn::Foregone,
             _ => Turn::Awaited,
         };
         match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_policy, turn) {
-            Ok(Some(life)) => {
-                self.life = Some(life);
+            Ok(Claim::Taken(life)) => {
+                self.life = Some(*life);
                 self.claim = None;
                 self.queue.push_back(Event::Claimed);
             }
-            Ok(None) => {
-                let now = Instant::now();
-                let waiting =
-                    self.claim.get_or_insert(Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE });
+            Ok(failed @ (Claim::Held | Claim::Contested)) => {
+                let first = Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE, contested: None };
+                let waiting = self.claim.get_or_insert(first);
+                waiting.contested = matches!(failed, Claim::Contested).then(|| waiting.contested.unwrap_or(now));
                 if now >= waiting.until {
                     let file = self.plan.dir.join(crate::stage::running(name));
                     self.claim = None;
@@ -244,7 +251,9 @@ impl Supervisor {
                 } else {
                     waiting.next = (now + waiting.pause).min(waiting.until);
                     waiting.pause = (waiting.pause * 2).min(CLAIM_PAUSE_MOST);
-                    self.queue.push_back(Event::NameHeld);
+                    if matches!(failed, Claim::Held) {
+                        self.queue.push_back(Event::NameHeld);
+                    }
                 }
             }
             Err(error) => self.fail(&format!("{error:#}")),
@@ -252,7 +261,11 @@ impl Supervisor {
     }
 
     fn begin_to_look(&mut self) {
-        let Some(dir) = &mut self.dir else { return };
+        let Some(dir) = &mut self.dir else {
+            // Nothing can be seen, so nothing is over.
+            self.queue.push_back(Event::JobOn);
+            return;
+        };
         let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
         self.queue.extend(audience.begin(dir, self.bell.as_ref(), &self.report));

@@ -18,6 +18,17 @@ pub struct Life {
     ready: bool,
 }
 
+/// What came of an attempt to take a name.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is ours.
+    Taken(Box<Life>),
+    /// Another live process holds it.
+    Held,
+    /// Somebody is taking a name in this directory at this very moment.
+    Contested,
+}
+
 /// Whether those who take a name at the same moment do it one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -31,7 +42,7 @@ pub enum Turn {
 const READABLE: Mode = Mode::from_bits_truncate(0o644);
 
 impl Life {
-    /// Tries to take `name`. `None` if another live process holds it: this never waits, the caller tries again.
+    /// Tries to take `name`. Never waits: if it is not to be had now, the caller tries again.
     ///
     /// # Errors
     /// One line that names the file, if the directory cannot be written.
@@ -41,7 +52,7 @@ impl Life {
         run_id: Option<&str>,
         policy: RestartPolicy,
         turn: Turn,
-    ) -> Result<Option<Life>> {
+    ) -> Result<Claim> {
         // One at a time, for the few microseconds that this takes: two that start at once would both find the old file
         // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories, and somebody
         // else may hold that lock for reasons of his own; there the lock of the life itself has to do.
@@ -49,7 +60,7 @@ impl Life {
             Turn::Awaited => {
                 let lock = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
                 if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-                    return Ok(None);
+                    return Ok(Claim::Contested);
                 }
                 Some(lock)
             }
@@ -63,11 +74,11 @@ impl Life {
         life
     }
 
-    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Option<Life>> {
+    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
         let current = running(name);
         let before = dir.open_file(&current);
         if before.as_ref().map(Lock::of) == Some(Lock::Held) {
-            return Ok(None);
+            return Ok(Claim::Held);
         }
         let attempt = before
             .as_ref()
@@ -83,7 +94,9 @@ impl Life {
         let record = Record::new(name, run_id, attempt, policy);
         let mut life = Life { name: name.to_owned(), file, record, ready: false };
         match life.enter(dir, &temporary, &current) {
-            Ok(()) => Ok(Some(life)),
+            Ok(()) => Ok(Claim::Taken(Box::new(life))),
+            // Somebody who had no turn either has removed it, taking it for a remnant.
+            Err(error) if error.downcast_ref() == Some(&Errno::ENOENT) && dir.is_current() => Ok(Claim::Contested),
             Err(error) => {
                 let _ = dir.remove(&temporary);
                 Err(error)

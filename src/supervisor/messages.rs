@@ -1,27 +1,31 @@
 //! What a person would want to know, and nothing else: every sentence of the driver stands here.
 
 use super::Supervisor;
-use crate::machine::{Cause, Role, State, Status, Timer, Verdict};
+use crate::machine::{Cause, Event, State, Status, Timer, Verdict};
 use crate::plan::program;
 use crate::sys::signals;
 
 impl Supervisor {
     /// Says what a person would want to know about a change of state.
-    pub(super) fn announce(&self, next: State) {
+    pub(super) fn announce(&self, event: Event, next: State) {
         let name = program(&self.plan.command).display();
+        let job = self.plan.until.join(", ");
+        match (self.state, event) {
+            (State::BackingOff { .. }, Event::JobOver(verdict)) => {
+                self.report
+                    .info(&format!("the job {job} is over ({}); {name} is not started again", describe(verdict)));
+            }
+            (State::Looking { .. } | State::Unclaimed | State::Gated { .. }, Event::JobOver(_)) => {
+                self.report.info(&format!("the job {job} is over already; {name} is not started"));
+            }
+            _ => {}
+        }
         match (self.state, next) {
             (State::Stopping { .. }, State::Stopping { .. }) => {}
             (_, State::Stopping { cause: Cause::JobOver(verdict) }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
-                let job = self.plan.until.join(", ");
                 let how = describe(verdict);
                 self.report.info(&format!("the job {job} is over ({how}); stopping {name} with {signal}"));
-            }
-            (State::Looking { .. } | State::Gated { .. }, State::Publishing { code: 0, .. } | State::Done)
-                if self.plan.policy.role == Role::Sidecar && !self.plan.until.is_empty() =>
-            {
-                self.report
-                    .info(&format!("the job {} is over already; {name} is not started", self.plan.until.join(", ")));
             }
             (_, State::Stopping { cause: Cause::PartnerGone }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
