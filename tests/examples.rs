@@ -115,6 +115,7 @@ fn every_example_says_in_its_head_how_to_run_it() {
         ("examples/demo.sh", "examples/demo.sh"),
         ("examples/job.yaml", "kubectl apply -f examples/job.yaml"),
         ("examples/envoy/run.sh", "examples/envoy/run.sh"),
+        ("examples/envoy/mesh.sh", "examples/envoy/mesh.sh"),
         ("examples/envoy/job.sh", "job.sh [URL]"),
         ("examples/envoy/job.yaml", "kubectl apply -f examples/envoy/job.yaml"),
         ("examples/envoy/Dockerfile", "docker build -t exeunt-envoy --target envoy examples/envoy"),
