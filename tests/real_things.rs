@@ -154,7 +154,9 @@ fn the_real_nginx_finishes_a_download_when_it_is_stopped_with_its_own_signal() {
     }
 }
 
+// In a user namespace there is nobody to become but root.
 const NGINX: &str = "
+user root root;
 pid nginx.pid;
 error_log stderr notice;
 worker_processes 1;
