@@ -15,6 +15,8 @@ mod machine;
 mod policies;
 #[path = "model/search.rs"]
 mod search;
+#[path = "model/settings.rs"]
+mod settings;
 #[path = "model/wakes.rs"]
 mod wakes;
 #[path = "model/world.rs"]

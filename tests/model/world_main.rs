@@ -2,7 +2,8 @@
 
 use super::policies::{MAIN, TERM};
 use super::search::Outcome;
-use super::world::{Container, Doing, FRESH_MAIN, Fault, File, Label, Main, Record, Setting, Steps, World};
+use super::settings::{Fault, Setting};
+use super::world::{Container, Doing, FRESH_MAIN, File, Label, Main, Record, Steps, World};
 use exeunt::machine::{Action, Event, Policy, RestartPolicy, Status, step};
 
 pub fn steps(setting: &Setting, world: &World, steps: &mut Steps) {

@@ -2,7 +2,8 @@
 
 use super::policies::{SIDECAR, TERM};
 use super::search::Outcome;
-use super::world::{Container, FRESH_SIDECAR, Fault, Held, Label, Look, Setting, Sidecar, Steps, World};
+use super::settings::{Fault, Setting};
+use super::world::{Container, FRESH_SIDECAR, Held, Label, Look, Sidecar, Steps, World};
 use exeunt::machine::{Action, Event, ExitWith, Policy, State, Status, Timer, Verdict, step};
 use exeunt::stage::observe::{Conclusion, Running, Sighting, conclude, together};
 
@@ -137,7 +138,7 @@ impl World {
     fn look(mut self, setting: &Setting, place: usize) -> (&'static str, Outcome<World>) {
         let (running, terminated) = (self.running, self.terminated);
         let ran = self.main.command;
-        let sentinel_first = setting.fault == Fault::NoSecondLook;
+        let sentinel_first = matches!(setting.fault, Fault::NoSecondLook | Fault::LooksInTheOtherOrder);
         let shared = setting.shared_locks;
         let files = self.files;
         let sidecar = &mut self.sidecars[place];
@@ -183,6 +184,10 @@ impl World {
                         last: record.last && setting.fault != Fault::ForgetsTheLastWord,
                     })
                 });
+                if setting.fault == Fault::LooksInTheOtherOrder && !locked && !again {
+                    sidecar.look = Look::Sentinel { again: true, running: None };
+                    return ("finds no lock held", Ok(self));
+                }
                 if sentinel_first {
                     return ("tests the lock", self.conclude(setting, place, Sighting { running, terminated: None }));
                 }
@@ -195,7 +200,9 @@ impl World {
                 let terminated = terminated.filter(counts).map(|file| files[file].record.ended);
                 let held = running.is_some_and(|running| running.locked);
                 let what = if terminated.is_some() { "sees the sentinel" } else { "sees no sentinel" };
-                if terminated.is_none() && (sentinel_first || (!held && !again)) {
+                if terminated.is_none() && sentinel_first {
+                    sidecar.look = Look::Stat { again };
+                } else if terminated.is_none() && !held && !again {
                     sidecar.look = Look::Stat { again: true };
                 } else {
                     return (what, self.conclude(setting, place, Sighting { running, terminated }));

@@ -1,7 +1,8 @@
 //! The promises, in every Pod that is worth telling apart; and what breaks them.
 
 use super::search::{Broken, Graph, explore};
-use super::world::{Container, Fault, Label, Left, POD, Setting, World, steps};
+use super::settings::{Fault, Left, POD, Setting};
+use super::world::{Container, Label, World, steps};
 use exeunt::machine::{RestartPolicy, State};
 
 const REPEATED: Setting = Setting { restart_policy: RestartPolicy::OnFailure, ..POD };
@@ -142,11 +143,20 @@ fn what_an_earlier_run_has_left_does_not_count_with_a_run_id_or_if_main_comes_fi
 /// The race of the design: main's child exits, the sentinel lands, the sidecar notices the lock first.
 #[test]
 fn without_the_second_look_a_job_that_has_finished_is_taken_for_lost() {
-    let broken =
-        breaks("3. The exit code is the truth", Setting { fault: Fault::NoSecondLook, unwritable: true, ..POD });
+    // The record that is written before the rename says the same, and hides the race; so it is refused here.
+    let setting = Setting { unwritable: true, ..POD };
+    let broken = breaks("3. The exit code is the truth", Setting { fault: Fault::NoSecondLook, ..setting });
     let place = |what: &str| broken.history.iter().position(|step| step.ends_with(what)).expect(what);
     assert!(place("sees no sentinel") < place("renames its record to -terminated"));
     assert!(place("renames its record to -terminated") < place("tests the lock"));
+}
+
+/// It is the order within a look that counts, the life and then the sentinel; to look twice in the other order is no help.
+#[test]
+fn two_looks_in_the_wrong_order_are_no_better_than_one() {
+    let setting = Setting { unwritable: true, ..POD };
+    breaks("3. The exit code is the truth", Setting { fault: Fault::LooksInTheOtherOrder, ..setting });
+    holds("the same in the right order", setting);
 }
 
 #[test]
