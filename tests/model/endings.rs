@@ -155,7 +155,7 @@ fn every_state_and_every_action_is_used_by_some_policy() {
     let actions: Vec<_> = actions.iter().map(String::as_str).collect();
     assert_eq!(
         states.join(" "),
-        "BackingOff Claiming Done Gated Holding Killing Leaving Looking New Publishing Running Starting Stopping"
+        "BackingOff Claiming Done Gated Holding Killing Leaving Looking New Publishing Running Starting Stopping Unclaimed"
     );
     assert_eq!(
         actions.join(" "),

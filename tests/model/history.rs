@@ -155,7 +155,9 @@ impl History {
                 vec![(last, code(policy, Some(Cause::JobOver(verdict)), last))]
             }
             (Event::JobOver(_), Child::None) => vec![plain(0)],
+            (Event::NotClaimed, _) if policy.role == Role::Sidecar => Vec::new(),
             (Event::NotClaimed, _) => vec![plain(125)],
+            (Event::JobOn | Event::JobPaused(_), Child::None) if self.claim == Claim::Refused => vec![plain(125)],
             (Event::Claimed | Event::NameHeld, _) => members(self.heard).map(|signal| plain(128 + signal)).collect(),
             // A sidecar's child has run before: what is no request to end was meant for it, and is gone with it.
             (Event::Signal(signal), Child::Dead(_)) if tells(policy, Told::Nothing, signal) == Told::Nothing => {

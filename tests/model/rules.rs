@@ -59,7 +59,10 @@ impl History {
                 self.claim = Claim::Asked;
             }
             Action::Look => {
-                rule(self.claim == Claim::Ours && self.watch != Errand::Over, "nobody is watched who was given up")?;
+                // A sidecar that cannot have its name may still find that it is not needed.
+                let refused = self.claim == Claim::Refused && policy.role == Role::Sidecar;
+                rule(self.claim == Claim::Ours || refused, "nobody is watched before the name is settled")?;
+                rule(self.watch != Errand::Over, "nobody is watched who was given up")?;
                 rule(policy.role == Role::Sidecar || (policy.stop_with && alive), "main watches a partner only")?;
                 self.watch = Errand::Asked;
             }
