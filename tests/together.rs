@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use house::scene::{HELPER, JOB, STUBBORN};
-use house::{House, Process, proc, wait_until};
+use house::{House, Process, proc};
 
 /// A job that says "ready", ends with the code of its cue, and says "term" and ends with 9 when it is asked to end.
 const STOPPABLE: &str = r#"trap 'echo term; exit 9' TERM; echo ready; sleep 1000 & wait"#;
@@ -402,13 +402,15 @@ fn options_without_their_value_are_refused() {
     }
 }
 
-/// So that the fixture above does what it says: the job is stopped by TERM and by nothing else.
+/// A job without a partner costs no inotify instance, of which a node has few.
 #[test]
-fn the_directory_is_looked_at_for_the_partner_only_when_there_is_one() {
-    let house = House::new();
-    let job = job(&house, &[], STOPPABLE);
-    assert!(!proc::descriptors(job.pid).iter().any(|descriptor| descriptor.contains("inotify")));
-    let other = House::new();
-    let job = self::job(&other, &["--stop-with", "proxy"], STOPPABLE);
-    wait_until("the watch", || proc::descriptors(job.pid).iter().any(|descriptor| descriptor.contains("inotify")));
+fn the_directory_is_watched_by_main_only_for_a_partner() {
+    let watches = |job: &Process| proc::descriptors(job.pid).iter().any(|one| one.contains("inotify"));
+    for (options, watched) in [(vec![], false), (vec!["--stop-with", "proxy"], true)] {
+        let house = House::new();
+        let mut job = job(&house, &options, TALKER);
+        // What exeunt does at the start has been done when it passes a signal on.
+        still_serves(&mut job);
+        assert_eq!(watches(&job), watched, "{options:?}");
+    }
 }
