@@ -68,14 +68,23 @@ fn standard_descriptors_that_are_closed_stay_closed_for_the_command_and_nothing_
 #[test]
 fn what_is_said_to_a_closed_standard_error_is_not_written_into_a_file_of_ours() {
     let house = House::new();
+    let record = |state: &str| -> serde_json::Value {
+        let record = fs::read_to_string(house.pod(state)).unwrap();
+        assert!(record.len() == 2048 && record.ends_with('\n') && record.lines().count() == 1, "{state}: {record}");
+        serde_json::from_str(&record).unwrap()
+    };
     for set in 0..8 {
         let closed = (0..3).filter(|number| set & 1 << number != 0).collect();
-        let run = house.main().without(closed).args(["--log-level", "debug"]).without_cores().command("kill -9 $$");
-        assert_eq!(run.finish().code(), 137);
-        let record = fs::read_to_string(house.pod("main-job-terminated")).unwrap();
-        assert!(record.len() == 2048 && record.ends_with('\n') && record.lines().count() == 1, "{record}");
-        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
-        assert_eq!(record["signal"], 9);
+        let started = house.path(format!("started-{set}"));
+        let line = format!("echo > {}; exec sleep 1000", started.display());
+        let mut run = house.main().without(closed).args(["--log-level", "debug"]).command(&line).start();
+        wait_until("the command to run", || started.exists());
+        // Each of these is worth some lines.
+        (0..30).for_each(|_| queue(run.pid, libc::SIGWINCH));
+        assert_eq!(record("main-job-running")["name"], "main-job");
+        proc::signal(proc::children(run.pid)[0], libc::SIGKILL);
+        assert_eq!(run.code(), 137);
+        assert_eq!(record("main-job-terminated")["signal"], 9);
     }
 }
 
