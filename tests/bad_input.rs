@@ -1,11 +1,11 @@
-//! Bad input: one line that names what is wrong, code 125, nothing started, nothing created. And what the lines look like.
+//! Bad input: one line that names what is wrong, code 125, nothing started, nothing created.
 
 mod house;
 #[path = "house/init.rs"]
 mod init;
 
 use house::{EXEUNT, House, Process, Run};
-use init::both_modes;
+use init::{both_modes, said_one_line};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -23,17 +23,6 @@ fn refuses(house: &House, run: Run, names: &[&str]) -> Process {
     assert!(!started.exists(), "the command was started");
     assert_eq!(tree(&house.pod("")), before, "something was created");
     run
-}
-
-#[track_caller]
-fn said_one_line(run: &Process, names: &[&str]) {
-    let err = run.err();
-    assert!(err.starts_with("exeunt") && err.ends_with('\n') && err.lines().count() == 1, "one line: {err:?}");
-    assert!(err.len() < 4096, "{} bytes", err.len());
-    for name in names {
-        assert!(err.contains(name), "{name:?} in: {err}");
-    }
-    assert_eq!(run.out(), "");
 }
 
 /// The names in a directory and what they stand for.
@@ -254,28 +243,6 @@ fn what_is_not_utf_8_is_refused_where_text_is_needed() {
 }
 
 #[test]
-fn a_message_is_one_line_and_moves_no_cursor_whatever_it_quotes() {
-    let house = House::new();
-    let odd = "odd\nexeunt main: all is well\r\x1b[2J\x07\u{9b}31m";
-    let dir = house.path(odd).display().to_string();
-    let words: [&[&str]; 5] = [
-        &["--dir", &dir, "--", "true"],
-        &["--no-such\x1b[2J\noption", "--", "true"],
-        &["--log-level", odd, "--", "true"],
-        &["--name", odd, "--", "true"],
-        &["--", odd],
-    ];
-    for words in words {
-        for run in both_modes(&house) {
-            let mut run = run.args(words).start();
-            run.ended();
-            said_one_line(&run, &[]);
-            assert!(!run.err().trim_end().contains(char::is_control), "{:?}", run.err());
-        }
-    }
-}
-
-#[test]
 fn an_empty_variable_counts_as_unset_and_a_flag_wins_over_a_variable() {
     let house = House::new();
     for run in both_modes(&house) {
@@ -291,141 +258,4 @@ fn an_empty_variable_counts_as_unset_and_a_flag_wins_over_a_variable() {
     let run = plain(&house).env("EXEUNT_MODE", "main").env("EXEUNT_DIR", house.pod("")).env("EXEUNT_NAME", "job-7");
     assert_eq!(run.command("exit 3").finish().code(), 3);
     assert!(house.pod("job-7-terminated").exists());
-}
-
-/// The lines on standard error, as JSON.
-fn json(run: &Process) -> Vec<serde_json::Value> {
-    run.err().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
-}
-
-#[test]
-fn as_json_each_message_is_one_object_a_line() {
-    let house = House::new();
-    for (run, mode) in both_modes(&house).into_iter().zip(["main", "sidecar"]) {
-        let mut run = run.without_cores().args(["--log-format", "json"]).command("kill -9 $$").start();
-        assert_eq!(run.code(), 137);
-        let lines = json(&run);
-        assert_eq!(lines.len(), 1, "{}", run.err());
-        let mut keys: Vec<_> = lines[0].as_object().unwrap().keys().map(String::as_str).collect();
-        keys.sort_unstable();
-        assert_eq!(keys, ["level", "message", "mode", "time"]);
-        assert_eq!((&lines[0]["level"], &lines[0]["mode"]), (&"info".into(), &mode.into()));
-        assert!(lines[0]["message"].as_str().unwrap().contains("SIGKILL"));
-        let time = lines[0]["time"].as_str().unwrap();
-        assert!(
-            time.len() == 24 && time.as_bytes()[10] == b'T' && time.ends_with('Z'),
-            "RFC 3339, UTC, milliseconds: {time}"
-        );
-    }
-    for run in both_modes(&house) {
-        // Quotes, line breaks and escapes in what is quoted stay inside the text.
-        let run = run.args(["--log-format", "json", "--", "no\"such\ncommand\\\x1b"]);
-        let mut run = run.start();
-        assert_eq!(run.code(), 127);
-        let lines = json(&run);
-        assert_eq!((lines.len(), &lines[0]["level"]), (1, &"error".into()));
-    }
-    for run in both_modes(&house) {
-        // A mistake in another option is already told in the form that was asked for.
-        let mut run = run.env("EXEUNT_LOG_FORMAT", "json").args(["--grace", "soon", "--", "true"]).start();
-        assert_eq!(run.code(), 125);
-        assert_eq!(json(&run).len(), 1);
-    }
-}
-
-#[test]
-fn the_level_decides_what_is_said() {
-    let house = House::new();
-    let err = |level: &str, line: &str| {
-        let mut run = house.main().without_cores().args(["--log-level", level]).command(line).start();
-        run.ended();
-        run.err()
-    };
-    for level in ["error", "warning"] {
-        assert_eq!(err(level, "kill -9 $$"), "", "{level}");
-    }
-    assert_eq!(err("info", "kill -9 $$").lines().count(), 1);
-    assert_eq!(err("info", "exit 3"), "");
-    let debug = err("debug", "exit 3");
-    assert!(debug.lines().count() > 5 && debug.lines().all(|line| line.starts_with("exeunt main: debug: ")), "{debug}");
-    // What ends exeunt is said on every level.
-    for level in ["error", "warning", "info", "debug"] {
-        let mut run = house.main().args(["--log-level", level, "--", "no-such-command-anywhere"]).start();
-        assert_eq!(run.code(), 127);
-        assert!(
-            run.err().contains("exeunt main: the command \"no-such-command-anywhere\" was not found"),
-            "{}",
-            run.err()
-        );
-    }
-}
-
-/// With a file of this test as /dev/termination-log, in a /dev that only this run sees.
-fn with_termination_log(house: &House, run: Run, make: &str) -> Run {
-    fs::write(house.path("log"), old_log()).unwrap();
-    let prepare = format!(
-        "cd \"$1\"; mkdir -p dev; mount -t tmpfs none dev; : > dev/null; mount --bind /dev/null dev/null; {make}; \
-         mkdir dev/shm; if [ -d /dev/shm ]; then mount --rbind /dev/shm dev/shm; fi; \
-         mount --rbind dev /dev; cd /"
-    );
-    run.after(&prepare, house.path(""))
-}
-
-/// Longer than any message, so that a rest of it would show.
-fn old_log() -> String {
-    "from the time before\n".repeat(50)
-}
-
-const BOUND: &str = ": > dev/termination-log; mount --bind log dev/termination-log";
-
-#[test]
-fn why_exeunt_itself_failed_is_in_the_termination_log_too() {
-    let house = House::new();
-    for words in
-        [&["--grace", "soon", "--", "true"][..], &["--no-such-option"], &["--dir", "/no/such/directory", "--", "true"]]
-    {
-        for run in both_modes(&house) {
-            let mut run = with_termination_log(&house, run.args(words), BOUND).start();
-            assert_eq!(run.code(), 125);
-            // In place of what was there, and the same line.
-            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), run.err());
-        }
-    }
-}
-
-#[test]
-fn the_termination_log_is_left_to_a_command_that_was_started() {
-    let house = House::new();
-    for line in ["exit 3", "kill -9 $$", "exit 0"] {
-        for run in both_modes(&house) {
-            with_termination_log(&house, run.without_cores().command(line), BOUND).finish();
-            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), old_log(), "{line}");
-        }
-    }
-    for run in both_modes(&house) {
-        let line = "echo from the command > /dev/termination-log; exit 9";
-        assert_eq!(with_termination_log(&house, run.command(line), BOUND).finish().code(), 9);
-        assert_eq!(fs::read_to_string(house.path("log")).unwrap(), "from the command\n");
-    }
-}
-
-#[test]
-fn a_termination_log_that_is_a_link_or_a_fifo_or_a_directory_is_neither_followed_nor_waited_for() {
-    let house = House::new();
-    let make = [
-        "ln -s \"$1/log\" dev/termination-log",
-        "mkfifo dev/termination-log",
-        "mkdir dev/termination-log",
-        "ln -s termination-log dev/termination-log",
-        "true",
-    ];
-    for make in make {
-        for run in both_modes(&house) {
-            let run = run.args(["--grace", "soon", "--", "true"]);
-            let mut run = with_termination_log(&house, run, make).start();
-            assert_eq!(run.code(), 125, "{make}");
-            said_one_line(&run, &["--grace"]);
-            assert_eq!(fs::read_to_string(house.path("log")).unwrap(), old_log(), "{make}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 pub mod pty;
 
 use crate::house::role::{ROLE, role};
-use crate::house::{EXEUNT, House, Run, wait_until};
+use crate::house::{EXEUNT, House, Process, Run, wait_until};
 
 /// The highest signal number (signal(7)).
 pub const LAST: i32 = 64;
@@ -128,6 +128,18 @@ pub fn read_to_end(mut pipe: PipeReader) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
+/// Exactly one line on standard error, with all of `names` in it, and nothing on standard output.
+#[track_caller]
+pub fn said_one_line(run: &Process, names: &[&str]) {
+    let err = run.err();
+    assert!(err.starts_with("exeunt") && err.ends_with('\n') && err.lines().count() == 1, "one line: {err:?}");
+    assert!(err.len() < 4096, "{} bytes", err.len());
+    for name in names {
+        assert!(err.contains(name), "{name:?} in: {err}");
+    }
+    assert_eq!(run.out(), "");
+}
+
 /// -1 is an error, as the C library tells it.
 pub fn check(result: i32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -157,6 +169,14 @@ pub fn collector() {
     loop {
         say(&take_signal().to_string());
     }
+}
+
+/// Role: waits, and does not care for signals. (dash catches SIGINT, and one that comes while it forks waits until the
+/// child has ended.)
+pub fn be_patient() {
+    say("ready");
+    // SAFETY: waits for a signal.
+    unsafe { libc::pause() };
 }
 
 /// Waits for one blocked signal.

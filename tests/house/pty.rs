@@ -8,6 +8,12 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use crate::house::{PATIENCE, Run, wait_for};
 
+pub const ALL: &[i32] = &[0, 1, 2];
+pub const STDIN: &[i32] = &[0];
+pub const CTRL_C: &str = "\x03";
+pub const CTRL_Z: &str = "\x1a";
+pub const CTRL_BACKSLASH: &str = "\x1c";
+
 /// A pseudo-terminal: what is typed into it, and what has been shown on it.
 pub struct Pty {
     master: File,
@@ -105,4 +111,10 @@ impl Run {
             Ok(())
         })
     }
+}
+
+/// As PID 1 that leads the session: `docker run -it`.
+pub fn in_a_container(run: Run, pty: &Pty) -> Run {
+    // setsid makes standard input the terminal of the new session.
+    run.behind(["setsid", "--ctty"]).pid_1().stdin(pty.end()).signals(0, 0)
 }
