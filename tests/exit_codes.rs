@@ -7,7 +7,7 @@ mod init;
 use house::{EXEUNT, House, PATIENCE, wait_for};
 use init::{both_modes, forwardable};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 #[test]
@@ -73,6 +73,14 @@ fn it_is_the_same_for_pid_1() {
     }
 }
 
+/// A file to be executed, written by another process: one that this process had open for writing would be open, for a
+/// moment, in whatever the other threads start, and for as long could not be executed.
+fn install(house: &House, path: &Path, mode: u32, content: &[u8]) {
+    let draft = house.path("draft");
+    fs::write(&draft, content).unwrap();
+    assert_eq!(house.run("install").arg("-m").arg(format!("{mode:o}")).arg(draft).arg(path).finish().code(), 0);
+}
+
 // dumb-init exits 2, catatonit and pid1-rs 1 for whatever cannot be executed, tini 1 for all but ENOENT and EACCES;
 // dumb-init once said 0 (its issue 32) and once named the wrong word (its issue 81).
 #[test]
@@ -80,15 +88,13 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
     let house = House::new();
     let file = |name: &str, mode: u32, content: &[u8]| {
         let path = house.path(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        install(&house, &path, mode, content);
         path
     };
     symlink("loop", house.path("loop")).unwrap();
     symlink("nowhere", house.path("dangling")).unwrap();
     fs::create_dir(house.path("directory")).unwrap();
-    let busy_path = file("busy", 0o755, b"#!/bin/sh\n");
-    fs::copy("/bin/sh", &busy_path).unwrap();
+    let busy_path = file("busy", 0o755, &fs::read("/bin/sh").unwrap());
     // A program that somebody has open for writing cannot be executed (execve(2), ETXTBSY).
     let _busy = fs::OpenOptions::new().append(true).open(&busy_path).unwrap();
     let absent = house.path("absent");
@@ -147,8 +153,7 @@ fn a_command_is_looked_for_along_the_path_as_execvp_does() {
         let path = house.path(directory);
         fs::create_dir_all(&path).unwrap();
         let tool = path.join("tool");
-        fs::write(&tool, format!("#!/bin/sh\necho from {directory}\n")).unwrap();
-        fs::set_permissions(&tool, fs::Permissions::from_mode(mode)).unwrap();
+        install(&house, &tool, mode, format!("#!/bin/sh\necho from {directory}\n").as_bytes());
         path.display().to_string()
     };
     let (locked, first, second) = (tool("locked", 0o644), tool("first", 0o755), tool("second", 0o755));
