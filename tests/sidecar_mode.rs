@@ -101,6 +101,12 @@ fn the_grace_period_is_given() {
     sidecar.ready();
     house.touch("main-job-terminated");
     sidecar.expect("term");
+    // One that has next to no grace period, begun later and used up, is the clock.
+    let clock = House::new();
+    let mut other = clock.sidecar().args(["--grace=50ms"]).command(STUBBORN).start();
+    other.ready();
+    clock.touch("main-job-terminated");
+    other.ended();
     house.cue(9);
     assert_eq!(sidecar.code(), 9);
     assert!(!sidecar.err().contains("warning"), "{}", sidecar.err());
@@ -166,7 +172,7 @@ fn a_signal_from_outside_starts_no_grace_period_but_the_end_of_the_job_then_does
     other.ended();
     assert_eq!((told.try_ended(), told.err()), (None, String::new()));
     house.touch("main-job-terminated");
-    told.ended();
+    assert_eq!(told.code(), 0, "killed because the job ended, and so --exit-with says");
     assert!(told.err().contains("warning"), "{}", told.err());
 }
 
