@@ -98,8 +98,8 @@ fn a_lock_that_somebody_else_holds_on_the_directory_itself_keeps_nobody_out() {
 #[test]
 fn of_many_that_race_for_one_name_there_is_only_ever_one() {
     let house = House::new();
-    // `mkdir` fails where another is still inside.
-    let line = "mkdir \"$CUE.inside\" || echo two at once; rmdir \"$CUE.inside\"; echo done";
+    // `mkdir` fails where another is still inside. Each stays for a while, so that the others have waited for long.
+    let line = "mkdir \"$CUE.inside\" || echo two at once; sleep 0.05; rmdir \"$CUE.inside\"; echo done";
     let mut mains: Vec<_> = (0..8).map(|_| house.main().command(line).start()).collect();
     for main in &mut mains {
         assert_eq!(main.code(), 0, "{}", main.err());
