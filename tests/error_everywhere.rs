@@ -99,7 +99,12 @@ impl Saboteur {
     fn is_like(&self, call: &Call) -> bool {
         let Some((first, kind)) = self.first else { return false };
         let by_descriptor = [libc::SYS_read, libc::SYS_write, libc::SYS_close].contains(&call.number);
+        let possible = match errors::of(call) {
+            Some(Errors::Of(list) | Errors::After(list)) => list.contains(&self.errno),
+            Some(Errors::None) | None => false,
+        };
         first.number == call.number
+            && possible
             && (!by_descriptor || errors::kind(call) == kind)
             // A descriptor is duplicated and asked for its flags by the same call.
             && (call.number != libc::SYS_fcntl || first.arguments[1] == call.arguments[1])

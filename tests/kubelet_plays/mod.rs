@@ -1,0 +1,5 @@
+//! The parts of the simulated kubelet.
+
+pub mod pod;
+mod promises;
+pub mod script;
