@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use tracer::cases::{Gate, Longest, exeunt, for_every_call, lives, stage, text};
+use tracer::cases::{Gate, Longest, exeunt, for_every_call, holds_the_page, lives, stage, text};
 use tracer::errors::{self, Errors, Kind};
 use tracer::{Call, End, Traced, Verdict};
 
@@ -165,10 +165,10 @@ fn every_error(mode: &str, play: impl Fn(Fault, &Mutex<Heard>, &Totals) -> Resul
         }
         unreachable!("a list of errors has an end");
     });
+    let injected = totals.injected.into_inner();
     println!(
-        "{mode}: {calls} system calls, {} errors injected; {} kept the command from being started; the longest wait for \
+        "{mode}: {calls} system calls, {injected} errors injected; {} kept the command from being started; the longest wait for \
          the sidecar was {}; at most {} system calls in a life",
-        totals.injected.into_inner(),
         totals.refused.into_inner(),
         totals.longest.say(),
         totals.most_calls.into_inner(),
@@ -180,6 +180,7 @@ fn every_error(mode: &str, play: impl Fn(Fault, &Mutex<Heard>, &Totals) -> Resul
         complaints.len(),
         complaints.join("\n")
     );
+    holds_the_page(&format!("errors: {}", mode.split(' ').next().unwrap_or(mode)), injected);
 }
 
 #[test]

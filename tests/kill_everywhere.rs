@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, kill_at, lives, stage, text};
+use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, holds_the_page, kill_at, lives, stage, text};
 use tracer::{Call, End, Traced, Verdict};
 
 /// Within this a sidecar has ended when its job is over, and the command is gone when its exeunt is. Milliseconds as a
@@ -83,6 +83,8 @@ fn main_with_options_is_killed(policy: &str, code: u8, options: &[&str]) {
         over.into_inner(),
         longest.say()
     );
+    let end = if code == 0 { "passes" } else { "fails" };
+    holds_the_page(&format!("killed: main, `{policy}`, a job that {end}"), calls);
 }
 
 #[test]
@@ -122,6 +124,7 @@ fn a_sidecar_is_killed_at_every_system_call_and_neither_its_job_nor_its_next_lif
             "sidecar, {policy} {options:?}: killed at each of {calls} system calls; the longest wait for the end of its next life was {}",
             longest.say()
         );
+        holds_the_page(&format!("killed: sidecar, `{policy}`"), calls);
     }
 }
 

@@ -115,6 +115,15 @@ pub fn for_every_call(what: &str, case: impl Fn(u64) -> bool + Sync) -> u64 {
     within.into_inner()
 }
 
+/// Holds a count against what docs/reliability.md says of it: `| RUN | NUMBER |`, at least.
+pub fn holds_the_page(run: &str, count: u64) {
+    let page = include_str!("../../docs/reliability.md");
+    let start = format!("| {run} | ");
+    let said = page.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix(" |")?.parse::<u64>().ok());
+    let said = said.unwrap_or_else(|| panic!("docs/reliability.md has no row {start:?} with a number"));
+    assert!(count >= said, "{run}: {count}, and docs/reliability.md says at least {said}");
+}
+
 /// Runs `worker` on as many threads as are worth while: they wait more than they compute.
 pub fn in_parallel(worker: impl Fn() + Sync) {
     let threads = std::env::var("EXEUNT_FAULT_THREADS").ok().and_then(|number| number.parse().ok());
