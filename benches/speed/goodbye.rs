@@ -104,14 +104,14 @@ fn wrapper(pair: Pair, mode: &str, role: &str, directory: &Path) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a wrapper")
 }
 
-fn stamp(from: &mut impl Read) -> u64 {
+pub fn stamp(from: &mut impl Read) -> u64 {
     let mut bytes = [0; 8];
     from.read_exact(&mut bytes).expect("a time");
     u64::from_ne_bytes(bytes)
 }
 
 /// Waits until a process has been asleep for a millisecond.
-fn settle(process: &Child) {
+pub fn settle(process: &Child) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let asleep = || {
         let stat = read(format!("/proc/{}/stat", process.id()));

@@ -11,6 +11,7 @@
     reason = "children that consist of system calls, and wait4(2), which tells what a child has used"
 )]
 
+mod gate;
 mod goodbye;
 mod idle;
 mod numbers;
@@ -40,8 +41,13 @@ const EXEUNT: &str = env!("CARGO_BIN_EXE_exeunt");
 type Part = fn(&mut Bench);
 
 /// The parts of the benchmark, in order. A further one is a module and a line here.
-const PARTS: [(&str, Part); 4] =
-    [("size", size::measure), ("start", start::measure), ("goodbye", goodbye::measure), ("idle", idle::measure)];
+const PARTS: [(&str, Part); 5] = [
+    ("size", size::measure),
+    ("start", start::measure),
+    ("gate", gate::measure),
+    ("goodbye", goodbye::measure),
+    ("idle", idle::measure),
+];
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();

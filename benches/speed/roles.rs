@@ -14,6 +14,7 @@ pub fn play(words: &[String]) -> ! {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["job"] => job(),
         ["helper"] => helper(),
+        ["stamp"] => stamp(),
         ["bare-main", directory] => bare_main(Path::new(directory)),
         ["bare-sidecar", directory] => bare_sidecar(Path::new(directory)),
         _ => panic!("there is no role {words:?}"),
@@ -40,6 +41,17 @@ fn job() -> ! {
     say(&now().to_ne_bytes());
     // SAFETY: ends the process.
     unsafe { libc::_exit(0) }
+}
+
+/// Says when it began, and ends with its standard input.
+fn stamp() -> ! {
+    say(&now().to_ne_bytes());
+    let mut byte = 0u8;
+    // SAFETY: one byte, into a live local; ends the process.
+    unsafe {
+        libc::read(0, (&raw mut byte).cast(), 1);
+        libc::_exit(0)
+    }
 }
 
 /// Says that it is there, and says when SIGTERM has reached its handler.
