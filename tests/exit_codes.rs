@@ -133,7 +133,8 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
     ];
     for (command, code, reason) in cases.into_iter().chain(more) {
         for run in both_modes(&house) {
-            let mut run = run.arg("--").arg(command).arg("an-argument").start();
+            // A directory of the developer's own PATH that may not be searched would make it 126.
+            let mut run = run.env("PATH", "/usr/bin:/bin").arg("--").arg(command).arg("an-argument").start();
             assert_eq!(run.code(), code, "{}", command.display());
             let err = run.err();
             assert_eq!(err.lines().count(), 1, "{err}");

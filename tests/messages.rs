@@ -56,7 +56,7 @@ fn as_json_each_message_is_one_object_a_line() {
     }
     for run in both_modes(&house) {
         // Quotes, line breaks and escapes in what is quoted stay inside the text.
-        let run = run.args(["--log-format", "json", "--", "no\"such\ncommand\\\x1b"]);
+        let run = run.env("PATH", "/usr/bin:/bin").args(["--log-format", "json", "--", "no\"such\ncommand\\\x1b"]);
         let mut run = run.start();
         assert_eq!(run.code(), 127);
         let lines = json(&run);
@@ -87,7 +87,11 @@ fn the_level_decides_what_is_said() {
     assert!(debug.lines().count() > 5 && debug.lines().all(|line| line.starts_with("exeunt main: debug: ")), "{debug}");
     // What ends exeunt is said on every level.
     for level in ["error", "warning", "info", "debug"] {
-        let mut run = house.main().args(["--log-level", level, "--", "no-such-command-anywhere"]).start();
+        let mut run = house
+            .main()
+            .args(["--log-level", level, "--", "no-such-command-anywhere"])
+            .env("PATH", "/usr/bin:/bin")
+            .start();
         assert_eq!(run.code(), 127);
         assert!(
             run.err().contains("exeunt main: the command \"no-such-command-anywhere\" was not found"),

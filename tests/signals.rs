@@ -206,17 +206,25 @@ fn cannot_signal(run: Run) -> Run {
 
 fn refuse_kill() -> std::io::Result<()> {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let unless = |value: u32, skip: u8| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skip,
+        k: value,
+    };
+    let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
+    let answer = |answer: u32| statement(libc::BPF_RET | libc::BPF_K, answer);
+    // struct seccomp_data (seccomp(2)): the number of the system call, and from byte 16 its arguments of 8 bytes each. Signal
+    // 0 asks whether there is anybody, and that may be known.
+    let second_argument = if cfg!(target_endian = "little") { 24 } else { 28 };
     let mut program = [
-        // The number of the system call is the first word (seccomp(2)).
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        libc::sock_filter {
-            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-            jt: 0,
-            jf: 1,
-            k: libc::SYS_kill as u32,
-        },
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+        load(0),
+        unless(libc::SYS_kill as u32, 3),
+        load(second_argument),
+        unless(0, 2),
+        answer(libc::SECCOMP_RET_ALLOW),
+        answer(libc::SECCOMP_RET_ALLOW),
+        answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
     ];
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the kernel reads the live locals.
