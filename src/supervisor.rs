@@ -34,7 +34,7 @@ use vigil::Vigil;
 /// How long another live process may still hold the name before we give up.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 /// How long somebody else may hold the lock of the directory itself.
-const TURN_PATIENCE: Duration = Duration::from_millis(100);
+const TURN_PATIENCE: Duration = Duration::from_secs(2);
 /// The first pause between two attempts to take a name that is held; doubles up to the second.
 const CLAIM_PAUSE: Duration = Duration::from_millis(1);
 const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);

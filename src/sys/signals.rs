@@ -93,7 +93,10 @@ impl Signals {
         LOOP_THREAD.store(nix::unistd::gettid().as_raw(), Relaxed);
         let child = Arc::new(AtomicBool::new(false));
         let mut ignored = if is_ignored(kernel_action(CHILD, None)) { bit(CHILD) } else { 0 };
+        hold_what_libc_lets_through();
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
+        // With the first handler, musl's sigaction(3) has unblocked the signals of its own thread business, 33 and 34.
+        block_all();
         let action = block_while_handling()?;
         for signal in (1..=MAX).filter(|signal| *signal != CHILD) {
             if is_ignored(kernel_action(signal, Some(&action))) {
@@ -161,6 +164,20 @@ fn keep(signal: u8) {
     }
     // SAFETY: a plain system call.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::c_int::from(signal)) };
+}
+
+/// The first call of musl's sigaction(3) unblocks 33 and 34 for its own business. If one of them is pending already it would
+/// end us there, before there is a handler: it is noted by hand, and ignored until there is one.
+fn hold_what_libc_lets_through() {
+    let mut pending: Set = 0;
+    // SAFETY: writes 8 bytes into a live local.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_BYTES) };
+    for signal in (32..=34).filter(|signal| pending & bit(*signal) != 0) {
+        NOTED.fetch_or(bit(signal), Relaxed);
+        let mut ignore = KernelAction::default();
+        ignore.words[0] = libc::SIG_IGN as u64;
+        kernel_action(signal, Some(&ignore));
+    }
 }
 
 const CHILD: u8 = libc::SIGCHLD as u8;
