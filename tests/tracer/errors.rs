@@ -130,7 +130,10 @@ pub fn of(call: &Call) -> Option<Errors> {
 /// A process that is never given memory again cannot go on, in no language; and Rust ends it with SIGABRT. For the others
 /// that is a kill like any other. So memory is refused once at each call that asks for it.
 pub fn can_last(call: &Call, errno: i32) -> bool {
-    ![EINTR, EAGAIN, ETXTBSY].contains(&errno) && ![SYS_mmap, SYS_mprotect].contains(&call.number)
+    // Somebody has removed what was to be renamed: the claim begins anew, for ten seconds at most, and nobody removes it
+    // each time.
+    let removed = errno == ENOENT && call.number == SYS_renameat;
+    ![EINTR, EAGAIN, ETXTBSY].contains(&errno) && ![SYS_mmap, SYS_mprotect].contains(&call.number) && !removed
 }
 
 /// The name of an errno for people.
