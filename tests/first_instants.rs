@@ -169,6 +169,11 @@ impl Trace {
     }
 }
 
+#[cfg(target_env = "gnu")]
+type Request = libc::c_uint;
+#[cfg(not(target_env = "gnu"))]
+type Request = libc::c_int;
+
 /// A process that we trace. Killed when it is dropped.
 struct Traced {
     pid: i32,
@@ -192,7 +197,7 @@ impl Traced {
         self.request(libc::PTRACE_SETOPTIONS, options | libc::PTRACE_O_EXITKILL);
     }
 
-    fn resume(&self, how: libc::c_uint) -> Stop {
+    fn resume(&self, how: Request) -> Stop {
         self.request(how, 0);
         self.wait()
     }
@@ -219,7 +224,7 @@ impl Traced {
         self.request(libc::PTRACE_DETACH, 0);
     }
 
-    fn request(&self, request: libc::c_uint, data: libc::c_int) {
+    fn request(&self, request: Request, data: libc::c_int) {
         // SAFETY: none of the requests used here touches our memory.
         let result = unsafe { libc::ptrace(request, self.pid, 0, libc::c_long::from(data)) };
         assert_eq!(result, 0, "ptrace request {request}: {}", std::io::Error::last_os_error());

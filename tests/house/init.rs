@@ -59,6 +59,12 @@ pub fn queue(pid: i32, signal: i32) {
     assert_eq!(result, 0, "signal {signal} for {pid}: {}", io::Error::last_os_error());
 }
 
+/// What the C libraries cannot agree upon.
+#[cfg(target_env = "gnu")]
+pub type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+pub type Resource = libc::c_int;
+
 impl Run {
     /// With default dispositions but for `ignored`, and with `blocked` blocked: what a test inherits from cargo, or
     /// glibc's posix_spawn from itself (it starts children with 32 and 33 ignored), says nothing about exeunt then.
@@ -81,7 +87,7 @@ impl Run {
         self.limit(libc::RLIMIT_CORE, 0, 0)
     }
 
-    pub fn limit(self, what: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Self {
+    pub fn limit(self, what: Resource, soft: u64, hard: u64) -> Self {
         self.hook(move || {
             let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
             // SAFETY: reads a live local.
@@ -102,9 +108,9 @@ impl Run {
 
     /// With no descriptor but 0, 1 and 2, whatever cargo and those who have started it have left open.
     pub fn without_others(self) -> Self {
-        let close_on_exec = libc::CLOSE_RANGE_CLOEXEC as libc::c_int;
+        const CLOSE_ON_EXEC: u32 = 1 << 2;
         // SAFETY: sets a flag of descriptors, up to the highest number there is.
-        self.hook(move || check(unsafe { libc::close_range(3, libc::c_uint::MAX, close_on_exec) }))
+        self.hook(|| check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, CLOSE_ON_EXEC) } as i32))
     }
 
     /// With a copy of `from` as descriptor `to`, which exec does not close.
