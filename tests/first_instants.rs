@@ -35,6 +35,7 @@ fn a_signal_to_pid_1_at_any_system_call_of_the_start_is_acted_on_from_the_first_
 
 fn check_each_call(run: Run, kind: &str) {
     let mut run = traced("at_each_call", run.args(["--", "sleep", "1000"]), kind).start();
+    run.ended_within(PATIENCE_FOR_ALL);
     assert_eq!(run.code(), 0, "{}", run.out());
     let out = run.out();
     let lines: Vec<_> = out.lines().collect();
@@ -55,6 +56,7 @@ fn a_signal_while_the_command_is_on_its_way_to_exec_is_not_lost() {
         for run in both_modes(&house) {
             let run = if group { run.arg("--group") } else { run };
             let mut run = traced("between_fork_and_exec", run.args(["--", "sleep", "1000"]), "child").start();
+            run.ended_within(PATIENCE_FOR_ALL);
             assert_eq!(run.code(), 0, "{}", run.out());
             let out = run.out();
             let lines: Vec<_> = out.lines().collect();
@@ -72,6 +74,9 @@ fn traced(how: &str, run: Run, kind: &str) -> Run {
     let binary = std::env::current_exe().unwrap();
     run.behind([binary]).env(role::ROLE, how).env("KIND", kind)
 }
+
+/// For some hundred starts one after the other.
+const PATIENCE_FOR_ALL: std::time::Duration = house::PATIENCE.saturating_mul(6);
 
 /// What one of the roles traces: its own arguments, again and again.
 struct Trace {
