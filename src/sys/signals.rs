@@ -93,7 +93,7 @@ impl Signals {
         LOOP_THREAD.store(nix::unistd::gettid().as_raw(), Relaxed);
         let child = Arc::new(AtomicBool::new(false));
         let mut ignored = if is_ignored(kernel_action(CHILD, None)) { bit(CHILD) } else { 0 };
-        hold_what_libc_lets_through();
+        let held = hold_what_libc_lets_through();
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
         // With the first handler, musl's sigaction(3) has unblocked the signals of its own thread business, 33 and 34.
         block_all();
@@ -103,7 +103,7 @@ impl Signals {
                 ignored |= bit(signal);
             }
         }
-        Ok(Signals { child, ignored })
+        Ok(Signals { child, ignored: ignored & !held })
     }
 
     /// The signals that were ignored when we were started; a child gets them ignored, as from nohup(1).
@@ -168,8 +168,8 @@ fn keep(signal: u8) {
 
 /// The first call of musl's sigaction(3) unblocks 33 and 34 for its own business. If one of them is pending already it would
 /// end us there, before there is a handler: it is noted by hand, and ignored until there is one.
-fn hold_what_libc_lets_through() {
-    let mut pending: Set = 0;
+fn hold_what_libc_lets_through() -> Set {
+    let (mut pending, mut held): (Set, Set) = (0, 0);
     // SAFETY: writes 8 bytes into a live local.
     unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_BYTES) };
     for signal in (32..=34).filter(|signal| pending & bit(*signal) != 0) {
@@ -177,7 +177,9 @@ fn hold_what_libc_lets_through() {
         let mut ignore = KernelAction::default();
         ignore.words[0] = libc::SIG_IGN as u64;
         kernel_action(signal, Some(&ignore));
+        held |= bit(signal);
     }
+    held
 }
 
 const CHILD: u8 = libc::SIGCHLD as u8;
