@@ -117,7 +117,7 @@ pub fn of(call: &Call) -> Option<Errors> {
         SYS_getrandom if call.arguments[2] & 4 != 0 => Of(&[EINTR, ENOSYS]),
         SYS_getrandom => Of(&[EAGAIN, EINTR, ENOSYS]),
         // Nothing that these ask for can be refused: no memory, no limit and no right is in the way.
-        SYS_rt_sigaction | SYS_rt_sigprocmask | SYS_rt_sigreturn | SYS_sigaltstack => Nothing,
+        SYS_rt_sigaction | SYS_rt_sigpending | SYS_rt_sigprocmask | SYS_rt_sigreturn | SYS_sigaltstack => Nothing,
         SYS_getpid | SYS_getppid | SYS_gettid | SYS_getuid | SYS_geteuid | SYS_uname | SYS_sched_yield => Nothing,
         SYS_set_robust_list | SYS_set_tid_address | SYS_rseq | SYS_prlimit64 | SYS_sched_getaffinity => Nothing,
         SYS_restart_syscall | SYS_exit | SYS_exit_group => Nothing,
