@@ -3,6 +3,7 @@
 
 use crate::condition::{Condition, Kind};
 use crate::plan::Plan;
+use crate::probe;
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::observe::Observer;
@@ -18,9 +19,7 @@ use std::time::{Duration, Instant};
 /// Between two probes: gently at first, for most proxies are up within the second, and then once a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long one probe may take; it watches this itself.
-const PROBE_LIMIT: Duration = Duration::from_secs(5);
-/// When it is ended if it does not.
+/// When a probe is ended that has not ended itself within its own limit.
 const PROBE_PATIENCE: Duration = Duration::from_secs(7);
 
 /// Conditions that are waited for, all of them.
@@ -110,7 +109,7 @@ impl Vigil {
 
     fn start_probe(&mut self, plan: &Plan, ignored: signals::Set) {
         let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "probe".into(), "--timeout".into()];
-        words.push(format!("{}ms", PROBE_LIMIT.as_millis()).into());
+        words.push(format!("{}ms", probe::LIMIT.as_millis()).into());
         // Its words are for us, and go into a message of ours.
         words.extend(["--log-level", "error", "--log-format", "text"].map(OsString::from));
         words.push("--".into());
@@ -131,9 +130,9 @@ impl Vigil {
         }
     }
 
-    /// Takes note of a dead child. Whether it was the probe.
-    pub fn ended(&mut self, pid: Pid, code: u8) -> bool {
-        let Some(probe) = self.probe.take_if(|probe| probe.pid == pid) else { return false };
+    /// Takes note of a dead child, which may be the probe.
+    pub fn ended(&mut self, pid: Pid, code: u8) {
+        let Some(probe) = self.probe.take_if(|probe| probe.pid == pid) else { return };
         // What an `exec:` condition left behind, if anything. The number cannot be another group's as long as this one has
         // members, and has been free for a microsecond if it has none.
         let _ = child::send(pid, true, libc::SIGKILL as u8);
@@ -148,7 +147,6 @@ impl Vigil {
         } else {
             line.clone_into(&mut self.last_answer);
         }
-        true
     }
 }
 
