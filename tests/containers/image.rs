@@ -106,7 +106,8 @@ fn an_init_container_brings_the_binary_into_an_image_that_has_none() {
         "--",
         "/bin/sh",
         "-c",
-        "stat -c '%a %u' /tmp/pod/exeunt; ls -a /tmp/pod; exit 7",
+        // Its own mark of readiness first, which comes when the command has been started: at the same time as all this.
+        "until [ -e /tmp/pod/main-job-ready ]; do :; done; stat -c '%a %u' /tmp/pod/exeunt; ls -a /tmp/pod; exit 7",
     ]);
     assert_eq!(main.exit_code(), 7, "{}", main.log());
     let log = main.log();
