@@ -6,13 +6,13 @@
 mod house;
 mod tracer;
 
-use house::{House, Process, proc};
+use house::{House, Process, counts, proc};
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use tracer::cases::{Gate, Longest, exeunt, for_every_call, holds_the_page, lives, stage, text};
+use tracer::cases::{Gate, Longest, exeunt, for_every_call, lives, stage, text};
 use tracer::errors::{self, Errors, Kind};
 use tracer::{Call, End, Traced, Verdict};
 
@@ -131,7 +131,7 @@ struct Totals {
 }
 
 /// Tries every error of every call of a life: the lasting fault first, and the same for one moment where that differs.
-fn every_error(mode: &str, play: impl Fn(Fault, &Mutex<Heard>, &Totals) -> Result<(), String> + Sync) {
+fn every_error(mode: &str, play: impl Fn(Fault, &Mutex<Heard>, &Totals) -> Result<(), String> + Sync) -> u64 {
     let totals = Totals::default();
     let calls = for_every_call(mode, |index| {
         for slot in 0.. {
@@ -180,17 +180,16 @@ fn every_error(mode: &str, play: impl Fn(Fault, &Mutex<Heard>, &Totals) -> Resul
         complaints.len(),
         complaints.join("\n")
     );
-    holds_the_page(&format!("errors: {}", mode.split(' ').next().unwrap_or(mode)), injected);
+    injected
 }
 
 #[test]
 fn whatever_fails_in_main_mode_the_code_is_the_jobs_and_the_sidecar_ends() {
-    for options in lives(&["--wait-for", "exec:true", "--wait-timeout", "2s", "--group"]) {
-        errors_in_main(options);
-    }
+    let lives = lives(&["--wait-for", "exec:true", "--wait-timeout", "2s", "--group"]);
+    counts::at_least("errors: main", lives.into_iter().map(errors_in_main).sum());
 }
 
-fn errors_in_main(options: &[&str]) {
+fn errors_in_main(options: &[&str]) -> u64 {
     every_error(&format!("main {options:?}"), |fault, heard, totals| {
         let house = House::new();
         let mut sidecar = house.sidecar().args(["--", "sh", "-c", "echo ready; exec sleep 1000"]).start();
@@ -213,17 +212,16 @@ fn errors_in_main(options: &[&str]) {
             sidecar_ends(&mut sidecar, &run, fault, totals)?;
         }
         Ok(())
-    });
+    })
 }
 
 #[test]
 fn whatever_fails_in_sidecar_mode_it_ends_with_the_job_and_not_before() {
-    for options in lives(&["--wait-for", "exec:true", "--wait-timeout", "2s", "--group", "--restart", "on-failure"]) {
-        errors_in_sidecar(options);
-    }
+    let lives = lives(&["--wait-for", "exec:true", "--wait-timeout", "2s", "--group", "--restart", "on-failure"]);
+    counts::at_least("errors: sidecar", lives.into_iter().map(errors_in_sidecar).sum());
 }
 
-fn errors_in_sidecar(options: &[&str]) {
+fn errors_in_sidecar(options: &[&str]) -> u64 {
     every_error(&format!("sidecar {options:?}"), |fault, heard, totals| {
         let house = House::new();
         let gate = Gate::new(&house, "gate");
@@ -261,7 +259,7 @@ fn errors_in_sidecar(options: &[&str]) {
             expect(run.end.at - opened < BOUND, || format!("it took {:?} to end", run.end.at - opened), &run)?;
         }
         Ok(())
-    });
+    })
 }
 
 /// Runs exeunt with a fault. None if the call, or the error, is not there.

@@ -6,12 +6,12 @@
 mod house;
 mod tracer;
 
-use house::{House, Process, proc, wait_for, wait_until};
+use house::{House, Process, counts, proc, wait_for, wait_until};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, holds_the_page, kill_at, lives, stage, text};
+use tracer::cases::{Gate, Longest, Moment, exeunt, for_every_call, kill_at, lives, stage, text};
 use tracer::{Call, End, Traced, Verdict};
 
 /// Within this a sidecar has ended when its job is over, and the command is gone when its exeunt is. Milliseconds as a
@@ -38,12 +38,13 @@ fn main_is_killed_at_every_system_call_of_a_passing_attempt_and_the_sidecar_ends
 
 fn main_is_killed_at_every_system_call(policy: &str, code: u8) {
     // The address answers nobody: the goodbye is a process that has to be gone as well.
-    for options in lives(&["--wait-for", "exec:true", "--group", "--on-exit", "http://127.0.0.1:1/"]) {
-        main_with_options_is_killed(policy, code, options);
-    }
+    let lives = lives(&["--wait-for", "exec:true", "--group", "--on-exit", "http://127.0.0.1:1/"]);
+    let calls = lives.into_iter().map(|options| main_with_options_is_killed(policy, code, options)).sum();
+    let end = if code == 0 { "passes" } else { "fails" };
+    counts::at_least(&format!("killed: main, `{policy}`, a job that {end}"), calls);
 }
 
-fn main_with_options_is_killed(policy: &str, code: u8, options: &[&str]) {
+fn main_with_options_is_killed(policy: &str, code: u8, options: &[&str]) -> u64 {
     let (longest, unseen, over) = (Longest::default(), AtomicU64::new(0), AtomicU64::new(0));
     let calls = for_every_call(&format!("main, {policy}, a job that exits with {code}"), |index| {
         let house = House::new();
@@ -83,49 +84,51 @@ fn main_with_options_is_killed(policy: &str, code: u8, options: &[&str]) {
         over.into_inner(),
         longest.say()
     );
-    let end = if code == 0 { "passes" } else { "fails" };
-    holds_the_page(&format!("killed: main, `{policy}`, a job that {end}"), calls);
+    calls
 }
 
 #[test]
 fn a_sidecar_is_killed_at_every_system_call_and_neither_its_job_nor_its_next_life_is_hurt() {
-    for (policy, options) in ["never", "on-failure"].into_iter().flat_map(|policy| {
-        lives(&["--wait-for", "exec:true", "--group", "--ready-when", "exec:true", "--restart", "on-failure"])
-            .into_iter()
-            .map(move |options| (policy, options))
-    }) {
-        let longest = Longest::default();
-        let calls = for_every_call(&format!("sidecar, {policy}"), |index| {
-            let house = House::new();
-            let gate = Arc::new(Gate::new(&house, "gate"));
-            let mut main = house.main().args(["--restart-policy", "never"]).command(&gate.job(3)).start();
-            main.expect("started");
-            let words = ["--mode", "sidecar", "--name", "proxy", "--restart-policy", policy];
-            let words = [&words[..], options, &HELPER[..]].concat();
-            let reached = strike(&house, &words, index, &gate, 0).is_some();
-            if reached {
-                // The container is started again, whether or not the job is over by now.
-                let words = ["--name", "proxy", "--restart-policy", policy];
-                let mut next = house.sidecar().args(words).args(HELPER).start();
-                wait_until("the next life of the sidecar to be there, or not to be needed any more", || {
-                    next.out().contains("ready") || next.try_ended().is_some()
-                });
-                gate.open();
-                assert_eq!(main.code(), 3, "the job's own code, whatever becomes of a sidecar");
-                let begun = Instant::now();
-                assert_eq!(next.ended_within(BOUND).code(), Some(0), "the next life of the sidecar");
-                longest.note(begun.elapsed(), index);
-            }
-            assert_eq!(main.code(), 3, "the job's own code");
-            assert_eq!(stage(&house), ["main-job-terminated", "proxy-terminated"], "what is left behind");
-            reached
-        });
-        println!(
-            "sidecar, {policy} {options:?}: killed at each of {calls} system calls; the longest wait for the end of its next life was {}",
-            longest.say()
-        );
-        holds_the_page(&format!("killed: sidecar, `{policy}`"), calls);
+    for policy in ["never", "on-failure"] {
+        let lives =
+            lives(&["--wait-for", "exec:true", "--group", "--ready-when", "exec:true", "--restart", "on-failure"]);
+        let calls = lives.into_iter().map(|options| sidecar_with_options_is_killed(policy, options)).sum();
+        counts::at_least(&format!("killed: sidecar, `{policy}`"), calls);
     }
+}
+
+fn sidecar_with_options_is_killed(policy: &str, options: &[&str]) -> u64 {
+    let longest = Longest::default();
+    let calls = for_every_call(&format!("sidecar, {policy}"), |index| {
+        let house = House::new();
+        let gate = Arc::new(Gate::new(&house, "gate"));
+        let mut main = house.main().args(["--restart-policy", "never"]).command(&gate.job(3)).start();
+        main.expect("started");
+        let words = ["--mode", "sidecar", "--name", "proxy", "--restart-policy", policy];
+        let words = [&words[..], options, &HELPER[..]].concat();
+        let reached = strike(&house, &words, index, &gate, 0).is_some();
+        if reached {
+            // The container is started again, whether or not the job is over by now.
+            let words = ["--name", "proxy", "--restart-policy", policy];
+            let mut next = house.sidecar().args(words).args(HELPER).start();
+            wait_until("the next life of the sidecar to be there, or not to be needed any more", || {
+                next.out().contains("ready") || next.try_ended().is_some()
+            });
+            gate.open();
+            assert_eq!(main.code(), 3, "the job's own code, whatever becomes of a sidecar");
+            let begun = Instant::now();
+            assert_eq!(next.ended_within(BOUND).code(), Some(0), "the next life of the sidecar");
+            longest.note(begun.elapsed(), index);
+        }
+        assert_eq!(main.code(), 3, "the job's own code");
+        assert_eq!(stage(&house), ["main-job-terminated", "proxy-terminated"], "what is left behind");
+        reached
+    });
+    println!(
+        "sidecar, {policy} {options:?}: killed at each of {calls} system calls; the longest wait for the end of its next life was {}",
+        longest.say()
+    );
+    calls
 }
 
 /// The negative control: an exeunt that is made to believe that it has asked for the parent-death signal.

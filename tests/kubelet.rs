@@ -2,14 +2,14 @@
 //! ignore signals, cannot be found, or are killed with their wrapper; restarts with back-off; sidecars that crash and come
 //! back; deletion at any moment; a volume that is full at the end. What is promised is checked from outside.
 //!
-//! EXEUNT_POD_LIVES says how many (300), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
+//! EXEUNT_POD_LIVES says how many (10,000; with EXEUNT_FULL=1 100,000), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
 //! one life plays it again.
 
 mod house;
 #[path = "kubelet_plays/mod.rs"]
 mod plays;
 
-use house::House;
+use house::{House, counts};
 use plays::pod::{Pod, may_mount};
 use plays::script::{Attempt, Job, Plays, RestartPolicy, Role, Script};
 use std::sync::Mutex;
@@ -18,12 +18,16 @@ use std::time::{Duration, Instant};
 
 /// Within this all sidecars have ended after their job: it holds a slow look (5 s) in case an event was lost.
 const BOUND: Duration = Duration::from_secs(10);
+/// So many lives are played in every run of the tests, and so many at full length.
+const USUAL: u64 = 10_000;
+const FULL_LENGTH: u64 = 100_000;
 /// A failure is printed with all that is known; so many are enough to understand it.
 const ENOUGH: usize = 3;
 
 #[test]
 fn in_every_life_of_a_pod_the_sidecars_leave_with_their_job_and_the_codes_are_true() {
-    let (lives, first) = (setting("EXEUNT_POD_LIVES", 300), setting("EXEUNT_POD_SEED", 1));
+    let usual = if counts::full_length() { FULL_LENGTH } else { USUAL };
+    let (lives, first) = (setting("EXEUNT_POD_LIVES", usual), setting("EXEUNT_POD_SEED", 1));
     let at_once = setting("EXEUNT_PODS_AT_ONCE", 24);
     let (house, begun) = (House::new(), Instant::now());
     let (next, totals, stories) = (AtomicU64::new(first), Totals::default(), Mutex::new(Vec::new()));
@@ -49,6 +53,10 @@ fn in_every_life_of_a_pod_the_sidecars_leave_with_their_job_and_the_codes_are_tr
     });
     println!("{} in {:.1} s", totals.say(), begun.elapsed().as_secs_f64());
     let stories = stories.into_inner().expect("a list");
+    if std::env::var_os("EXEUNT_POD_LIVES").is_none() && stories.is_empty() {
+        counts::at_least("lives of Pods", totals.lives.load(SeqCst) as u64);
+        counts::at_least("containers started in them", totals.starts.load(SeqCst) as u64);
+    }
     assert!(stories.is_empty(), "play one again with EXEUNT_POD_LIVES=1 EXEUNT_POD_SEED=…\n{}", stories.join("\n\n"));
 }
 

@@ -1,6 +1,7 @@
 //! What the tests that strike exeunt at its system calls have in common: the command line, the gate, the counting.
 
 use super::{Call, Verdict};
+use crate::house::counts::full_length;
 use crate::house::{self, House, proc};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -42,8 +43,7 @@ pub fn stage(house: &House) -> Vec<String> {
 /// The lives that are played: the plain one, and at full length (EXEUNT_FULL=1) also one in which the options take part
 /// that start processes of their own.
 pub fn lives(full: &'static [&'static str]) -> Vec<&'static [&'static str]> {
-    let more = std::env::var_os("EXEUNT_FULL").is_some_and(|value| value == "1");
-    [&[][..]].into_iter().chain(more.then_some(full)).collect()
+    [&[][..]].into_iter().chain(full_length().then_some(full)).collect()
 }
 
 /// A FIFO at which a command waits until it is opened: `read x < GATE`.
@@ -113,15 +113,6 @@ pub fn for_every_call(what: &str, case: impl Fn(u64) -> bool + Sync) -> u64 {
         }
     });
     within.into_inner()
-}
-
-/// Holds a count against what docs/reliability.md says of it: `| RUN | NUMBER |`, at least.
-pub fn holds_the_page(run: &str, count: u64) {
-    let page = include_str!("../../docs/reliability.md");
-    let start = format!("| {run} | ");
-    let said = page.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix(" |")?.parse::<u64>().ok());
-    let said = said.unwrap_or_else(|| panic!("docs/reliability.md has no row {start:?} with a number"));
-    assert!(count >= said, "{run}: {count}, and docs/reliability.md says at least {said}");
 }
 
 /// Runs `worker` on as many threads as are worth while: they wait more than they compute.
