@@ -2,11 +2,13 @@
 
 /// The number and the arguments of the system call whose entry a tracee stands at.
 pub fn call(pid: i32) -> Option<(i64, [u64; 6])> {
+    // The type of a request is another one for each libc.
+    const PTRACE_GET_SYSCALL_INFO: u16 = 0x420e;
     // `struct ptrace_syscall_info` (ptrace(2), Linux 5.3): op, arch, instruction and stack pointer, then the entry.
     let mut info = [0u64; 11];
     let size = size_of_val(&info);
     // SAFETY: the kernel writes at most `size` bytes into a live local.
-    let filled = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, info.as_mut_ptr()) };
+    let filled = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO.into(), pid, size, info.as_mut_ptr()) };
     let entry = info[0] & 0xff == PTRACE_SYSCALL_INFO_ENTRY;
     (filled > 0 && entry).then(|| (info[3].cast_signed(), [info[4], info[5], info[6], info[7], info[8], info[9]]))
 }
@@ -58,5 +60,4 @@ mod here {
 
 pub use here::{set_result, skip};
 
-const PTRACE_GET_SYSCALL_INFO: libc::c_uint = 0x420e;
 const PTRACE_SYSCALL_INFO_ENTRY: u64 = 1;
