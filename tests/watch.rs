@@ -222,7 +222,9 @@ roles! {
             let name = b"x-terminated".map(|byte| byte as libc::c_char);
             request.ifr_ifru.ifru_newname[..12].copy_from_slice(&name);
             let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
-            let done = libc::ioctl(socket, libc::SIOCSIFNAME, &request);
+            // The type of a request is another one for each libc.
+            const RENAME: u16 = libc::SIOCSIFNAME as u16;
+            let done = libc::ioctl(socket, RENAME.into(), &request);
             assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
         }
     }
