@@ -5,8 +5,9 @@ use super::{Directory, Lock, identity, ready, running, terminated};
 use crate::machine::{RestartPolicy, Status};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::linkat;
 use std::fs::{File, TryLockError};
 
 /// One life, from `NAME-running` to `NAME-terminated`. The lock goes when this goes.
@@ -87,9 +88,7 @@ impl Life {
             .filter(|record| run_id.is_none() || record.run_id.as_deref() == run_id)
             .map_or(1, |record| record.attempt.saturating_add(1));
 
-        // Left by one that was killed between creating and renaming it.
         let temporary = format!(".{current}.new");
-        dir.remove(&temporary).with_context(|| cannot_write(dir, &temporary))?;
         let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
         let record = Record::new(name, run_id, attempt, policy);
         let mut life = Life { name: name.to_owned(), file, record, ready: false };
@@ -126,8 +125,14 @@ impl Life {
     /// # Errors
     /// One line that names the file.
     pub fn publish_ready(&mut self, dir: &Directory) -> Result<()> {
-        let name = ready(&self.name);
-        self.create(dir, &name)?;
+        let (current, mark) = (running(&self.name), ready(&self.name));
+        // The same file under a second name: one step, no block, no inode, and the mark carries its owner's lock. Some file
+        // systems have no hard links, and a job may have removed or replaced the file.
+        let linked = self.is_at(dir, &current)
+            && linkat(&dir.fd, current.as_str(), &dir.fd, mark.as_str(), AtFlags::empty()).is_ok();
+        if !linked {
+            self.create(dir, &mark)?;
+        }
         self.ready = true;
         Ok(())
     }
@@ -152,8 +157,7 @@ impl Life {
             return written.with_context(|| cannot_write(dir, &running(&self.name)));
         }
         let (current, sentinel) = (running(&self.name), terminated(&self.name));
-        let ours = identity_of(&self.file) == dir.stat(&current).map(|stat| identity(&stat));
-        if ours && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
+        if self.is_at(dir, &current) && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
             return Ok(());
         }
         // The job has cleaned the directory, or put something else in our place.
@@ -165,10 +169,14 @@ impl Life {
         created
     }
 
+    /// Whether our file stands under this name.
+    fn is_at(&self, dir: &Directory, name: &str) -> bool {
+        identity_of(&self.file) == dir.stat(name).map(|stat| identity(&stat))
+    }
+
     /// Writes the record into a new file, which appears complete or not at all.
     fn create(&self, dir: &Directory, name: &str) -> Result<()> {
         let temporary = format!(".{name}.new");
-        dir.remove(&temporary).with_context(|| cannot_write(dir, name))?;
         let created = open_new(dir, &temporary)
             .map_err(anyhow::Error::from)
             .and_then(|file| Ok(self.record.write(&file)?))
@@ -191,9 +199,18 @@ fn cannot_write(dir: &Directory, name: &str) -> String {
     )
 }
 
+/// A new file for us alone. One that stands there already was left by somebody who was killed before he renamed it.
 fn open_new(dir: &Directory, name: &str) -> Result<File, Errno> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = File::from(openat(&dir.fd, name, flags, READABLE)?);
+    let open = || openat(&dir.fd, name, flags, READABLE);
+    let opened = match open() {
+        Err(Errno::EEXIST) => {
+            dir.remove(name)?;
+            open()
+        }
+        opened => opened,
+    };
+    let file = File::from(opened?);
     // Whatever the umask.
     fchmod(&file, READABLE)?;
     Ok(file)

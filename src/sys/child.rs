@@ -7,9 +7,9 @@
 use super::{signals, terminal};
 use crate::machine::Status;
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, clone};
 use nix::unistd::Pid;
 use std::ffi::{CStr, CString, OsStr};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -73,35 +73,31 @@ impl Launch {
     /// # Errors
     /// See [`Refused`].
     pub fn start(&self) -> Result<Pid, Refused> {
+        /// For a few small frames, and for that of a signal handler, which holds all registers (11 KiB at most).
         const STACK: usize = 32 * 1024;
         let argv: Vec<_> = self.arguments.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
         // "LISTEN_PID=", at most ten digits, and the end. Socket activation (sd_listen_fds(3)) names the process that is
         // to take the sockets: us. It is the command that will, and its number is known only in the child.
         let mut listen_pid = *b"LISTEN_PID=\0\0\0\0\0\0\0\0\0\0\0";
         let envp = environment(&mut listen_pid);
-        let digits = listen_pid[11..].as_mut_ptr();
-        let parent = nix::unistd::getpid();
-        let mut failure = 0;
-        let report = &raw mut failure;
-        let mut stack = vec![0u8; STACK];
-        // Everything in here runs in the child, in our memory, while we are suspended: only system calls, no allocation.
-        let child = Box::new(|| -> isize {
-            let pid = nix::unistd::getpid();
-            // SAFETY: the child has the memory to itself until exec or exit; `digits` has room for ten digits, and a
-            // pid has at most seven (PID_MAX_LIMIT); argv and envp end in null and outlive the call.
-            unsafe {
-                write_decimal(digits, pid.as_raw().unsigned_abs());
-                self.prepare(pid, parent);
-                *report = self.exec(&argv, &envp) as i32;
-                libc::_exit(127)
-            }
-        });
-        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
-        // SAFETY: the closure only calls async-signal-safe functions; with CLONE_VFORK we run on only after the child has
-        // replaced or ended itself, so the stack and all that it borrows stay alive. Signals are blocked in both.
-        let pid = unsafe { clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }.map_err(Refused::NoProcess)?;
+        let mut start = Start {
+            launch: self,
+            argv: &argv,
+            envp: &envp,
+            digits: listen_pid[11..].as_mut_ptr(),
+            parent: nix::unistd::getpid(),
+            failure: 0,
+        };
+        // Not zeroed: that would touch every page of it.
+        let mut stack: Vec<MaybeUninit<u8>> = Vec::with_capacity(STACK);
+        let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: the stack grows down from its end. With CLONE_VFORK we run on only after the child has replaced or ended
+        // itself, so the stack and all that it borrows stay alive. Signals are blocked in both.
+        let pid = unsafe { libc::clone(Start::run, top.cast(), flags, (&raw mut start).cast()) };
+        let pid = Errno::result(pid).map(Pid::from_raw).map_err(Refused::NoProcess)?;
         // SAFETY: written by the child before it ended itself, read after.
-        let failure = unsafe { std::ptr::read_volatile(report) };
+        let failure = unsafe { std::ptr::read_volatile(&raw const start.failure) };
         if failure == 0 {
             return Ok(pid);
         }
@@ -141,7 +137,7 @@ impl Launch {
                 libc::dup2(stderr, 2);
             }
         }
-        signals::reset_dispositions(self.ignored);
+        signals::ignore(self.ignored);
         signals::unblock_all();
     }
 
@@ -162,6 +158,35 @@ impl Launch {
             }
         }
         answer.unwrap_or(Errno::ENOENT)
+    }
+}
+
+/// What the child needs of us while it is on its way to exec(2).
+struct Start<'a> {
+    launch: &'a Launch,
+    argv: &'a [*const libc::c_char],
+    envp: &'a [*const libc::c_char],
+    /// Room for ten digits in the child's environment.
+    digits: *mut u8,
+    parent: Pid,
+    /// Why exec(2) failed; 0 if it did not.
+    failure: i32,
+}
+
+impl Start<'_> {
+    /// The child's first function, which does not return. It runs in our memory while we are suspended: only system calls,
+    /// no allocation.
+    extern "C" fn run(start: *mut libc::c_void) -> libc::c_int {
+        let pid = nix::unistd::getpid();
+        // SAFETY: it is the `Start` that clone(2) was given, and the child has the memory to itself until exec or exit;
+        // `digits` has room for ten digits, and a pid has at most seven (PID_MAX_LIMIT); both lists end in null.
+        unsafe {
+            let start = &mut *start.cast::<Start<'_>>();
+            write_decimal(start.digits, pid.as_raw().unsigned_abs());
+            start.launch.prepare(pid, start.parent);
+            start.failure = start.launch.exec(start.argv, start.envp) as i32;
+            libc::_exit(127)
+        }
     }
 }
 

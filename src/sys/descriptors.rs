@@ -16,24 +16,46 @@ pub fn keep_standard_numbers_free() {
     }
 }
 
+/// More descriptors than exeunt ever has open at once.
+const OURS_AT_MOST: usize = 32;
+
 /// Closes what was inherited for the command (socket activation, a lock of a shell): once it runs, exeunt must not keep
 /// pipes and mounts busy. Ours are close-on-exec, and nothing that was inherited through exec(2) can be.
 pub fn close_inherited() {
-    let close = |number: RawFd| {
-        // SAFETY: a descriptor that is not close-on-exec is none of ours, so nobody in here uses it.
-        unsafe {
-            let flags = libc::fcntl(number, libc::F_GETFD);
-            if flags != -1 && flags & libc::FD_CLOEXEC == 0 {
-                libc::close(number);
-            }
-        }
-    };
-    let Some(numbers) = open_numbers() else {
-        // Without /proc the usual range is gone through number by number.
-        (3..256).for_each(close);
+    // open(2) takes the lowest free number. So below one of ours no number is free but those that were ours at the same time
+    // and are closed by now, and behind more free numbers than that there is nothing of ours: close_range(2), Linux 5.9,
+    // takes it all. A list of what is open costs twenty times as much.
+    let mut number = 3;
+    let mut free = 0;
+    while free <= OURS_AT_MOST {
+        free += usize::from(!close_unless_ours(number));
+        number += 1;
+    }
+    // SAFETY: a plain system call; nobody in here uses what it closes.
+    if unsafe { libc::syscall(libc::SYS_close_range, number, libc::c_uint::MAX, 0) } == 0 {
         return;
-    };
-    numbers.into_iter().filter(|number| *number > 2).for_each(close);
+    }
+    match open_numbers() {
+        Some(numbers) => numbers.into_iter().filter(|other| *other >= number).for_each(|number| {
+            close_unless_ours(number);
+        }),
+        // Without /proc the usual range is gone through number by number.
+        None => (number..256).for_each(|number| {
+            close_unless_ours(number);
+        }),
+    }
+}
+
+/// Closes a descriptor if it is not close-on-exec, and says whether there was one.
+fn close_unless_ours(number: RawFd) -> bool {
+    // SAFETY: a descriptor that is not close-on-exec is none of ours, so nobody in here uses it.
+    unsafe {
+        let flags = libc::fcntl(number, libc::F_GETFD);
+        if flags != -1 && flags & libc::FD_CLOEXEC == 0 {
+            libc::close(number);
+        }
+        flags != -1
+    }
 }
 
 /// The numbers of all open descriptors, that of the list itself among them, which is closed by then.

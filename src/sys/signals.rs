@@ -91,6 +91,7 @@ impl Signals {
     /// If the system refuses a handler.
     pub fn catch() -> std::io::Result<Signals> {
         LOOP_THREAD.store(nix::unistd::gettid().as_raw(), Relaxed);
+        OURSELVES.store(nix::unistd::getpid().as_raw(), Relaxed);
         let child = Arc::new(AtomicBool::new(false));
         let mut ignored = if is_ignored(kernel_action(CHILD, None)) { bit(CHILD) } else { 0 };
         let held = hold_what_libc_lets_through();
@@ -103,6 +104,7 @@ impl Signals {
                 ignored |= bit(signal);
             }
         }
+        IGNORED.store(ignored & !held, Relaxed);
         Ok(Signals { child, ignored: ignored & !held })
     }
 
@@ -149,6 +151,10 @@ impl Signals {
     }
 }
 
+/// The process whose signals are to be noted, and what it found ignored at its start.
+static OURSELVES: AtomicI32 = AtomicI32::new(0);
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+
 /// The thread of the one loop, the only one that waits for signals.
 static LOOP_THREAD: AtomicI32 = AtomicI32::new(0);
 
@@ -174,9 +180,7 @@ fn hold_what_libc_lets_through() -> Set {
     unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_BYTES) };
     for signal in (32..=34).filter(|signal| pending & bit(*signal) != 0) {
         NOTED.fetch_or(bit(signal), Relaxed);
-        let mut ignore = KernelAction::default();
-        ignore.words[0] = libc::SIG_IGN as u64;
-        kernel_action(signal, Some(&ignore));
+        set_simple(signal, libc::SIG_IGN);
         held |= bit(signal);
     }
     held
@@ -225,6 +229,9 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
     const SI_KERNEL: libc::c_int = 0x80;
     // SAFETY: the kernel's own record, which lives as long as the handler runs.
     let (Ok(number @ 1..=MAX), Some(info)) = (u8::try_from(signal), unsafe { info.as_ref() }) else { return };
+    if nix::unistd::getpid().as_raw() != OURSELVES.load(Relaxed) {
+        return take_as_the_command_would(number);
+    }
     if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(number) != 0 && SHARED_GROUP.load(Relaxed) {
         return;
     }
@@ -252,17 +259,29 @@ pub fn share_group(shared: bool) {
     SHARED_GROUP.store(shared, Relaxed);
 }
 
-/// Gives every signal its default disposition but the ignored ones. For a child before exec(2): async-signal-safe.
+/// Ignores these signals again. For a child before exec(2): async-signal-safe.
 ///
-/// exec(2) would do the same for handlers, but between the unblocking and exec a handler of ours would eat the signal.
-pub fn reset_dispositions(ignored: Set) {
-    for signal in 1..=MAX {
-        let mut action = KernelAction::default();
-        if ignored & bit(signal) != 0 {
-            action.words[0] = libc::SIG_IGN as u64;
-        }
-        kernel_action(signal, Some(&action));
+/// The others keep our handlers until exec(2) takes them away: what comes before that is seen by [`note`].
+pub fn ignore(signals: Set) {
+    for signal in members(signals) {
+        set_simple(signal, libc::SIG_IGN);
     }
+}
+
+/// A signal has come to a child of ours between its unblocking and exec(2), where our handlers still stand. To the command
+/// it would have done what its default is: that is set, and the signal sent once more. It comes when the handler returns,
+/// for until then all are blocked. (To give all of them their defaults beforehand would be sixty system calls.)
+fn take_as_the_command_would(signal: u8) {
+    let ignored = IGNORED.load(Relaxed) & bit(signal) != 0;
+    set_simple(signal, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
+    // SAFETY: a plain system call.
+    unsafe { libc::kill(libc::getpid(), libc::c_int::from(signal)) };
+}
+
+fn set_simple(signal: u8, disposition: libc::sighandler_t) {
+    let mut action = KernelAction::default();
+    action.words[0] = disposition as u64;
+    kernel_action(signal, Some(&action));
 }
 
 /// The name of a signal for people, `SIGTERM` or `signal 40`.
