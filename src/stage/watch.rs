@@ -75,12 +75,18 @@ pub enum Meaning {
 }
 
 impl Watch {
-    /// The files of these names' lives.
+    /// The files of these names' lives. Not `NAME-ready`: it goes a moment before the sentinel comes, and whoever looked
+    /// then would still be looking when there is something to see.
     pub fn files_of(names: &[String]) -> Vec<Matter> {
-        let files = |name: &String| {
-            [(terminated(name), Meaning::Other), (running(name), Meaning::Life), (ready(name), Meaning::Other)]
-        };
+        let files = |name: &String| [(terminated(name), Meaning::Other), (running(name), Meaning::Life)];
         names.iter().flat_map(files).map(|(file, meaning)| (OsString::from(file), meaning)).collect()
+    }
+
+    /// The files that say whether a name is ready.
+    pub fn files_of_ready(name: &str) -> Vec<Matter> {
+        let mut files = Watch::files_of(&[name.to_owned()]);
+        files.push((ready(name).into(), Meaning::Other));
+        files
     }
 
     /// Watches `directory` for changes that concern `files`.

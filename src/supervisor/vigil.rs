@@ -166,7 +166,7 @@ impl Local {
                 let (directory, file) = (path.parent()?, path.file_name()?);
                 Watch::set(directory, vec![(file.to_owned(), Meaning::Other)], bell)
             }
-            Local::Name(_, observer) => Watch::set(&plan.dir, Watch::files_of(&[observer.name().to_owned()]), bell),
+            Local::Name(_, observer) => Watch::set(&plan.dir, Watch::files_of_ready(observer.name()), bell),
         };
         set.map_err(|error| report.debug(|| format!("{} is not watched, but looked at: {error:#}", self.describe())))
             .ok()

@@ -99,14 +99,11 @@ fn open_numbers() -> Option<Vec<RawFd>> {
 pub fn leave_inotify_to_the_kernel() {
     use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
     use std::os::fd::{AsRawFd, IntoRawFd};
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let mut adrift: Vec<RawFd> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let what = std::fs::read_link(entry.path()).ok()?;
-            (what.as_os_str() == "anon_inode:inotify").then(|| entry.file_name().to_str()?.parse().ok())?
-        })
-        .collect();
+    let Some(mut adrift) = open_numbers() else { return };
+    adrift.retain(|number| {
+        let what = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        what.is_ok_and(|what| what.as_os_str() == "anon_inode:inotify")
+    });
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let Ok((from, to)) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags) else { return };
     adrift.push(to.as_raw_fd());
