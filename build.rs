@@ -11,8 +11,8 @@ fn main() {
         return;
     }
     let script = format!("--script={}/unwind-tables.ld", setting("CARGO_MANIFEST_DIR"));
-    // The addresses that a position-independent binary has to adjust at its start, as a bitmap instead of a table: the
-    // place of the program in memory stays random, for 500 bytes instead of 40,000 (musl 1.2.4, in rustup's target).
+    // Whoever builds it position-independent all the same (`.cargo/config.toml` says why it is not) gets the addresses that
+    // are to be adjusted as a bitmap of 500 bytes and not as a table of 40,000 (musl 1.2.4, in rustup's target).
     for argument in [script.as_str(), "--no-eh-frame-hdr", "-zpack-relative-relocs"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }

@@ -48,7 +48,9 @@ pub fn of(call: &Call) -> Option<Errors> {
     let waits = || call.arguments[2] & (WNOHANG as u64) == 0;
     Some(match call.number {
         SYS_openat if creates => Of(&[EACCES, EDQUOT, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS, ESTALE]),
-        SYS_openat => Of(&[EACCES, EINTR, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ESTALE]),
+        number if number == SYS_openat || opens(number) => {
+            Of(&[EACCES, EINTR, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ESTALE])
+        }
         SYS_newfstatat => Of(&[EACCES, EIO, ENOENT, ENOMEM, ESTALE]),
         SYS_fstat => Of(&[EIO, ENOMEM, ESTALE]),
         // Forbidden by the seccomp profiles of old engines, unknown to old kernels.
@@ -74,6 +76,8 @@ pub fn of(call: &Call) -> Option<Errors> {
         // The descriptor is gone whatever close(2) says. Only a file has something to write back (NFS, quotas).
         SYS_close if kind(call) != Kind::File => After(&[EINTR]),
         SYS_close => After(&[EDQUOT, EINTR, EIO, ENOSPC]),
+        // Forbidden by the seccomp profiles of old engines, unknown before Linux 5.9.
+        SYS_close_range => Of(&[ENOMEM, ENOSYS, EPERM]),
         SYS_fcntl if call.arguments[1] == F_DUPFD_CLOEXEC as u64 => Of(&[EMFILE, ENOMEM]),
         // F_GETFD: says EBADF for a number that is not open, and the test would not say the truth with it.
         SYS_fcntl => Nothing,
@@ -123,6 +127,17 @@ pub fn of(call: &Call) -> Option<Errors> {
         SYS_restart_syscall | SYS_exit | SYS_exit_group => Nothing,
         _ => return Option::None,
     })
+}
+
+/// musl opens files by the older call where there is one.
+#[cfg(target_arch = "x86_64")]
+fn opens(number: i64) -> bool {
+    number == SYS_open
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn opens(_number: i64) -> bool {
+    false
 }
 
 /// Whether an error can last. The others are about one moment.
