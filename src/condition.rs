@@ -1,6 +1,7 @@
 //! "Is it there yet": one grammar, one parser. Testing is the business of `probe.rs`, and of the loop for what can be
 //! watched.
 
+use crate::http::{Url, is_address};
 use crate::plan::name;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt;
@@ -18,7 +19,7 @@ pub struct Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A GET of this URL is answered with 2xx.
-    Http(String),
+    Http(Url),
     /// This address accepts a connection.
     Tcp(String),
     /// This socket accepts a connection.
@@ -38,7 +39,7 @@ impl Condition {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Condition> {
         let kind = if text.starts_with("http://") {
-            Kind::Http(url(text)?)
+            Kind::Http(Url::parse(text)?)
         } else if text.starts_with("https://") {
             bail!("{text:?}: https is not spoken here; a proxy's own readiness address is http")
         } else if let Some(address) = text.strip_prefix("tcp://") {
@@ -83,41 +84,6 @@ impl fmt::Display for Condition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
     }
-}
-
-/// Understands `http://HOST[:PORT][/PATH]`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn url(text: &str) -> Result<String> {
-    let rest =
-        text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    ensure!(
-        !(host.starts_with('[') && host.contains(']')),
-        "{text:?}: an IPv6 address cannot be asked over HTTP; use a host name that leads to it, as in /etc/hosts"
-    );
-    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    ensure!(
-        is_address(&with_port) && text.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains('@'),
-        "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"
-    );
-    // The request needs a path, even where there is only a query.
-    Ok(match rest.strip_prefix(host) {
-        Some(query) if query.starts_with('?') => format!("http://{host}/{query}"),
-        _ => text.to_owned(),
-    })
-}
-
-/// Whether a text is HOST:PORT, with a bracketed IPv6 address if it is one.
-fn is_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_is_fine = match bracketed {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
-    };
-    host_is_fine && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn absolute(text: &str, path: &str) -> Result<PathBuf> {

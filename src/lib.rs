@@ -31,6 +31,7 @@ compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespac
 pub mod cli;
 pub mod condition;
 pub mod exit;
+pub mod http;
 pub mod install;
 pub mod machine;
 pub mod plan;
@@ -157,7 +158,7 @@ fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
             Ok(print(&status::run(&dir, run_id.as_deref(), flags.get_flag("json"))?))
         }
         _ => {
-            let urls = texts().map(|text| condition::url(text?)).collect::<anyhow::Result<Vec<_>>>()?;
+            let urls = texts().map(|text| http::Url::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
             Ok(probe::goodbye(&urls, report))
         }
     }

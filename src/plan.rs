@@ -1,6 +1,7 @@
 //! The validated settings: what a run is to do, with nothing left in it that still needs parsing.
 
-use crate::condition::{self, Condition};
+use crate::condition::Condition;
+use crate::http::Url;
 use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
 use crate::report::{Format, Level};
 use crate::sys::signals;
@@ -39,7 +40,7 @@ pub struct Plan {
     /// What must hold before `NAME-ready` is published.
     pub ready_when: Option<Condition>,
     /// Where a POST goes after the final end.
-    pub on_exit: Vec<String>,
+    pub on_exit: Vec<Url>,
     /// The sidecar that the job cannot do without.
     pub stop_with: Option<String>,
     /// How long SIGTERM is held back.
@@ -274,12 +275,12 @@ impl Plan {
         let mut wait_for = settings.conditions("wait-for")?;
         let mut on_exit = Vec::new();
         for given in settings.all("on-exit") {
-            on_exit.push(condition::url(given.text()?).map_err(|error| anyhow!("{}: {error}", given.from))?);
+            on_exit.push(Url::parse(given.text()?).map_err(|error| anyhow!("{}: {error}", given.from))?);
         }
         if let Some(given) = settings.find("mesh") {
             let (ready, quit) = given.choice(&MESHES)?;
             wait_for.push(Condition::parse(ready)?);
-            on_exit.push(quit.to_owned());
+            on_exit.push(Url::parse(quit)?);
         }
         let ready_when = settings.find("ready-when").map(|given| given.condition()).transpose()?;
         ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");

@@ -3,15 +3,16 @@
 #![allow(clippy::disallowed_methods, reason = "a process of its own: it may sleep, and wait for the command it tests")]
 
 use crate::condition::{Condition, Kind};
+use crate::http::{self, Url};
 use crate::machine::Status;
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::observe::Observer;
 use crate::sys::child::{self, Launch, Refused};
 use crate::sys::signals;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
+use nix::errno::Errno;
 use nix::unistd::Pid;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -84,22 +85,14 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
 fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) -> Result<()> {
     match &condition.kind {
         Kind::Http(url) => {
-            let status = request(minreq::get(url), left)?;
+            // A second more than there is: whose time is up is said by the watchdog.
+            let status = http::ask("GET", url, left + Duration::from_secs(1))?;
             ensure!((200..300).contains(&status), "{status}");
             Ok(())
         }
-        Kind::Tcp(address) => {
-            let mut last = anyhow!("the name has no address");
-            for address in address.to_socket_addrs().context("the name cannot be looked up")? {
-                match TcpStream::connect_timeout(&address, left) {
-                    Ok(_) => return Ok(()),
-                    Err(error) => last = plain(&error),
-                }
-            }
-            Err(last)
-        }
-        Kind::Unix(path) => UnixStream::connect(path).map(drop).map_err(|error| plain(&error)),
-        Kind::File(path) => std::fs::metadata(path).map(drop).map_err(|error| plain(&error)),
+        Kind::Tcp(address) => http::connect(address, Instant::now() + left).map(drop),
+        Kind::Unix(path) => UnixStream::connect(path).map(drop).map_err(|error| http::plain(&error)),
+        Kind::File(path) => std::fs::metadata(path).map(drop).map_err(|error| http::plain(&error)),
         Kind::Exec(words) => command(words),
         Kind::Name(name) => {
             let dir = Directory::open(surroundings.dir)?;
@@ -131,33 +124,8 @@ fn command(words: &[String]) -> Result<()> {
     }
 }
 
-/// Sends a request and returns the status code. The body is not read.
-fn request(request: minreq::Request, limit: Duration) -> Result<u16> {
-    let seconds = limit.as_secs().max(1);
-    let response = request
-        .with_timeout(seconds)
-        .with_follow_redirects(false)
-        .with_max_headers_size(64 * 1024)
-        .with_max_status_line_length(4096)
-        .with_header("Connection", "close")
-        .send_lazy();
-    match response {
-        Ok(response) => Ok(response.status_code),
-        Err(minreq::Error::IoError(error)) => Err(plain(&error)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// An error of the system as a person says it, its number kept in the type.
-fn plain(error: &std::io::Error) -> anyhow::Error {
-    match error.raw_os_error() {
-        Some(number) => anyhow::Error::new(nix::errno::Errno::from_raw(number)),
-        None => anyhow!("{error}"),
-    }
-}
-
 /// Sends the requests of the goodbye, all at once, and says which of them failed.
-pub fn goodbye(urls: &[String], report: Report) -> u8 {
+pub fn goodbye(urls: &[Url], report: Report) -> u8 {
     let senders: Vec<_> = urls
         .iter()
         .map(|url| {
@@ -178,16 +146,22 @@ pub fn goodbye(urls: &[String], report: Report) -> u8 {
     0
 }
 
-fn post(url: &str) -> Result<()> {
+fn post(url: &Url) -> Result<()> {
     let end = Instant::now() + GOODBYE_LIMIT;
     let mut pause = REFUSED_PAUSE;
     for attempt in 1.. {
         let left = end.saturating_duration_since(Instant::now());
-        match request(minreq::post(url).with_header("Content-Length", "0"), left) {
+        match http::ask("POST", url, left) {
             Ok(status) if (200..300).contains(&status) => return Ok(()),
             Ok(status) => bail!("{status}"),
             Err(error) => {
-                let refused = error.downcast_ref::<nix::errno::Errno>() == Some(&nix::errno::Errno::ECONNREFUSED);
+                let errno = error.downcast_ref();
+                ensure!(
+                    errno != Some(&Errno::ETIMEDOUT),
+                    "no answer within {}",
+                    humantime::format_duration(GOODBYE_LIMIT)
+                );
+                let refused = errno == Some(&Errno::ECONNREFUSED);
                 if !refused || attempt >= REFUSED_TRIES || left <= pause {
                     return Err(error);
                 }

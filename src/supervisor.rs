@@ -311,7 +311,7 @@ impl Supervisor {
         let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "goodbye".into()];
         words.extend(self.report.flags().map(OsString::from));
         words.push("--".into());
-        words.extend(self.plan.on_exit.iter().map(OsString::from));
+        words.extend(self.plan.on_exit.iter().map(|url| OsString::from(url.to_string())));
         let started = Launch::new(&words, self.signals.ignored())
             .map_err(|error| error.to_string())
             .and_then(|launch| launch.start().map_err(|refused| format!("{refused:?}")));

@@ -36,13 +36,28 @@ fn does_not_hold(house: &House, condition: &str, why: &str) {
 // --- the grammar
 
 #[test]
+fn every_form_of_an_http_condition_is_understood_as_an_address_and_a_target() {
+    for (text, address, target) in [
+        ("http://127.0.0.1:15021/healthz/ready", "127.0.0.1:15021", "/healthz/ready"),
+        ("http://localhost:4191/ready?a=b&c", "localhost:4191", "/ready?a=b&c"),
+        ("http://proxy.svc.cluster.local/", "proxy.svc.cluster.local:80", "/"),
+        ("http://a", "a:80", "/"),
+        ("http://a:80?x", "a:80", "/?x"),
+        ("http://a/b#c", "a:80", "/b"),
+        ("http://[::1]/x", "[::1]:80", "/x"),
+        ("http://[::1]:8080", "[::1]:8080", "/"),
+    ] {
+        let condition = Condition::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let Kind::Http(url) = &condition.kind else { panic!("{text} is taken for {:?}", condition.kind) };
+        assert_eq!((url.address.as_str(), url.target.as_str()), (address, target), "{text}");
+        assert_eq!((url.to_string(), condition.to_string()), (text.to_owned(), text.to_owned()));
+    }
+}
+
+#[test]
 fn every_form_of_a_condition_is_understood_as_what_it_says() {
     let words = |words: &[&str]| Kind::Exec(words.iter().map(|word| (*word).to_owned()).collect());
     let table = [
-        ("http://127.0.0.1:15021/healthz/ready", Kind::Http("http://127.0.0.1:15021/healthz/ready".into())),
-        ("http://localhost:4191/ready?a=b&c", Kind::Http("http://localhost:4191/ready?a=b&c".into())),
-        ("http://proxy.svc.cluster.local/", Kind::Http("http://proxy.svc.cluster.local/".into())),
-        ("http://a:80?x", Kind::Http("http://a:80/?x".into())),
         ("tcp://localhost:5432", Kind::Tcp("localhost:5432".into())),
         ("tcp://[fe80::1]:1", Kind::Tcp("[fe80::1]:1".into())),
         ("tcp://my_db.example:65535", Kind::Tcp("my_db.example:65535".into())),
@@ -80,8 +95,8 @@ const REFUSED: [(&str, &str); 32] = [
     ("http://a:80/x y", "write http://HOST:PORT/PATH"),
     ("http://a:80/\r\nX: y", "write http://HOST:PORT/PATH"),
     ("http://::1:80/", "write http://HOST:PORT/PATH"),
-    ("http://[::1]:80/x", "use a host name"),
-    ("http://[::1]", "use a host name"),
+    ("http://[::1/", "write http://HOST:PORT/PATH"),
+    ("http://[fe80::1%eth0]:80/", "write http://HOST:PORT/PATH"),
     ("http://[::1:80/", "write http://HOST:PORT/PATH"),
     ("tcp://", "write tcp://HOST:PORT"),
     ("tcp://a", "write tcp://HOST:PORT"),
@@ -238,9 +253,12 @@ fn the_body_of_an_answer_is_not_waited_for() {
 fn a_head_without_end_is_given_up_before_it_fills_the_memory() {
     let house = House::new();
     let server = Server::new(|_| Answer::Silence);
-    let answers: [fn() -> Answer; 2] = [
+    // The last: a line that ends in a bare newline at the very end of what is read (minreq 3.0.0 counted below zero there
+    // and read on without a limit).
+    let answers: [fn() -> Answer; 3] = [
         || Answer::Endless("HTTP/1.1 200 OK\r\n", b"X-Header: and so on\r\n"),
         || Answer::Endless("HTTP/1.1 200 ", b"and so on"),
+        || Answer::Endless("HTTP/1.1 200 OK\n", &[b'y'; 65534]),
     ];
     for answer in answers {
         server.answers(move |_| answer());

@@ -76,7 +76,7 @@ impl House {
 
     /// A life without exeunt: `NAME-running`, locked by the test for as long as the file is kept. The record is one that
     /// proves its place, as changed by `change`.
-    pub fn life(&self, name: &str, change: impl FnOnce(&mut Value)) -> File {
+    pub fn life(&self, name: &str, change: impl FnOnce(&mut Value)) -> Life {
         let path = self.pod(format!(".{name}.test"));
         let mut file = File::create_new(&path).expect("a file for a life");
         file.lock().expect("its lock");
@@ -88,7 +88,25 @@ impl House {
         change(&mut record);
         writeln!(file, "{record:<2047}").expect("its record");
         fs::rename(path, self.pod(format!("{name}-running"))).expect("its name");
-        file
+        Life(file)
+    }
+}
+
+/// A lock that is gone when this is. To close the file would not do: a test beside this one may be starting a process,
+/// which has the file, and so the lock, until it has become its program.
+pub struct Life(File);
+
+impl std::ops::Deref for Life {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 

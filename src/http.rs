@@ -1,0 +1,142 @@
+//! HTTP, as much of it as asks a proxy one question: a request without a body, and of the answer the status.
+//!
+//! The proxy is another container's program and may answer anything. The head of its answer is read up to a limit, all of it
+//! within a time, and judged by a parser; the body is not read.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::errno::Errno;
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// The longest head of an answer that is read.
+const HEAD_AT_MOST: usize = 64 * 1024;
+/// The most headers in one: Envoy's own limit.
+const HEADERS_AT_MOST: usize = 100;
+
+/// `http://HOST[:PORT][/PATH][?QUERY]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    text: String,
+    /// What the server is told that it was called.
+    host: String,
+    /// HOST:PORT, to connect to.
+    pub address: String,
+    /// The path and the query.
+    pub target: String,
+}
+
+impl Url {
+    /// Understands a URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Url> {
+        let rest =
+            text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(end);
+        // The colons of a bracketed IPv6 address are not those of a port.
+        let has_port = host.rsplit(']').next().is_some_and(|after| after.contains(':'));
+        let address = if has_port { host.to_owned() } else { format!("{host}:80") };
+        ensure!(
+            is_address(&address) && text.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"
+        );
+        // What stands behind a # is for the client alone.
+        let path = path.split('#').next().unwrap_or_default();
+        let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Url { text: text.to_owned(), address, host: host.to_owned(), target })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// Whether a text is HOST:PORT, with a bracketed IPv6 address if it is one.
+pub fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_fine = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
+    };
+    host_is_fine && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Connects to the first address of HOST:PORT that accepts.
+///
+/// # Errors
+/// Why the last did not.
+pub fn connect(address: &str, end: Instant) -> Result<TcpStream> {
+    let mut last = anyhow!("the name has no address");
+    for address in address.to_socket_addrs().context("the name cannot be looked up")? {
+        match TcpStream::connect_timeout(&address, left(end)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = plain(&error),
+        }
+    }
+    Err(last)
+}
+
+/// Sends a request and returns the status of the answer.
+///
+/// # Errors
+/// Why there is none; ETIMEDOUT if none has come within `limit`.
+pub fn ask(method: &str, url: &Url, limit: Duration) -> Result<u16> {
+    let end = Instant::now() + limit;
+    let mut stream = connect(&url.address, end)?;
+    stream.set_write_timeout(Some(left(end)))?;
+    // A request that is to change something says how much follows, or some servers wait for it.
+    let length = if method == "GET" { "" } else { "Content-Length: 0\r\n" };
+    let request =
+        format!("{method} {} HTTP/1.1\r\nHost: {}\r\n{length}Connection: close\r\n\r\n", url.target, url.host);
+    stream.write_all(request.as_bytes()).map_err(|error| plain(&error))?;
+    status(&mut stream, |stream| stream.set_read_timeout(Some(left(end))))
+}
+
+/// Reads the head of an answer. `prepare` is called before each read.
+fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) -> Result<u16> {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        prepare(from)?;
+        let count = match from.read(&mut piece) {
+            Ok(0) => bail!("the answer ends before its head does"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(plain(&error)),
+        };
+        let piece = piece.get(..count).unwrap_or_default();
+        head.extend_from_slice(piece);
+        // Nothing new can be said before a line has ended.
+        if piece.contains(&b'\n') {
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_AT_MOST];
+            let mut answer = httparse::Response::new(&mut headers);
+            let parsed = answer.parse(&head).map_err(|error| anyhow!("the answer is not HTTP ({error})"))?;
+            if let (true, Some(code)) = (parsed.is_complete(), answer.code) {
+                return Ok(code);
+            }
+        }
+        ensure!(head.len() <= HEAD_AT_MOST, "the head of the answer is longer than {} KiB", HEAD_AT_MOST / 1024);
+    }
+}
+
+/// What is left of a time; the kernel takes nothing for "no limit".
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
+/// An error of the system as a person says it, its number kept in the type.
+pub fn plain(error: &std::io::Error) -> anyhow::Error {
+    match (error.kind(), error.raw_os_error()) {
+        // What a socket says whose time is up.
+        (ErrorKind::WouldBlock, _) => anyhow::Error::new(Errno::ETIMEDOUT),
+        (_, Some(number)) => anyhow::Error::new(Errno::from_raw(number)),
+        (_, None) => anyhow!("{error}"),
+    }
+}
