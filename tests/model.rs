@@ -3,16 +3,25 @@
 //!
 //! A rule that is broken is printed with a shortest history.
 
+#[allow(dead_code, reason = "what a model counts is exact")]
+#[path = "house/counts.rs"]
+mod counts;
 #[path = "model/endings.rs"]
 mod endings;
 #[path = "model/faults.rs"]
 mod faults;
 #[path = "model/history.rs"]
 mod history;
+#[path = "model/inevitable.rs"]
+mod inevitable;
 #[path = "model/machine.rs"]
 mod machine;
+#[path = "model/pods.rs"]
+mod pods;
 #[path = "model/policies.rs"]
 mod policies;
+#[path = "model/readiness.rs"]
+mod readiness;
 #[path = "model/search.rs"]
 mod search;
 #[path = "model/settings.rs"]
@@ -21,6 +30,8 @@ mod settings;
 mod wakes;
 #[path = "model/world.rs"]
 mod world;
+#[path = "model/world_look.rs"]
+mod world_look;
 #[path = "model/world_main.rs"]
 mod world_main;
 #[path = "model/world_sidecar.rs"]

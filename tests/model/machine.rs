@@ -1,5 +1,6 @@
 //! One machine and its history.
 
+use super::counts;
 use super::history::{History, NOTHING};
 use super::policies::{events, policies};
 use super::search::{Broken, Graph, Outcome, explore};
@@ -57,9 +58,14 @@ fn every_rule_holds_in_every_state_of_every_policy() {
         let other = scope.spawn(|| count(&policies[half..]));
         [count(&policies[..half]), other.join().expect("the other half")]
     });
+    let mut all = [0; 3];
     for role in [Role::Main, Role::Sidecar] {
         let of = |place: usize| sums.iter().filter_map(|sum| sum.get(&role)).map(|sum| sum[place]).sum::<usize>();
         println!("{role:?}: {} policies, {} states, {} transitions", of(0), of(1), of(2));
         assert!(of(1) > 1000, "a search that reaches so little does not search");
+        all = [0, 1, 2].map(|place| all[place] + of(place) as u64);
     }
+    counts::exactly("policies of one machine", all[0]);
+    counts::exactly("states of one machine, with its history", all[1]);
+    counts::exactly("transitions between its states", all[2]);
 }

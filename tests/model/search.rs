@@ -83,3 +83,56 @@ impl Broken {
         text
     }
 }
+
+/// The sets of places from each of which every other one of the same set can be reached, by at least one step (Kosaraju).
+pub fn circles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut backwards = vec![Vec::new(); edges.len()];
+    for (from, to) in edges.iter().enumerate().flat_map(|(from, all)| all.iter().map(move |to| (from, *to))) {
+        backwards[to].push(from);
+    }
+    let mut order = Vec::new();
+    let mut seen = vec![false; edges.len()];
+    for start in 0..edges.len() {
+        depth_first(edges, start, &mut seen, &mut order);
+    }
+    let mut circles = Vec::new();
+    let mut seen = vec![false; edges.len()];
+    for start in order.into_iter().rev() {
+        let mut set = Vec::new();
+        depth_first(&backwards, start, &mut seen, &mut set);
+        if set.len() > 1 || set.iter().any(|place| edges[*place].contains(place)) {
+            circles.push(set);
+        }
+    }
+    circles
+}
+
+/// Adds what can be reached from `start` and has not been seen, each place after those that it leads to.
+fn depth_first(edges: &[Vec<usize>], start: usize, seen: &mut [bool], order: &mut Vec<usize>) {
+    if std::mem::replace(&mut seen[start], true) {
+        return;
+    }
+    let mut path = vec![(start, 0)];
+    while let Some((place, next)) = path.last_mut() {
+        match edges[*place].get(*next) {
+            Some(to) => {
+                *next += 1;
+                if !std::mem::replace(&mut seen[*to], true) {
+                    path.push((*to, 0));
+                }
+            }
+            None => {
+                order.push(*place);
+                path.pop();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_circle_is_found_and_a_way_that_ends_is_none() {
+    let mut found = circles(&[vec![1], vec![2, 3], vec![1], vec![4], vec![4], vec![0]]);
+    found.iter_mut().for_each(|circle| circle.sort_unstable());
+    found.sort();
+    assert_eq!(found, [vec![1, 2], vec![4]]);
+}

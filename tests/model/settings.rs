@@ -1,6 +1,6 @@
 //! The Pods that are worth telling apart, and the mistakes that are planted in them.
 
-use exeunt::machine::RestartPolicy;
+use exeunt::machine::{Restart, RestartPolicy};
 
 /// What the Pod is like, and what is wrong with it.
 #[derive(Clone, Copy, Debug)]
@@ -12,9 +12,12 @@ pub struct Setting {
     pub run_id: bool,
     /// What an earlier run has left on the volume.
     pub left: Left,
-    /// Whether a lock that one container holds is seen by the others.
-    pub shared_locks: bool,
+    pub locks: Locks,
+    pub watch: Watch,
+    pub mains: Mains,
     pub sidecars: usize,
+    /// `--restart` of the sidecars.
+    pub restart: Restart,
     /// The sidecars are started only once the job is on stage.
     pub main_first: bool,
     /// The Pod may be deleted.
@@ -30,11 +33,67 @@ pub struct Setting {
     pub fault: Fault,
 }
 
+/// What an earlier Pod has left on a volume that outlives it, under the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     Nothing,
     Sentinel,
+    /// `-running`, of a main that was killed.
     Life,
+    /// The same, and the node has been started anew since, or the volume is on another one.
+    LifeOfAnotherBoot,
+    /// `-running`, with how an attempt failed.
+    Attempt,
+    /// Both files: a life that began by hand, or in a shell, beside a sentinel.
+    Both,
+}
+
+/// What the containers see of each other's locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locks {
+    /// One kernel, one volume: everything.
+    Shared,
+    /// Everything, but the records do not show that it is one place (a network file system that carries locks).
+    Elsewhere,
+    /// Nothing: every lock of another container looks free.
+    Apart,
+    /// They cannot be asked for.
+    Refused,
+    /// Asking for one fails now and then.
+    SometimesRefused,
+}
+
+impl Locks {
+    pub fn are_in_one_place(self) -> bool {
+        !matches!(self, Locks::Elsewhere | Locks::Apart)
+    }
+}
+
+/// What the watch says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Whatever happens.
+    Rings,
+    /// Nothing, ever.
+    Silent,
+    /// Whatever happens, and what does not.
+    Lies,
+}
+
+/// Whom the sidecars wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mains {
+    One,
+    /// `--until main,second-main`.
+    All,
+    /// The same with `--until-any`.
+    Any,
+}
+
+impl Mains {
+    pub fn count(self) -> usize {
+        if self == Mains::One { 1 } else { 2 }
+    }
 }
 
 /// A mistake in one of the steps, as a negative control.
@@ -47,6 +106,10 @@ pub enum Fault {
     LooksInTheOtherOrder,
     /// A free lock is believed everywhere.
     BelievesEveryLock,
+    /// A lock that cannot be asked for counts as free. It was so.
+    TakesAnErrorForAFreeLock,
+    /// A lock that was seen held is not believed afterwards either.
+    NeverBelievesALock,
     /// The restart policy in the record is not read.
     ForgetsThePolicy,
     /// The lock is released before the rename.
@@ -57,6 +120,16 @@ pub enum Fault {
     LeavesTheOldSentinel,
     /// No slow look: only what the watch reports.
     OnlyTheWatch,
+    /// Each event begins the look anew.
+    BeginsAnewAtEachEvent,
+    /// An event is taken for the end.
+    TakesAnEventForTheEnd,
+    /// The run id of the sentinel is not compared.
+    ForgetsTheRunId,
+    /// Of several names, only the first is looked at.
+    LooksAtTheFirstNameOnly,
+    /// Nobody is looked at between two lives of the child.
+    LooksAwayInTheBackOff,
     /// A life that is gone from the directory is forgotten.
     ForgetsTheLost,
     /// A record that says "for good" is not believed without a sentinel.
@@ -68,8 +141,11 @@ pub const POD: Setting = Setting {
     outlives: false,
     run_id: false,
     left: Left::Nothing,
-    shared_locks: true,
+    locks: Locks::Shared,
+    watch: Watch::Rings,
+    mains: Mains::One,
     sidecars: 1,
+    restart: Restart::Never,
     main_first: false,
     deletes: false,
     cleans: false,

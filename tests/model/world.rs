@@ -5,13 +5,15 @@
 //! What lies between is told again here, step by step in the order of `stage/publish.rs` and `stage/observe.rs`.
 
 use super::search::Outcome;
-use super::settings::{Left, Setting};
+use super::settings::{Left, Mains, Setting, Watch};
 use exeunt::machine::{RestartPolicy, State, Status, Timer};
-use exeunt::stage::observe::Running;
+use exeunt::stage::observe::{Running, Sighting};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     pub ours: bool,
+    /// It names this kernel and this inode.
+    pub here: bool,
     pub restarts: bool,
     pub ended: Option<Status>,
     pub last: bool,
@@ -92,21 +94,31 @@ pub struct Sidecar {
     /// The watch has reported something since the last look began.
     pub due: bool,
     pub look: Look,
+    /// Which name the look is at, and what it has seen of the first.
+    pub at: usize,
+    pub first: Sighting,
     /// The command of the job was running when the look began.
     pub ran: bool,
-    pub held: Option<Held>,
+    pub held: [Option<Held>; NAMES],
     /// It has found the lock of the present life held.
-    pub saw: bool,
+    pub saw: [bool; NAMES],
 }
 
-const FILES: usize = 6;
+const FILES: usize = 8;
+pub const NAMES: usize = 2;
+
+/// What a name leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Name {
+    pub running: Option<usize>,
+    pub terminated: Option<usize>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub files: [File; FILES],
-    pub running: Option<usize>,
-    pub terminated: Option<usize>,
-    pub main: Main,
+    pub names: [Name; NAMES],
+    pub mains: [Main; NAMES],
     /// Those that the Pod does not have are gone from the beginning.
     pub sidecars: [Sidecar; 2],
     pub deleted: bool,
@@ -137,49 +149,64 @@ pub const FRESH_SIDECAR: Sidecar = Sidecar {
     watching: false,
     due: false,
     look: Look::Idle,
+    at: 0,
+    first: Sighting { terminated: None, running: None },
     ran: false,
-    held: None,
-    saw: false,
+    held: [None; NAMES],
+    saw: [false; NAMES],
 };
 
 impl World {
     pub fn new(setting: &Setting) -> World {
         let mut world = World {
             files: [File::default(); FILES],
-            running: None,
-            terminated: None,
-            main: FRESH_MAIN,
+            names: [Name::default(); NAMES],
+            mains: [FRESH_MAIN; NAMES],
             sidecars: [FRESH_SIDECAR; 2],
             deleted: false,
         };
+        for absent in world.mains.iter_mut().skip(setting.mains.count()) {
+            absent.container = Container::Gone(0);
+        }
         for absent in world.sidecars.iter_mut().skip(setting.sidecars) {
             absent.container = Container::Gone(0);
         }
         let restarts = setting.restart_policy == RestartPolicy::OnFailure;
-        match setting.left {
-            Left::Nothing => {}
-            Left::Sentinel => {
-                let ended = Some(Status::Exited(0));
-                world.files[0].record = Record { ours: false, restarts, ended, last: true };
-                world.terminated = Some(0);
-            }
-            Left::Life => {
-                world.files[0].record = Record { restarts, ..Record::default() };
-                world.running = Some(0);
-            }
+        let old = Record { here: setting.locks.are_in_one_place(), restarts, ..Record::default() };
+        let ended = Some(Status::Exited(0));
+        let life = match setting.left {
+            Left::Nothing | Left::Sentinel => None,
+            Left::Life | Left::Both => Some(old),
+            Left::LifeOfAnotherBoot => Some(Record { here: false, ..old }),
+            Left::Attempt => Some(Record { ended: Some(Status::Exited(3)), ..old }),
+        };
+        if let Some(record) = life {
+            world.files[0].record = record;
+            world.names[0].running = Some(0);
         }
-        world
+        if matches!(setting.left, Left::Sentinel | Left::Both) {
+            world.files[1].record = Record { ended, last: true, ..old };
+            world.names[0].terminated = Some(1);
+        }
+        world.tidy()
     }
 
-    /// The truth: whether an attempt of the job runs, or is still to come.
-    pub fn job_is_open(&self, setting: &Setting) -> bool {
-        let final_death = self.main.dying && (setting.restart_policy == RestartPolicy::Never || self.deleted);
-        self.main.over.is_none()
-            && match self.main.container {
+    /// The truth: whether an attempt of a job runs, or is still to come.
+    pub fn is_open(&self, setting: &Setting, of: usize) -> bool {
+        let main = &self.mains[of];
+        let final_death = main.dying && (setting.restart_policy == RestartPolicy::Never || self.deleted);
+        main.over.is_none()
+            && match main.container {
                 Container::Waiting => !self.deleted,
-                Container::Up => !final_death && (self.main.command || !self.deleted),
+                Container::Up => !final_death && (main.command || !self.deleted),
                 Container::Gone(_) => false,
             }
+    }
+
+    /// The same of whatever the sidecars wait for.
+    pub fn job_is_open(&self, setting: &Setting) -> bool {
+        let mut open = (0..setting.mains.count()).map(|of| self.is_open(setting, of));
+        if setting.mains == Mains::Any { open.all(|open| open) } else { open.any(|open| open) }
     }
 
     /// What the kubelet does when a container ends.
@@ -195,23 +222,38 @@ impl World {
 
     fn leads_to(&self, file: usize) -> bool {
         let file = Some(file);
-        let held = |sidecar: &Sidecar| sidecar.held.map(|held| held.file) == file;
-        self.running == file || self.terminated == file || self.main.file == file || self.sidecars.iter().any(held)
+        self.names.iter().any(|name| name.running == file || name.terminated == file)
+            || self.mains.iter().any(|main| main.file == file)
+            || self.sidecars.iter().flat_map(|sidecar| sidecar.held).any(|held| held.map(|held| held.file) == file)
     }
 
     /// Something has happened in the directory.
-    pub fn ring(&mut self) {
+    pub fn ring(&mut self, setting: &Setting) {
         for sidecar in &mut self.sidecars {
-            sidecar.due |= sidecar.watching;
+            sidecar.due |= sidecar.watching && setting.watch != Watch::Silent;
         }
     }
 
-    /// So that there are no more worlds than differences.
-    fn tidy(mut self) -> World {
-        for file in 0..FILES {
-            if !self.leads_to(file) {
-                self.files[file] = File::default();
-            }
+    /// So that there are no more worlds than differences: an inode is what leads to it, whatever its number.
+    pub fn tidy(mut self) -> World {
+        let (old, mut numbers, mut used) = (self.files, [None; FILES], 0);
+        self.files = [File::default(); FILES];
+        let mut number = |file: usize| {
+            *numbers[file].get_or_insert_with(|| {
+                used += 1;
+                self.files[used - 1] = old[file];
+                used - 1
+            })
+        };
+        for name in &mut self.names {
+            name.running = name.running.map(&mut number);
+            name.terminated = name.terminated.map(&mut number);
+        }
+        for main in &mut self.mains {
+            main.file = main.file.map(&mut number);
+        }
+        for held in self.sidecars.iter_mut().flat_map(|sidecar| &mut sidecar.held).flatten() {
+            held.file = number(held.file);
         }
         self
     }
@@ -232,11 +274,13 @@ pub type Steps = Vec<(Label, Outcome<World>)>;
 /// Whatever may happen next, and what comes of it.
 pub fn steps(setting: &Setting, world: &World) -> Steps {
     let mut steps = Vec::new();
-    super::world_main::steps(setting, world, &mut steps);
-    for place in 0..world.sidecars.len() {
+    for of in 0..setting.mains.count() {
+        super::world_main::steps(setting, world, of, &mut steps);
+    }
+    for place in 0..setting.sidecars {
         super::world_sidecar::steps(setting, world, place, &mut steps);
     }
-    if setting.deletes && !world.deleted && world.main.staged {
+    if setting.deletes && !world.deleted && world.mains[0].staged {
         let mut next = *world;
         next.deleted = true;
         let up = |container: &mut Container, term: &mut bool| match container {
@@ -244,7 +288,9 @@ pub fn steps(setting: &Setting, world: &World) -> Steps {
             Container::Up => *term = true,
             Container::Gone(_) => {}
         };
-        up(&mut next.main.container, &mut next.main.term);
+        for main in &mut next.mains {
+            up(&mut main.container, &mut main.term);
+        }
         for sidecar in &mut next.sidecars {
             up(&mut sidecar.container, &mut sidecar.term);
         }

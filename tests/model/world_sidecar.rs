@@ -2,23 +2,26 @@
 
 use super::policies::{SIDECAR, TERM};
 use super::search::Outcome;
-use super::settings::{Fault, Setting};
-use super::world::{Container, FRESH_SIDECAR, Held, Label, Look, Sidecar, Steps, World};
-use exeunt::machine::{Action, Event, ExitWith, Policy, State, Status, Timer, Verdict, step};
-use exeunt::stage::observe::{Conclusion, Running, Sighting, conclude, together};
+use super::settings::{Fault, Locks, Mains, Setting, Watch};
+use super::world::{Container, FRESH_SIDECAR, Label, Look, Sidecar, Steps, World};
+use super::world_look::Lock;
+use exeunt::machine::{Action, Event, ExitWith, Policy, RestartPolicy, State, Status, Timer, Verdict, step};
 
-const NAMES: [&str; 2] = ["sidecar", "second sidecar"];
+const SIDECARS: [&str; 2] = ["sidecar", "second sidecar"];
+const SIGTERM: &str = "SIGTERM";
+const CHILD_ENDS: &str = "its child ends";
+const TIME_IS_UP: &str = "the time is up";
 const HELD_LONG_ENOUGH: &str = "the signal has been held long enough";
 const KILLED: Status = Status::Killed(9);
 
 /// Whatever may happen to one sidecar.
 pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
     let sidecar = world.sidecars[place];
-    let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(NAMES[place], what), next));
+    let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(SIDECARS[place], what), next));
     match sidecar.container {
         Container::Gone(_) => {}
         Container::Waiting => {
-            if !setting.main_first || world.main.staged {
+            if !setting.main_first || world.mains[0].staged {
                 let mut next = *world;
                 next.sidecars[place] = Sidecar { container: Container::Up, ..FRESH_SIDECAR };
                 let begun = next.told(setting, place, Event::Begun);
@@ -37,39 +40,65 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
                 add("its child fails by itself", world.told(setting, place, Event::ChildExited(status)));
             }
             own_steps(setting, world, place, steps);
+            if setting.locks == Locks::SometimesRefused && matches!(sidecar.look, Look::Lock { .. }) {
+                let (_, next) = world.look(setting, place, Lock::Unknown);
+                steps.push((Label(SIDECARS[place], "cannot ask for the lock"), next));
+            }
+            steps.extend(world.lie(setting, place));
         }
     }
 }
 
 /// What a sidecar does by itself: what must be enough to bring it to its end.
-pub fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
+fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
     let sidecar = world.sidecars[place];
-    let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(NAMES[place], what), next));
+    let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(SIDECARS[place], what), next));
     if sidecar.term {
         let mut next = *world;
         next.sidecars[place].term = false;
-        add("SIGTERM", next.told(setting, place, Event::Signal(TERM)));
+        add(SIGTERM, next.told(setting, place, Event::Signal(TERM)));
     }
     if let Some(status) = sidecar.asked.filter(|_| sidecar.child) {
-        add("its child ends", world.told(setting, place, Event::ChildExited(status)));
+        add(CHILD_ENDS, world.told(setting, place, Event::ChildExited(status)));
     }
     if let Some(timer) = sidecar.deadline {
-        let what = if timer == Timer::Outlive { HELD_LONG_ENOUGH } else { "the time is up" };
+        let what = if timer == Timer::Outlive { HELD_LONG_ENOUGH } else { TIME_IS_UP };
         add(what, world.told(setting, place, Event::DeadlineElapsed));
     }
-    if sidecar.look != Look::Idle || (sidecar.watching && (sidecar.due || setting.fault != Fault::OnlyTheWatch)) {
-        let (what, next) = world.look(setting, place);
+    let looking = sidecar.look != Look::Idle;
+    if looking || (sidecar.watching && (sidecar.due || setting.fault != Fault::OnlyTheWatch)) {
+        let (what, next) = world.look(setting, place, world.lock(setting, place));
         add(what, next);
+    }
+    if looking && sidecar.due && setting.fault == Fault::BeginsAnewAtEachEvent {
+        let mut next = *world;
+        (next.sidecars[place].due, next.sidecars[place].look, next.sidecars[place].at) = (false, Look::Idle, 0);
+        add("begins anew", next.look(setting, place, Lock::Unknown).1);
     }
 }
 
 impl World {
+    /// The watch rings without a cause.
+    fn lie(&self, setting: &Setting, place: usize) -> Option<(Label, Outcome<World>)> {
+        let sidecar = &self.sidecars[place];
+        (setting.watch == Watch::Lies && sidecar.watching && !sidecar.due).then(|| {
+            let mut next = *self;
+            next.sidecars[place].due = true;
+            let next = match setting.fault {
+                Fault::TakesAnEventForTheEnd => next.told(setting, place, Event::JobOver(Verdict::Lost)),
+                _ => Ok(next),
+            };
+            (Label(SIDECARS[place], "its watch reports what has not happened"), next)
+        })
+    }
+
     /// One event of a sidecar's machine, and what its driver does about it.
-    fn told(mut self, setting: &Setting, place: usize, event: Event) -> Outcome<World> {
+    pub fn told(mut self, setting: &Setting, place: usize, event: Event) -> Outcome<World> {
         let policy = Policy {
             outlive_main: setting.outlives,
             restart_policy: setting.restart_policy,
             exit_with: ExitWith::Main,
+            restart: setting.restart,
             ..SIDECAR
         };
         let before = self.sidecars[place].state;
@@ -87,8 +116,8 @@ impl World {
             match action {
                 Action::Look => (sidecar.watching, sidecar.due) = (true, true),
                 Action::StopWatching => {
-                    (sidecar.watching, sidecar.due, sidecar.look, sidecar.held) = (false, false, Look::Idle, None);
-                    sidecar.saw = false;
+                    (sidecar.watching, sidecar.due, sidecar.look, sidecar.at) = (false, false, Look::Idle, 0);
+                    (sidecar.first, sidecar.held, sidecar.saw) = Default::default();
                 }
                 Action::Start => {
                     sidecar.child = true;
@@ -96,7 +125,12 @@ impl World {
                 }
                 Action::Forward(_) => sidecar.asked = Some(Status::Killed(TERM)),
                 Action::Kill => sidecar.asked = Some(KILLED),
-                Action::Arm(timer) => sidecar.deadline = Some(timer),
+                Action::Arm(timer) => {
+                    sidecar.deadline = Some(timer);
+                    if timer == Timer::BackOff && setting.fault == Fault::LooksAwayInTheBackOff {
+                        (sidecar.watching, sidecar.due, sidecar.look) = (false, false, Look::Idle);
+                    }
+                }
                 Action::Disarm => sidecar.deadline = None,
                 Action::Exit(code) => {
                     let container = self.after_exit(setting, code);
@@ -121,135 +155,79 @@ impl World {
         if open {
             return Err(format!("2. A sidecar never leaves early: {event:?} while the job is not over"));
         }
-        let truth = match verdict {
+        let names = setting.mains.count();
+        let truth = (0..names).any(|of| self.is_true(of, verdict));
+        // Of several, the first that failed counts.
+        let good = |of: usize| self.mains[of].ended.is_none_or(|ended| ended.code() == 0);
+        let hidden = setting.mains == Mains::All && verdict.code() == 0 && !(0..names).all(good);
+        if truth && !hidden {
+            Ok(())
+        } else {
+            Err(format!("3. The exit code is the truth: {event:?} is not what has happened"))
+        }
+    }
+
+    fn is_true(&self, of: usize, verdict: Verdict) -> bool {
+        let main = &self.mains[of];
+        match verdict {
             _ if self.deleted => true,
-            Verdict::Told(status) => [self.main.ended, self.main.over].contains(&Some(status)),
+            Verdict::Told(status) => [main.ended, main.over].contains(&Some(status)),
             // Where nothing at all could be written, the free lock is the last word.
             Verdict::Lost => {
-                let speechless = self.main.unsaid && self.terminated.is_none();
-                self.main.mute || (speechless && matches!(self.main.container, Container::Gone(_)))
+                let speechless = main.unsaid && self.names[of].terminated.is_none();
+                main.mute || (speechless && matches!(main.container, Container::Gone(_)))
             }
-            Verdict::Silent => self.main.unsaid,
-        };
-        if truth { Ok(()) } else { Err(format!("3. The exit code is the truth: {event:?} is not what has happened")) }
-    }
-
-    /// One step of `Observer::look`.
-    fn look(mut self, setting: &Setting, place: usize) -> (&'static str, Outcome<World>) {
-        let (running, terminated) = (self.running, self.terminated);
-        let ran = self.main.command;
-        let sentinel_first = matches!(setting.fault, Fault::NoSecondLook | Fault::LooksInTheOtherOrder);
-        let shared = setting.shared_locks;
-        let files = self.files;
-        let sidecar = &mut self.sidecars[place];
-        let what = match sidecar.look {
-            Look::Idle => {
-                (sidecar.due, sidecar.ran) = (false, ran);
-                sidecar.look = if sentinel_first {
-                    Look::Sentinel { again: false, running: None }
-                } else {
-                    Look::Stat { again: false }
-                };
-                "begins to look"
-            }
-            Look::Stat { again } => {
-                let held = sidecar.held.map(|held| held.file);
-                let forgets = setting.fault == Fault::ForgetsTheLost;
-                let lost = running.is_none() && sidecar.held.is_some_and(|held| held.seen_locked) && !forgets;
-                let keep = lost || (running.is_some() && held == running);
-                sidecar.held = sidecar.held.filter(|_| keep);
-                sidecar.look = if keep || running.is_none() { Look::Lock { again } } else { Look::Open { again } };
-                if running.is_some() { "sees -running" } else { "sees no -running" }
-            }
-            Look::Open { again } => {
-                sidecar.held = running.map(|file| Held { file, seen_locked: false, record: files[file].record });
-                sidecar.look = Look::Lock { again };
-                "opens -running"
-            }
-            Look::Lock { again } => {
-                let mut locked = false;
-                let running = sidecar.held.as_mut().and_then(|held| {
-                    locked = shared && files[held.file].locked;
-                    held.seen_locked |= locked;
-                    if !locked {
-                        held.record = files[held.file].record;
-                    }
-                    let record = held.record;
-                    let counts = record.ours || !setting.run_id;
-                    counts.then_some(Running {
-                        locked,
-                        lock_proves: shared || held.seen_locked || setting.fault == Fault::BelievesEveryLock,
-                        restarts: record.restarts && setting.fault != Fault::ForgetsThePolicy,
-                        ended: record.ended,
-                        last: record.last && setting.fault != Fault::ForgetsTheLastWord,
-                    })
-                });
-                if setting.fault == Fault::LooksInTheOtherOrder && !locked && !again {
-                    sidecar.look = Look::Sentinel { again: true, running: None };
-                    return ("finds no lock held", Ok(self));
-                }
-                if sentinel_first {
-                    return ("tests the lock", self.conclude(setting, place, Sighting { running, terminated: None }));
-                }
-                sidecar.saw |= locked;
-                sidecar.look = Look::Sentinel { again, running };
-                if locked { "finds the lock held" } else { "finds no lock held" }
-            }
-            Look::Sentinel { again, running } => {
-                let counts = |file: &usize| files[*file].record.ours || !setting.run_id;
-                let terminated = terminated.filter(counts).map(|file| files[file].record.ended);
-                let held = running.is_some_and(|running| running.locked);
-                let what = if terminated.is_some() { "sees the sentinel" } else { "sees no sentinel" };
-                if terminated.is_none() && sentinel_first {
-                    sidecar.look = Look::Stat { again };
-                } else if terminated.is_none() && !held && !again {
-                    sidecar.look = Look::Stat { again: true };
-                } else {
-                    return (what, self.conclude(setting, place, Sighting { running, terminated }));
-                }
-                what
-            }
-        };
-        (what, Ok(self))
-    }
-
-    fn conclude(mut self, setting: &Setting, place: usize, seen: Sighting) -> Outcome<World> {
-        self.sidecars[place].look = Look::Idle;
-        let event = match together([conclude(seen)].into_iter(), false) {
-            Conclusion::Over(verdict) => Event::JobOver(verdict),
-            Conclusion::BetweenAttempts(verdict) => Event::JobPaused(verdict),
-            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => Event::JobOn,
-        };
-        self.told(setting, place, event)
-    }
-
-    /// 1. A sidecar never outlives its job: what it does by itself brings it to its end, whatever comes first.
-    pub fn leaves(&self, setting: &Setting, place: usize) -> Result<(), String> {
-        let mut world = *self;
-        // As many steps as two looks, a grace period and a kill have, and some more.
-        for _ in 0..64 {
-            if world.sidecars[place].container != Container::Up {
-                return Ok(());
-            }
-            let mut steps = Vec::new();
-            own_steps(setting, &world, place, &mut steps);
-            // Time is up only when nothing else happens: nothing may rely on it but the kill and what is held.
-            steps.sort_by_key(|(what, _)| what.1 == HELD_LONG_ENOUGH);
-            let Some((_, next)) = steps.into_iter().next() else { break };
-            world = next?;
+            Verdict::Silent => main.unsaid,
         }
-        Err("1. A sidecar never outlives its job: it is still there".to_owned())
+    }
+
+    /// What comes where nothing comes from outside: what a sidecar does by itself, and what its watch makes up. Where every
+    /// end is final, nothing relies on the bound of what is held.
+    pub fn without_help(&self, setting: &Setting, place: usize) -> Vec<(Agent, Outcome<World>)> {
+        let mut steps = Vec::new();
+        own_steps(setting, self, place, &mut steps);
+        steps.retain(|(what, _)| setting.restart_policy == RestartPolicy::OnFailure || what.1 != HELD_LONG_ENOUGH);
+        let whose = |what: &'static str| match what {
+            SIGTERM => Agent::Signal,
+            CHILD_ENDS => Agent::Child,
+            HELD_LONG_ENOUGH | TIME_IS_UP => Agent::Time,
+            _ => Agent::Looks,
+        };
+        let mut owned: Vec<_> = steps.into_iter().map(|(what, next)| (whose(what.1), next)).collect();
+        owned.extend(self.lie(setting, place).map(|(_, next)| (Agent::Watch, next)));
+        owned
     }
 
     /// Whether a sidecar has to go now. Not where nothing is left to be seen: a job that emptied the directory, was killed
     /// and was never seen alive; nor, without its sentinel, where locks prove nothing.
     pub fn must_end(&self, setting: &Setting, place: usize) -> bool {
-        let by_sentinel = self.terminated.is_some();
-        let by_lock = setting.shared_locks && (self.running.is_some() || self.sidecars[place].saw);
-        matches!(self.main.container, Container::Gone(_)) && self.main.staged && (by_sentinel || by_lock)
+        let sidecar = &self.sidecars[place];
+        let visible = |of: usize| {
+            let by_sentinel = self.names[of].terminated.is_some();
+            let by_lock = match setting.locks {
+                Locks::Shared | Locks::SometimesRefused => self.names[of].running.is_some() || sidecar.saw[of],
+                Locks::Elsewhere => sidecar.saw[of],
+                Locks::Apart | Locks::Refused => false,
+            };
+            let main = &self.mains[of];
+            matches!(main.container, Container::Gone(_)) && main.staged && (by_sentinel || by_lock)
+        };
+        let mut names = 0..setting.mains.count();
+        let over = if setting.mains == Mains::Any { names.any(visible) } else { names.all(visible) };
+        over && sidecar.container == Container::Up
     }
 
     pub fn is_holding(&self, place: usize) -> bool {
         self.sidecars[place].deadline == Some(Timer::Outlive)
     }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    Looks,
+    Child,
+    Signal,
+    Time,
+    Watch,
 }

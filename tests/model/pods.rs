@@ -1,0 +1,69 @@
+//! The Pods in which every promise holds.
+
+use super::settings::{Left, Locks, Mains, POD, Setting, Watch};
+use exeunt::machine::{Restart, RestartPolicy};
+
+pub const REPEATED: Setting = Setting { restart_policy: RestartPolicy::OnFailure, ..POD };
+/// Nobody is told anything but by the sentinel, and that only by the slow look.
+pub const APART: Setting = Setting { locks: Locks::Apart, watch: Watch::Silent, ..POD };
+
+/// Pods in which all promises hold.
+pub const SOUND: &[(&str, Setting)] = &[
+    ("never", POD),
+    ("never, the job empties the directory", Setting { cleans: true, ..POD }),
+    ("never, no sentinel can be made", Setting { refuses: true, cleans: true, ..POD }),
+    ("never, the end cannot be written", Setting { unwritable: true, refuses: true, cleans: true, ..POD }),
+    ("never, the record cannot be written anew", Setting { unwritable: true, ..POD }),
+    ("never, the Pod is deleted", Setting { deletes: true, ..POD }),
+    ("never, the Pod is deleted, SIGTERM is held", Setting { deletes: true, outlives: true, ..POD }),
+    ("on-failure", REPEATED),
+    ("on-failure, the job empties the directory", Setting { cleans: true, ..REPEATED }),
+    ("on-failure, no sentinel can be made", Setting { refuses: true, ..REPEATED }),
+    ("on-failure, the end cannot be written", Setting { unwritable: true, ..REPEATED }),
+    ("on-failure, repeated in vain", Setting { repeats_in_vain: true, ..REPEATED }),
+    ("on-failure, the Pod is deleted", Setting { deletes: true, ..REPEATED }),
+    ("on-failure, the Pod is deleted, SIGTERM is held", Setting { deletes: true, outlives: true, ..REPEATED }),
+    ("never, locks elsewhere", Setting { locks: Locks::Elsewhere, ..POD }),
+    ("never, locks apart", Setting { locks: Locks::Apart, ..POD }),
+    ("never, locks refused", Setting { locks: Locks::Refused, ..POD }),
+    ("never, locks sometimes refused", Setting { locks: Locks::SometimesRefused, ..POD }),
+    ("on-failure, locks elsewhere", Setting { locks: Locks::Elsewhere, ..REPEATED }),
+    ("on-failure, locks apart", Setting { locks: Locks::Apart, ..REPEATED }),
+    ("on-failure, locks refused", Setting { locks: Locks::Refused, ..REPEATED }),
+    ("on-failure, locks sometimes refused", Setting { locks: Locks::SometimesRefused, ..REPEATED }),
+    ("never, a silent watch", Setting { watch: Watch::Silent, cleans: true, ..POD }),
+    ("never, a lying watch", Setting { watch: Watch::Lies, ..POD }),
+    ("never, a silent watch, locks apart", APART),
+    ("never, a lying watch, locks apart", Setting { watch: Watch::Lies, ..APART }),
+    ("on-failure, a silent watch", Setting { watch: Watch::Silent, ..REPEATED }),
+    ("on-failure, a lying watch", Setting { watch: Watch::Lies, ..REPEATED }),
+    ("never, a sentinel of an earlier Pod, run id", Setting { left: Left::Sentinel, run_id: true, ..POD }),
+    ("never, a life of an earlier Pod, run id", Setting { left: Left::Life, run_id: true, ..POD }),
+    ("never, both of an earlier Pod, run id", Setting { left: Left::Both, run_id: true, ..POD }),
+    ("never, a sentinel of an earlier Pod, main first", Setting { left: Left::Sentinel, main_first: true, ..POD }),
+    ("never, a life of an earlier Pod, main first", Setting { left: Left::Life, main_first: true, ..POD }),
+    ("never, both of an earlier Pod, main first", Setting { left: Left::Both, main_first: true, ..POD }),
+    ("never, a life of another boot", Setting { left: Left::LifeOfAnotherBoot, ..POD }),
+    ("on-failure, a sentinel of an earlier Pod, run id", Setting { left: Left::Sentinel, run_id: true, ..REPEATED }),
+    ("on-failure, both of an earlier Pod, run id", Setting { left: Left::Both, run_id: true, ..REPEATED }),
+    ("on-failure, a life of an earlier Pod", Setting { left: Left::Life, ..REPEATED }),
+    ("on-failure, a life of another boot", Setting { left: Left::LifeOfAnotherBoot, ..REPEATED }),
+    ("on-failure, an attempt of an earlier Pod", Setting { left: Left::Attempt, ..REPEATED }),
+    ("never, two sidecars", Setting { sidecars: 2, main_first: true, ..POD }),
+    ("never, a child that is started again", Setting { restart: Restart::Always, ..POD }),
+    ("on-failure, a child that is started again", Setting { restart: Restart::OnFailure, ..REPEATED }),
+    ("never, until both of two", Setting { mains: Mains::All, ..POD }),
+    ("never, until one of two", Setting { mains: Mains::Any, ..POD }),
+    ("on-failure, until both of two", Setting { mains: Mains::All, ..REPEATED }),
+    ("never, until both of two, locks apart", Setting { mains: Mains::All, ..APART }),
+    ("never, until one of two, locks apart", Setting { mains: Mains::Any, ..APART }),
+];
+
+/// The same for a run at full length.
+pub const LARGE: &[(&str, Setting)] = &[
+    ("on-failure, until one of two", Setting { mains: Mains::Any, ..REPEATED }),
+    ("on-failure, two sidecars", Setting { sidecars: 2, main_first: true, ..REPEATED }),
+    ("never, two sidecars, the Pod is deleted", Setting { sidecars: 2, main_first: true, deletes: true, ..POD }),
+    ("never, two sidecars until one of two", Setting { sidecars: 2, main_first: true, mains: Mains::Any, ..POD }),
+    ("never, two sidecars, a lying watch", Setting { sidecars: 2, main_first: true, watch: Watch::Lies, ..POD }),
+];
