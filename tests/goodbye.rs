@@ -315,7 +315,7 @@ fn a_connection_that_is_refused_each_time_is_given_up_after_a_few() {
 fn a_request_that_is_not_answered_is_a_warning_after_five_seconds() {
     for (name, answer) in [
         ("silence", (|| Answer::Silence) as fn() -> Answer),
-        ("a head without end", || Answer::Drip("HTTP/1.1 200 OK\r\n", b"X-Header: and so on\r\n")),
+        ("a head without end", || Answer::Drip("HTTP/1.1 200 OK\r\nX-Header: ", b"and so on")),
     ] {
         let house = House::new();
         let server = Server::new(move |_| answer());
