@@ -1,21 +1,19 @@
 //! From the job's last instant to the sidecar's SIGTERM handler, and to the end of both wrappers, which is the Pod's.
 
-use super::numbers::{Samples, table};
-use super::{Bench, EXEUNT, now, read, roles};
-use std::io::Read;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use super::numbers::{Bar, Plot, Samples, Section, Table, short};
+use super::pair::{self, Kind, Pair};
+use super::plot::{self, Scale};
+use super::{Bench, between, now};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-const RUNS: usize = 400;
+const RUNS: usize = 1000;
+/// The recipe's loop makes any delay up to a second as likely as any other: this many show it.
+const RECIPES: usize = 100;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pair {
-    Exeunt,
-    Bare,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum End {
     /// The job ends by itself.
     Exit,
@@ -23,106 +21,201 @@ enum End {
     Kill,
 }
 
-pub fn measure(bench: &mut Bench) {
-    let runs = bench.runs.unwrap_or(RUNS);
-    let cases = [
-        ("exeunt, in memory", Pair::Exeunt, End::Exit, bench.memory.clone()),
-        ("bare system calls, in memory", Pair::Bare, End::Exit, bench.memory.clone()),
-        ("exeunt, on disk", Pair::Exeunt, End::Exit, bench.disk.clone()),
-        ("bare system calls, on disk", Pair::Bare, End::Exit, bench.disk.clone()),
-        ("exeunt, in memory, kill -9", Pair::Exeunt, End::Kill, bench.memory.clone()),
-    ];
-    let mut stop = vec![Samples::default(); cases.len()];
-    let mut over = stop.clone();
-    for round in 0..runs {
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Volume {
+    Memory,
+    Disk,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Raw(Vec<Case>);
+
+#[derive(Serialize, Deserialize)]
+struct Case {
+    kind: Kind,
+    end: End,
+    volume: Volume,
+    /// Whether somebody else writes, renames and removes files in the shared directory all the time.
+    busy: bool,
+    /// From the job's end to the handler.
+    stop_us: Samples,
+    /// From there to the end of both wrappers: the helper leaves in its handler.
+    after_us: Samples,
+    /// From the job's end to the end of both.
+    end_us: Samples,
+}
+
+impl Case {
+    fn new(kind: Kind, end: End, volume: Volume, busy: bool) -> Self {
+        let none = Samples::default;
+        Self { kind, end, volume, busy, stop_us: none(), after_us: none(), end_us: none() }
+    }
+
+    fn add(&mut self, start: u64, stopped: u64, over: u64) {
+        self.stop_us.add(between(start, stopped));
+        self.after_us.add(between(stopped, over));
+        self.end_us.add(between(start, over));
+    }
+
+    fn name(&self) -> String {
+        let volume = if self.volume == Volume::Memory { "tmpfs" } else { "disk" };
+        let busy = if self.busy { ", busy" } else { "" };
+        let end = if self.end == End::Kill { ", kill -9" } else { "" };
+        format!("{}, {volume}{busy}{end}", self.kind.name())
+    }
+}
+
+pub fn measure(bench: &Bench) -> Raw {
+    let mut cases = Vec::new();
+    for kind in Kind::quick(bench) {
+        for volume in [Volume::Memory, Volume::Disk] {
+            cases.extend([false, true].map(|busy| Case::new(kind, End::Exit, volume, busy)));
+        }
+    }
+    cases.extend([Volume::Memory, Volume::Disk].map(|volume| Case::new(Kind::Exeunt, End::Kill, volume, false)));
+    for round in 0..bench.runs(RUNS) {
         for turn in 0..cases.len() {
             let index = (round + turn) % cases.len();
-            let (_, pair, end, place) = &cases[index];
-            let (to_stop, to_end) = once(*pair, *end, &place.join("play"));
-            stop[index].add(to_stop);
-            over[index].add(to_end);
+            once(bench, &mut cases[index]);
         }
     }
-    let mut rows = Vec::new();
-    let mut raw = serde_json::Map::new();
-    for (index, (name, ..)) in cases.iter().enumerate() {
-        let cells = [&stop[index], &over[index]]
-            .map(|samples| [0.5, 0.99, 1.0].map(|part| format!("{:.0}", samples.quantile(part))).to_vec());
-        rows.push([vec![(*name).to_owned()], cells.concat()].concat());
-        raw.insert((*name).into(), serde_json::json!({ "stop_us": stop[index].raw(), "end_us": over[index].raw() }));
-    }
-    table(
-        &format!(
-            "From the job's end to the sidecar's SIGTERM handler, and to the end of both, {runs} rounds, microseconds"
-        ),
-        &["", "median", "p99", "most", "end: median", "p99", "most"],
-        &rows,
-    );
-    bench.raw.insert("goodbye".into(), raw.into());
+    cases.push(recipes(bench));
+    Raw(cases)
 }
 
-/// One pair from its start to its end: microseconds to the handler, and to the end of both wrappers.
-fn once(pair: Pair, end: End, directory: &Path) -> (f64, f64) {
-    let _ = std::fs::remove_dir_all(directory);
-    std::fs::create_dir(directory).expect("a shared directory");
-    let mut main = wrapper(pair, "main", "job", directory);
-    let mut sidecar = wrapper(pair, "sidecar", "helper", directory);
-    let cue = main.stdin.take();
-    let (mut from_job, mut from_helper) = (main.stdout.take().expect("a pipe"), sidecar.stdout.take().expect("a pipe"));
-    // Both are there, and nobody has anything to do any more.
-    for ready in [&mut from_job, &mut from_helper] {
-        ready.read_exact(&mut [0]).expect("a word from the command");
-    }
-    settle(&main);
-    settle(&sidecar);
-
-    let mut start = now();
-    match end {
-        End::Exit => {
-            drop(cue);
-            start = stamp(&mut from_job);
-        }
-        End::Kill => main.kill().expect("a wrapper to kill"),
-    }
-    let stopped = stamp(&mut from_helper);
-    main.wait().expect("the end of main");
-    sidecar.wait().expect("the end of the sidecar");
-    let over = now();
-    ((stopped - start) as f64 / 1000.0, (over - start) as f64 / 1000.0)
-}
-
-fn wrapper(pair: Pair, mode: &str, role: &str, directory: &Path) -> Child {
-    let mut command = match pair {
-        Pair::Exeunt => {
-            let mut command = Command::new(EXEUNT);
-            command.args(["--mode", mode, "--log-level", "error", "--dir"]).arg(directory);
-            command.arg("--").arg(roles::program()).args([roles::FLAG, role]);
-            command
-        }
-        Pair::Bare => roles::command(&[format!("bare-{mode}").as_ref(), directory.as_os_str()]),
+pub fn show(raw: &Raw) -> Section {
+    let row = |case: &Case, cells: &[(&Samples, &[f64])]| {
+        let cells = cells.iter().flat_map(|(samples, parts)| parts.iter().map(|part| short(samples.quantile(*part))));
+        [case.name(), case.stop_us.count().to_string()].into_iter().chain(cells).collect::<Vec<_>>()
     };
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a wrapper")
-}
-
-pub fn stamp(from: &mut impl Read) -> u64 {
-    let mut bytes = [0; 8];
-    from.read_exact(&mut bytes).expect("a time");
-    u64::from_ne_bytes(bytes)
-}
-
-/// Waits until a process has been asleep for a millisecond.
-pub fn settle(process: &Child) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let asleep = || {
-        let stat = read(format!("/proc/{}/stat", process.id()));
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+    let all: &[f64] = &[0.5, 0.99, 1.0];
+    let rows = raw
+        .0
+        .iter()
+        .map(|case| row(case, &[(&case.stop_us, all), (&case.after_us, &[0.5, 0.99]), (&case.end_us, all)]));
+    let find = |kind, end, volume, busy| {
+        raw.0.iter().find(|c| c.kind == kind && c.end == end && c.volume == volume && c.busy == busy)
     };
-    loop {
-        let before = asleep();
-        std::thread::sleep(Duration::from_millis(1));
-        if before && asleep() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "a wrapper is still busy after ten seconds");
+    let samples = |end: End| -> Vec<_> {
+        let of_end = raw.0.iter().filter(|case| case.end == end || end == End::Exit);
+        of_end.map(|case| (case.name(), case.kind.look(), &case.stop_us)).collect()
+    };
+    let over: Vec<_> = raw.0.iter().map(|case| (case.name(), case.kind.look(), &case.end_us)).collect();
+    let quiet = |kind| find(kind, End::Exit, Volume::Memory, false);
+    let median = |kind| quiet(kind).map_or(f64::NAN, |case| case.stop_us.median());
+    let worst = |what: fn(&Case) -> f64| {
+        let ours = raw.0.iter().filter(|case| case.kind == Kind::Exeunt && case.end == End::Exit && !case.busy);
+        ours.map(what).fold(f64::NAN, f64::max)
+    };
+    let (title, to_end) =
+        ("From the job's end to the sidecar's SIGTERM handler", "From the job's end to the end of both wrappers");
+    Section {
+        tables: vec![Table {
+            title: "µs from the job's last instant to the helper's SIGTERM handler (*stop*), from there to the end of both \
+                    wrappers (*after*), and both together (*the Pod's end*):"
+                .to_owned(),
+            head: vec![
+                "", "rounds", "stop: median", "p99", "most", "after: median", "p99", "Pod's end: median", "p99", "most",
+            ],
+            rows: rows.collect(),
+        }],
+        plots: vec![
+            Plot { name: "stop", says: title.to_owned(), svg: plot::boxes(title, "µs", Scale::Logarithmic, &samples(End::Exit)) },
+            Plot { name: "end", says: to_end.to_owned(), svg: plot::boxes(to_end, "µs", Scale::Logarithmic, &over) },
+        ],
+        bars: vec![
+            Bar {
+                what: "the job's exit to the sidecar's SIGTERM, median on tmpfs, against bare C",
+                most: 1.5,
+                measured: median(Kind::Exeunt) / median(Kind::Floor),
+                unit: "×",
+            },
+            Bar {
+                what: "the same, p99, the worse of tmpfs and disk",
+                most: 2000.0,
+                measured: worst(|case| case.stop_us.quantile(0.99)),
+                unit: "µs",
+            },
+            Bar {
+                what: "the Pod's end after the sidecar's command is gone, p99, the worse of tmpfs and disk",
+                most: 2000.0,
+                measured: worst(|case| case.after_us.quantile(0.99)),
+                unit: "µs",
+            },
+        ],
     }
+}
+
+fn place(bench: &Bench, volume: Volume) -> &PathBuf {
+    if volume == Volume::Memory { &bench.memory } else { &bench.disk }
+}
+
+/// One pair from its start to its end.
+fn once(bench: &Bench, case: &mut Case) {
+    let directory = pair::fresh(place(bench, case.volume).join("play"));
+    let mut pair = Pair::start(bench, case.kind, &directory);
+    while_busy(case.busy.then_some(&directory), || {
+        let start = match case.end {
+            End::Exit => pair.end_the_job(),
+            End::Kill => {
+                let start = now();
+                pair.main.kill().expect("a wrapper to kill");
+                start
+            }
+        };
+        let stopped = pair.stopped();
+        case.add(start, stopped, pair.over());
+    });
+}
+
+/// Does something while somebody else works in a directory.
+fn while_busy(directory: Option<&PathBuf>, run: impl FnOnce()) {
+    let Some(directory) = directory else { return run() };
+    let over = AtomicBool::new(false);
+    let rounds = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                work_in(directory);
+                rounds.store(true, Ordering::Relaxed);
+            }
+        });
+        while !rounds.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        run();
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// What a log shipper's or a cache's files look like from outside: some thousands a second are written, renamed, removed.
+fn work_in(directory: &Path) {
+    let [part, whole] = ["work.part", "work"].map(|name| directory.join(name));
+    // It may be removed while we work in it.
+    let _ = std::fs::write(&part, [b'x'; 4096]).and_then(|()| std::fs::rename(&part, &whole));
+    let _ = std::fs::remove_file(&whole);
+    std::thread::sleep(Duration::from_micros(100));
+}
+
+/// Pairs of the shell recipe, started apart, so that their loops look at different moments of a second.
+fn recipes(bench: &Bench) -> Case {
+    let mut case = Case::new(Kind::Recipe, End::Exit, Volume::Memory, false);
+    let number = bench.runs(RECIPES);
+    let apart = Duration::from_millis(1000) / number as u32;
+    let mut pairs: Vec<_> = (0..number)
+        .map(|index| {
+            std::thread::sleep(apart / 2);
+            Pair::start(bench, Kind::Recipe, &pair::fresh(bench.memory.join(format!("recipe-{index}"))))
+        })
+        .collect();
+    let starts: Vec<_> = pairs.iter_mut().map(Pair::end_the_job).collect();
+    // Each is waited for by a thread of its own: the one that ends first is not the first in order.
+    let ends: Vec<_> = std::thread::scope(|scope| {
+        let waits: Vec<_> = pairs.iter_mut().map(|pair| scope.spawn(|| (pair.stopped(), pair.over()))).collect();
+        waits.into_iter().map(|wait| wait.join().expect("the end of a pair")).collect()
+    });
+    for (start, (stopped, over)) in starts.into_iter().zip(ends) {
+        case.add(start, stopped, over);
+    }
+    case
 }

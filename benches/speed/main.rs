@@ -2,52 +2,71 @@
 //!
 //!     cargo bench --target x86_64-unknown-linux-musl
 //!
-//! builds the static release binary, measures, and prints tables; `-- start goodbye` measures only these parts, `--runs N`
-//! sets the number of rounds. All who are compared take turns within one round, so that what else the machine does falls on
-//! all alike; read the ratios of one run, not the times of two. Nothing is asserted. The raw numbers are left as JSON in
-//! the file that the last line names.
+//! builds the static release binary, measures every part and prints tables; takes ten minutes.
+//!
+//!     … -- start goodbye      these parts only
+//!     … -- --runs N           at most N rounds of each; below 20, small sizes as well
+//!     … -- all --page [DIR]   all parts, and then DIR/performance.md and its plots; DIR is docs
+//!     … -- --page [DIR]       the page and its plots once more, of what has been measured last
+//!
+//! All who are compared take turns within one round, so that what else the machine does falls on all alike; read the ratios
+//! of one run, not the times of two. Nothing is asserted. Each part runs in a process of its own and leaves its raw
+//! numbers as JSON in the directory that the last line names: one that fails, or hangs, is said and costs the others
+//! nothing, and can be measured again by itself.
 #![allow(
     unsafe_code,
     reason = "children that consist of system calls, and wait4(2), which tells what a child has used"
 )]
 
+mod deaf;
+mod forward;
 mod gate;
 mod goodbye;
+mod growth;
 mod idle;
+mod machine;
 mod numbers;
+mod page;
+mod pair;
+mod part;
 mod peers;
+mod plot;
+mod reap;
 mod roles;
 mod size;
 mod start;
+mod symbols;
 mod tiny;
 
 use std::path::{Path, PathBuf};
 
-/// Where one run keeps its files, what it measures and how often.
+/// Where one run keeps its files, and how often it measures.
 pub struct Bench {
-    /// In memory: shared directories and the tiny children.
+    /// In memory: shared directories.
     memory: PathBuf,
-    /// On a disk.
+    /// On a disk: shared directories, too.
     disk: PathBuf,
-    /// Rounds, if not the usual number.
+    /// What is built to measure by.
+    programs: PathBuf,
+    /// The most rounds.
     runs: Option<usize>,
-    /// What has been measured, by section.
-    raw: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Bench {
+    fn runs(&self, usual: usize) -> usize {
+        self.runs.map_or(usual, |runs| runs.clamp(1, usual))
+    }
+
+    /// Whether this is only to see that it works.
+    fn is_short(&self) -> bool {
+        self.runs.is_some_and(|runs| runs < 20)
+    }
 }
 
 /// The program that is measured: the one that cargo built with this benchmark.
 const EXEUNT: &str = env!("CARGO_BIN_EXE_exeunt");
-
-type Part = fn(&mut Bench);
-
-/// The parts of the benchmark, in order. A further one is a module and a line here.
-const PARTS: [(&str, Part); 5] = [
-    ("size", size::measure),
-    ("start", start::measure),
-    ("gate", gate::measure),
-    ("goodbye", goodbye::measure),
-    ("idle", idle::measure),
-];
+/// Where the raw numbers are left.
+const RAW: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/speed");
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -56,55 +75,60 @@ fn main() {
     }
     // cargo's own word.
     words.retain(|word| word != "--bench");
-    let runs = words.iter().position(|word| word == "--runs").map(|at| {
-        let value = words.drain(at..).nth(1);
-        value.and_then(|value| value.parse().ok()).expect("--runs wants a number, and comes last")
+    let runs = value(&mut words, "--runs")
+        .map(|text| text.and_then(|text| text.parse().ok()).unwrap_or_else(|| refuse("--runs wants a number")));
+    let page = value(&mut words, "--page").map(|text| {
+        // cargo runs a benchmark in the directory of its package.
+        text.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"), PathBuf::from)
     });
-    if let Some(word) = words.iter().find(|word| !PARTS.iter().any(|(name, _)| name == word)) {
-        let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
-        panic!("there is no part {word:?}; there are {}", names.join(", "));
+    let nothing_named = words.is_empty();
+    if !words.iter().all(|word| word == "all" || part::ALL.iter().any(|part| part.name == *word)) {
+        let names: Vec<_> = part::ALL.iter().map(|part| part.name).collect();
+        refuse(&format!("the parts are: all, {}; the options: --runs N, --page [DIR]", names.join(", ")));
     }
-
     let number = std::process::id();
-    let memory = Path::new("/dev/shm").join(format!("exeunt-speed-{number}"));
-    let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("speed-{number}"));
-    for place in [&memory, &disk] {
-        std::fs::create_dir_all(place).expect("a directory for the benchmark");
+    let place = |parent: &str| Path::new(parent).join(format!("exeunt-speed-{number}"));
+    let (memory, disk) = (place("/dev/shm"), place(env!("CARGO_TARGET_TMPDIR")));
+    let programs = disk.join("programs");
+    for directory in [&memory, &disk, &programs, &PathBuf::from(RAW)] {
+        std::fs::create_dir_all(directory).expect("a directory for the benchmark");
     }
-    let mut bench = Bench { memory, disk, runs, raw: serde_json::Map::new() };
-    let machine = machine();
-    println!("{machine}\n");
-    bench.raw.insert("machine".into(), machine.into());
-    for (name, part) in PARTS {
-        if words.is_empty() || words.iter().any(|word| word == name) {
-            part(&mut bench);
-        }
+    let bench = Bench { memory, disk, programs, runs };
+
+    let wanted = |part: &part::Part| match nothing_named {
+        true => page.is_none(),
+        false => words.iter().any(|word| word == "all" || word == part.name),
+    };
+    let mut failed = Vec::new();
+    if part::ALL.iter().any(wanted) {
+        println!("{}\n", machine::describe());
+        peers::prepare(&bench);
+        println!();
+        failed = machine::with_more_inotify_instances(|| part::measure_all(&bench, wanted));
+        println!("Raw numbers: {RAW}/*.json; load at the end: {}", machine::read("/proc/loadavg").trim());
     }
-    let raw = Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed.json");
-    std::fs::write(&raw, serde_json::Value::Object(bench.raw).to_string()).expect("the raw numbers");
-    println!("load at the end: {}; raw numbers: {}", read("/proc/loadavg").trim(), raw.display());
     let _ = std::fs::remove_dir_all(&bench.memory);
     let _ = std::fs::remove_dir_all(&bench.disk);
+    if let Some(directory) = page {
+        page::write(&directory);
+    }
+    if !failed.is_empty() {
+        println!("FAILED: {}; each can be measured again by itself", failed.join(", "));
+        std::process::exit(1);
+    }
 }
 
-/// The machine and what it is busy with, in a line.
-fn machine() -> String {
-    let processor = read("/proc/cpuinfo");
-    let model = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let hypervisor = if processor.contains(" hypervisor") { ", virtual" } else { "" };
-    format!(
-        "{}{hypervisor}, {cores} processors, Linux {}, load {}, {}",
-        model.map_or("unknown processor", |(_, model)| model),
-        read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/loadavg").trim(),
-        humantime::format_rfc3339_seconds(std::time::SystemTime::now()),
-    )
+/// Takes an option and the word behind it, which may be missing, out of `words`.
+fn value(words: &mut Vec<String>, option: &str) -> Option<Option<String>> {
+    let at = words.iter().position(|word| word == option)?;
+    words.remove(at);
+    let is_value = words.get(at).is_some_and(|word| !word.starts_with("--"));
+    Some(is_value.then(|| words.remove(at)))
 }
 
-/// A file of /proc; empty if it is not there.
-fn read(path: impl AsRef<Path>) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+fn refuse(message: &str) -> ! {
+    eprintln!("speed: {message}");
+    std::process::exit(2)
 }
 
 /// The clock that all processes of the machine share, in nanoseconds.
@@ -113,4 +137,9 @@ fn now() -> u64 {
     // SAFETY: writes into a live local.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// Microseconds between two moments.
+fn between(start: u64, end: u64) -> f64 {
+    end.saturating_sub(start) as f64 / 1000.0
 }
