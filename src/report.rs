@@ -117,7 +117,9 @@ impl Report {
         }
     }
 
-    fn line(&self, level: Level, message: &str) -> Vec<u8> {
+    /// The line that a message becomes.
+    #[doc(hidden)]
+    pub fn line(&self, level: Level, message: &str) -> Vec<u8> {
         let message = one_line(message);
         let mut line = match self.format {
             Format::Text => {
