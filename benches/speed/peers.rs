@@ -59,9 +59,14 @@ const INITS: [(&str, &[&str]); 4] =
 const STUB: &str = "stub in Rust";
 const FLOOR: &str = "bare C";
 
+/// Where exeunt's shared directory is.
+pub fn shared(bench: &Bench) -> PathBuf {
+    bench.memory.join("pod")
+}
+
 /// All who can be compared on this machine.
 pub fn all(bench: &Bench) -> Vec<Peer> {
-    let pod = bench.memory.join("pod");
+    let pod = shared(bench);
     std::fs::create_dir_all(&pod).expect("a shared directory");
     let main = ["--mode", "main", "--dir"].map(OsString::from).into_iter().chain([pod.into()]).collect();
     let mut peers = vec![

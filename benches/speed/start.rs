@@ -4,7 +4,7 @@ use super::machine::{microseconds, read, usage_at_the_end};
 use super::numbers::{Bar, Plot, Samples, Section, Table, count, short};
 use super::peers::{self, Kind, Peer};
 use super::plot::{self, Scale};
-use super::{Bench, between, now, tiny};
+use super::{Bench, between, now, pair, tiny};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -57,6 +57,8 @@ pub fn measure(bench: &Bench) -> Raw {
     for round in 0..bench.runs(RUNS) {
         for turn in 0..peers.len() {
             let index = (round + turn) % peers.len();
+            // The volume of a Pod is empty when its containers start.
+            pair::fresh(peers::shared(bench));
             let mut command = peers[index].command(&child);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let before = now();
