@@ -3,8 +3,27 @@
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
 
-/// The definition that parsing, `--help`, the man page and the completions all come from.
+/// The definition that `--help`, complaints, the man page and the completions all come from.
 pub fn command() -> Command {
+    define(Texts::All)
+}
+
+/// The same without its texts. They are half of the work, and who starts a job reads none of them.
+pub fn parser() -> Command {
+    define(Texts::None)
+}
+
+/// What a definition says of itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    All,
+    None,
+}
+
+fn define(texts: Texts) -> Command {
+    let option = |name, value, help| option(texts, name, value, help);
+    let many = |name, value, help| option(name, value, help).action(ArgAction::Append);
+    let switch = |name, help| switch(texts, name, help);
     Command::new("exeunt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Lets a Kubernetes Job and its sidecars leave together: an init for both commands")
@@ -40,8 +59,8 @@ pub fn command() -> Command {
         .arg(option("watch", "HOW", "inotify, or poll: look once a second [inotify]"))
         .arg(option("log-level", "LEVEL", "error, warning, info, debug [info]"))
         .arg(option("log-format", "FORMAT", "text, json [text]"))
-        .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Print this help"))
-        .arg(Arg::new("version").short('V').long("version").action(ArgAction::SetTrue).help("Print the version"))
+        .arg(switch("help", "Print this help").short('h'))
+        .arg(switch("version", "Print the version").short('V'))
         .next_help_heading("Main")
         .arg(many("on-exit", "URL", "POST here after the command has ended (repeatable)"))
         .arg(option("mesh", "MESH", "Wait for and end istio, linkerd, envoy or cloud-sql-proxy"))
@@ -67,25 +86,20 @@ pub fn command() -> Command {
         )
 }
 
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name(value)
-        .help(help)
-        .allow_hyphen_values(true)
-        .value_parser(value_parser!(OsString))
+fn option(texts: Texts, name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name).allow_hyphen_values(true).value_parser(value_parser!(OsString));
+    if texts == Texts::All { arg.value_name(value).help(help) } else { arg }
 }
 
-fn many(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    option(name, value, help).action(ArgAction::Append)
-}
-
-fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+fn switch(texts: Texts, name: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name).action(ArgAction::SetTrue);
+    if texts == Texts::All { arg.help(help) } else { arg }
 }
 
 /// The definitions of the subcommands, which are recognised as the first word only.
 pub fn subcommand(name: &str) -> Option<Command> {
+    let option = |name, value, help| option(Texts::All, name, value, help);
+    let switch = |name, help| switch(Texts::All, name, help);
     let command = |name: &'static str| {
         Command::new(name)
             .no_binary_name(true)
@@ -95,7 +109,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
             .next_help_heading("Options")
             .arg(option("log-level", "LEVEL", "error, warning, info, debug [info]").hide(true))
             .arg(option("log-format", "FORMAT", "text, json [text]").hide(true))
-            .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Print this help"))
+            .arg(switch("help", "Print this help").short('h'))
     };
     let dir = option("dir", "DIR", "The directory that the containers share [/tmp/pod]");
     let run_id = option("run-id", "ID", "Count only records of this run");

@@ -11,8 +11,7 @@
 //! `NAME-terminated` by a rename. The lock goes with the process, however it dies, and that is what makes
 //! "nobody has to be alive to say goodbye" true.
 //!
-//! [`sys`] holds the doors to the kernel. Arrows point from the world towards the machine, which points at nothing; the
-//! doors do not know each other.
+//! [`sys`] holds the doors to the kernel. Arrows point from the world towards the machine, which points at nothing.
 
 #![deny(missing_docs, unsafe_code, unused_must_use)]
 #![deny(
@@ -62,7 +61,10 @@ pub fn run(words: Vec<OsString>) -> u8 {
     sys::descriptors::keep_standard_numbers_free();
 
     let mut report = Report::early();
-    let flags = match cli::command().try_get_matches_from(words) {
+    // Nothing is taken down again that the end of the process takes along.
+    let mut parser = std::mem::ManuallyDrop::new(cli::parser());
+    let parsed = parser.try_get_matches_from_mut(&words).or_else(|_| cli::command().try_get_matches_from(&words));
+    let flags = match parsed {
         Ok(flags) => flags,
         Err(error) => {
             report.failure(&format!("{}; see exeunt --help", cli::complaint(&error)));

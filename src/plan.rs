@@ -4,12 +4,11 @@ use crate::condition::Condition;
 use crate::http::Url;
 use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
 use crate::report::{Format, Level};
-use crate::sys::signals;
+use crate::sys::{environment, signals};
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::ArgMatches;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Everything that one run needs to know.
@@ -117,9 +116,8 @@ const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 
 impl Settings<'_> {
     fn new(flags: &ArgMatches, role: Option<Role>) -> Settings<'_> {
-        static VARIABLES: LazyLock<bool> =
-            LazyLock::new(|| std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"EXEUNT_")));
-        Settings { flags, role, variables: *VARIABLES }
+        let variables = environment::entries().any(|entry| entry.starts_with(b"EXEUNT_"));
+        Settings { flags, role, variables }
     }
 
     fn belongs(&self, option: &str) -> bool {

@@ -4,11 +4,12 @@
     reason = "clone(2) with a shared address space, and the few calls a child may make before exec(2)"
 )]
 
+use super::environment::{self, Entry};
 use super::{signals, terminal};
 use crate::machine::Status;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -190,25 +191,13 @@ impl Start<'_> {
     }
 }
 
-/// The environment as it was given to us, entry by entry, but for `LISTEN_PID` where it names us.
+/// The environment as it was given to us, but for `LISTEN_PID` where it names us.
 fn environment(listen_pid: &mut [u8; 22]) -> Vec<*const libc::c_char> {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    let own = format!("LISTEN_PID={}", nix::unistd::getpid());
-    let mut entries = Vec::new();
-    // SAFETY: the list that the kernel gave us, ended by null; nothing in exeunt changes it.
-    let mut entry = unsafe { environ };
-    // SAFETY: as above.
-    while let Some(text) = unsafe { entry.as_ref() }.filter(|text| !text.is_null()) {
-        // SAFETY: each entry is a string that ends in NUL.
-        let ours = unsafe { CStr::from_ptr(*text) }.to_bytes() == own.as_bytes();
-        entries.push(if ours { listen_pid.as_mut_ptr().cast() } else { *text });
-        // SAFETY: the end has not been reached yet.
-        entry = unsafe { entry.add(1) };
-    }
-    entries.push(std::ptr::null());
-    entries
+    let own = format!("LISTEN_PID={}\0", nix::unistd::getpid());
+    let listen_pid = listen_pid.as_mut_ptr().cast();
+    let entries = environment::entries();
+    let given = |entry: Entry| if entry.starts_with(own.as_bytes()) { listen_pid } else { entry.as_ptr() };
+    entries.map(given).chain([std::ptr::null()]).collect()
 }
 
 /// The files that execvp(3) would try, in its order.

@@ -1,7 +1,8 @@
-//! Doors to the kernel, one file each. They decide nothing and do not know each other.
+//! Doors to the kernel, one file each. They decide nothing; only the one to processes uses others, in the child.
 
 pub mod child;
 pub mod descriptors;
+pub mod environment;
 pub mod memory;
 pub mod signals;
 pub mod terminal;
