@@ -2,7 +2,7 @@
 
 use super::numbers::{Bar, Plot, Samples, Section, Table, short};
 use super::pair::{self, Kind, Pair};
-use super::plot::{self, Scale};
+use super::plot::{self, Look, Scale};
 use super::{Bench, between, now};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -67,9 +67,9 @@ impl Case {
 
 pub fn measure(bench: &Bench) -> Raw {
     let mut cases = Vec::new();
-    for kind in Kind::quick(bench) {
-        for volume in [Volume::Memory, Volume::Disk] {
-            cases.extend([false, true].map(|busy| Case::new(kind, End::Exit, volume, busy)));
+    for volume in [Volume::Memory, Volume::Disk] {
+        for busy in [false, true] {
+            cases.extend(Kind::quick(bench).into_iter().map(|kind| Case::new(kind, End::Exit, volume, busy)));
         }
     }
     cases.extend([Volume::Memory, Volume::Disk].map(|volume| Case::new(Kind::Exeunt, End::Kill, volume, false)));
@@ -93,22 +93,23 @@ pub fn show(raw: &Raw) -> Section {
         .0
         .iter()
         .map(|case| row(case, &[(&case.stop_us, all), (&case.after_us, &[0.5, 0.99]), (&case.end_us, all)]));
-    let find = |kind, end, volume, busy| {
-        raw.0.iter().find(|c| c.kind == kind && c.end == end && c.volume == volume && c.busy == busy)
-    };
-    let samples = |end: End| -> Vec<_> {
-        let of_end = raw.0.iter().filter(|case| case.end == end || end == End::Exit);
-        of_end.map(|case| (case.name(), case.kind.look(), &case.stop_us)).collect()
-    };
+    let samples: Vec<_> = raw.0.iter().map(|case| (case.name(), case.kind.look(), &case.stop_us)).collect();
     let over: Vec<_> = raw.0.iter().map(|case| (case.name(), case.kind.look(), &case.end_us)).collect();
-    let quiet = |kind| find(kind, End::Exit, Volume::Memory, false);
-    let median = |kind| quiet(kind).map_or(f64::NAN, |case| case.stop_us.median());
+    let quiet = |case: &&Case| case.end == End::Exit && !case.busy;
+    let median = |kind| {
+        let mut of_kind = raw.0.iter().filter(quiet).filter(|case| case.kind == kind && case.volume == Volume::Memory);
+        of_kind.next().map_or(f64::NAN, |case| case.stop_us.median())
+    };
     let worst = |what: fn(&Case) -> f64| {
-        let ours = raw.0.iter().filter(|case| case.kind == Kind::Exeunt && case.end == End::Exit && !case.busy);
+        let ours = raw.0.iter().filter(quiet).filter(|case| case.kind == Kind::Exeunt);
         ours.map(what).fold(f64::NAN, f64::max)
     };
-    let (title, to_end) =
-        ("From the job's end to the sidecar's SIGTERM handler", "From the job's end to the end of both wrappers");
+    let title = "From the job's end to the sidecar's SIGTERM handler";
+    let to_end = "From the job's end to the end of both wrappers";
+    let drawn = |name, title: &str, samples: &[(String, Look, &Samples)]| {
+        let svg = plot::boxes(title, "µs", Scale::Logarithmic, samples);
+        Plot { name, says: title.to_owned(), svg }
+    };
     Section {
         tables: vec![Table {
             title: "µs from the job's last instant to the helper's SIGTERM handler (*stop*), from there to the end of both \
@@ -119,10 +120,7 @@ pub fn show(raw: &Raw) -> Section {
             ],
             rows: rows.collect(),
         }],
-        plots: vec![
-            Plot { name: "stop", says: title.to_owned(), svg: plot::boxes(title, "µs", Scale::Logarithmic, &samples(End::Exit)) },
-            Plot { name: "end", says: to_end.to_owned(), svg: plot::boxes(to_end, "µs", Scale::Logarithmic, &over) },
-        ],
+        plots: vec![drawn("stop", title, &samples), drawn("end", to_end, &over)],
         bars: vec![
             Bar {
                 what: "the job's exit to the sidecar's SIGTERM, median on tmpfs, against bare C",

@@ -81,17 +81,19 @@ impl Axis {
 }
 
 const WIDTH: f64 = 760.0;
+/// Lines that are neither ours nor the floor.
+const OTHERS: [&str; 5] = ["c0", "c1", "c2", "c3", "c4"];
 const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\
 .title{font-weight:600;font-size:14px}.small{font-size:11.5px;fill:#59636e}.page{fill:#ffffff}\
 .grid{stroke:#d1d9e0;stroke-width:1}.limit{stroke:#cf222e;stroke-width:1.5;stroke-dasharray:5 4}.red{fill:#cf222e}\
-.ours{--c:#0969da}.floor{--c:#1a7f37}.other{--c:#818b98}.c0{--c:#0969da}.c1{--c:#bc4c00}.c2{--c:#8250df}\
-.c3{--c:#1a7f37}.c4{--c:#bf3989}.c5{--c:#818b98}.c6{--c:#9a6700}\
-.box{fill:var(--c);fill-opacity:.3;stroke:var(--c)}.line{stroke:var(--c);stroke-width:2;fill:none}\
-.median{stroke:var(--c);stroke-width:3.5}.dot,.bar{fill:var(--c)}text.name{fill:var(--c)}\
+.ours{color:#0969da}.floor{color:#1a7f37}.other{color:#6e7781}\
+.c0{color:#bc4c00}.c1{color:#8250df}.c2{color:#bf3989}.c3{color:#9a6700}.c4{color:#6e7781}.dashed{stroke-dasharray:6 4}\
+.box{fill:currentColor;fill-opacity:.3;stroke:currentColor}.line{stroke:currentColor;stroke-width:2;fill:none}\
+.median{stroke:currentColor;stroke-width:3.5}.dot,.bar{fill:currentColor}text.name{fill:currentColor}\
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.page{fill:#0d1117}.grid{stroke:#3d444d}\
-.limit{stroke:#f85149}.red{fill:#f85149}.ours,.c0{--c:#58a6ff}.floor,.c3{--c:#3fb950}.other,.c5{--c:#9198a1}\
-.c1{--c:#f0883e}.c2{--c:#bc8cff}.c4{--c:#f778ba}.c6{--c:#d29922}}";
+.limit{stroke:#f85149}.red{fill:#f85149}.ours{color:#58a6ff}.floor{color:#3fb950}.other,.c4{color:#9198a1}\
+.c0{color:#f0883e}.c1{color:#bc8cff}.c2{color:#f778ba}.c3{color:#d29922}}}";
 
 struct Drawing(String);
 
@@ -145,7 +147,9 @@ pub fn boxes(title: &str, unit: &str, scale: Scale, rows: &[(String, Look, &Samp
     let (left, top, row) = (labels(rows.iter().map(|(name, ..)| name)), 40.0, 28.0);
     let bottom = top + row * rows.len() as f64;
     let mut drawing = Drawing::new(title, bottom + 52.0);
-    let values = rows.iter().flat_map(|(.., samples)| [samples.quantile(0.1), samples.quantile(0.99)]);
+    // On a linear scale a single late p99 must not press all boxes together: what lies outside is shown as an arrow.
+    let last = if scale == Scale::Linear { 0.9 } else { 0.99 };
+    let values = rows.iter().flat_map(|(.., samples)| [samples.quantile(0.1), samples.quantile(last) * 1.1]);
     let axis = Axis::over(scale, values, (left, WIDTH - 90.0));
     grid(&mut drawing, &axis, top, bottom, unit);
     for (index, (name, look, samples)) in rows.iter().enumerate() {
@@ -156,10 +160,15 @@ pub fn boxes(title: &str, unit: &str, scale: Scale, rows: &[(String, Look, &Samp
         drawing.line(&class("line"), (at(0.1), middle), (at(0.9), middle));
         drawing.rectangle(&class("box"), (at(0.25), middle - 8.0), (at(0.75), middle + 8.0));
         drawing.line(&class("median"), (at(0.5), middle - 9.0), (at(0.5), middle + 9.0));
-        drawing.dot(&class("dot"), at(0.99), middle, 2.5);
-        drawing.text(WIDTH - 12.0, middle + 4.5, "", "end", &format!("{} {unit}", short(samples.median())));
+        if samples.quantile(0.99) <= axis.values.1 {
+            drawing.dot(&class("dot"), at(0.99), middle, 2.5);
+        } else {
+            drawing.text(axis.pixels.1, middle + 4.5, &class("name"), "end", "›");
+        }
+        drawing.text(WIDTH - 12.0, middle + 4.5, "", "end", &with_unit(samples.median(), unit));
     }
-    let key = "box: middle half · thick line: median (also as a number) · thin line: p10 to p90 · dot: p99";
+    let key =
+        "box: middle half · thick line: median (also as a number) · thin line: p10 to p90 · dot: p99, › if outside";
     drawing.text(left, bottom + 42.0, "small", "start", key);
     drawing.finish()
 }
@@ -183,6 +192,9 @@ pub fn bars(title: &str, unit: &str, rows: &[(String, Look, f64)]) -> String {
 
 pub struct Line {
     pub name: String,
+    pub look: Look,
+    /// Beside the line of the same look that matters more.
+    pub is_dashed: bool,
     pub points: Vec<(f64, f64)>,
 }
 
@@ -214,14 +226,23 @@ pub fn lines(about: &Lines, lines: &[Line]) -> String {
     drawing.text((64.0 + right) / 2.0, bottom + 38.0, "small", "middle", about.across);
     if let Some((at, says)) = about.limit {
         drawing.line("limit", (across.at(at), top), (across.at(at), bottom));
-        drawing.text(across.at(at) + 5.0, top + 12.0, "small red", "start", says);
+        drawing.text(across.at(at) + 6.0, (top + bottom) / 2.0, "small red", "start", says);
     }
+    let mut others = OTHERS.iter().cycle();
+    let colours: Vec<&str> = lines
+        .iter()
+        .map(|line| match line.look {
+            Look::Other => others.next().unwrap_or(&OTHERS[0]),
+            look => look.class(),
+        })
+        .collect();
     let mut ends: Vec<(f64, usize)> = Vec::new();
     for (index, line) in lines.iter().enumerate() {
-        let class = format!("c{}", index % 7);
+        let class = colours[index];
+        let dashes = if line.is_dashed { " dashed" } else { "" };
         let path: Vec<String> =
             line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", across.at(*x), up.at(*y))).collect();
-        drawing.put(format_args!("<polyline class=\"line {class}\" points=\"{}\"/>", path.join(" ")));
+        drawing.put(format_args!("<polyline class=\"line {class}{dashes}\" points=\"{}\"/>", path.join(" ")));
         if line.points.len() < 12 {
             for (x, y) in &line.points {
                 drawing.dot(&format!("dot {class}"), across.at(*x), up.at(*y), 3.0);
@@ -234,7 +255,7 @@ pub fn lines(about: &Lines, lines: &[Line]) -> String {
     let mut above = f64::INFINITY;
     for (y, index) in ends {
         above = y.min(above - 16.0);
-        let class = format!("name c{}", index % 7);
+        let class = format!("name {}", colours[index]);
         drawing.text(right + 8.0, above + 4.0, &class, "start", &lines[index].name);
     }
     drawing.finish()
@@ -252,6 +273,14 @@ fn grid(drawing: &mut Drawing, axis: &Axis, top: f64, bottom: f64, unit: &str) {
 /// Room for names beside the plot.
 fn labels<'a>(names: impl Iterator<Item = &'a String>) -> f64 {
     names.map(|name| name.chars().count()).max().unwrap_or(0) as f64 * 7.1 + 24.0
+}
+
+/// A time that is long enough is easier to read in the next larger unit.
+fn with_unit(value: f64, unit: &str) -> String {
+    match unit {
+        "µs" if value >= 10_000.0 => format!("{} ms", short(value / 1000.0)),
+        unit => format!("{} {unit}", short(value)),
+    }
 }
 
 /// With its thousands apart.

@@ -110,7 +110,7 @@ pub fn show(raw: &Raw) -> Section {
 /// Microseconds until all are reaped, the most that waited at once, and the CPU time of PID 1 in microseconds.
 fn once(mut command: Command) -> std::io::Result<(f64, usize, f64)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let (mut init, _) = as_first(command)?;
+    let mut init = as_first(command)?;
     let mut output = init.stdout.take().expect("a pipe");
     let pid = init.id();
     // Its children are the command, which says two times, and orphans.
@@ -131,21 +131,19 @@ fn once(mut command: Command) -> std::io::Result<(f64, usize, f64)> {
     Ok((between(start, end), most, cpu))
 }
 
-/// Starts a command as the first process of a new pid namespace, and says when it had become itself.
-pub fn as_first(mut command: Command) -> std::io::Result<(Child, u64)> {
+/// Starts a command as the first process of a new pid namespace.
+fn as_first(mut command: Command) -> std::io::Result<Child> {
     let ours = std::fs::File::open("/proc/self/ns/pid")?;
     // SAFETY: plain system calls. The next child, and no other, is the first of a new namespace.
     if unsafe { libc::unshare(libc::CLONE_NEWPID) } == -1 {
         return Err(std::io::Error::last_os_error());
     }
-    // It comes back when the child has become the command (vfork(2)).
     let started = command.spawn();
-    let exec = now();
     // SAFETY: as above.
     if unsafe { libc::setns(ours.as_raw_fd(), libc::CLONE_NEWPID) } == -1 {
         return Err(std::io::Error::last_os_error());
     }
-    Ok((started?, exec))
+    started
 }
 
 /// The role of the command: makes orphans, and waits until all of them are gone.
