@@ -8,6 +8,8 @@
 #
 #     docker build -t exeunt --build-arg BUILD_IMAGE=busybox \
 #         --build-arg PREBUILT=target/x86_64-unknown-linux-musl/release/exeunt .
+#
+# For several platforms at once, from what was built for each (target/TARGET/release/exeunt): PREBUILT=target.
 ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
 
 FROM ${BUILD_IMAGE} AS build
@@ -22,16 +24,22 @@ ARG TARGETARCH
 ARG PREBUILT
 WORKDIR /build
 COPY . .
-RUN if [ -n "$PREBUILT" ]; then cp "$PREBUILT" /exeunt; exit; fi; \
+RUN if [ -f "$PREBUILT" ]; then cp "$PREBUILT" /exeunt; exit; fi; \
     case "${TARGETARCH:-$(uname -m)}" in \
         amd64 | x86_64) target=x86_64-unknown-linux-musl ;; \
         arm64 | aarch64) target=aarch64-unknown-linux-musl ;; \
         *) echo "no target for ${TARGETARCH:-$(uname -m)}" >&2; exit 1 ;; \
     esac; \
-    cargo build --release --locked --target "$target" && cp "target/$target/release/exeunt" /exeunt
+    if [ -z "$PREBUILT" ]; then cargo build --release --locked --target "$target" || exit; fi; \
+    cp "${PREBUILT:-target}/$target/release/exeunt" /exeunt
 
 FROM scratch
+# The release says which it is; whatever else is built has no version.
+ARG VERSION=unreleased REVISION=unknown SOURCE=unknown
 LABEL org.opencontainers.image.title="exeunt" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.description="Lets a Kubernetes Job and its sidecars leave together" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /exeunt /exeunt

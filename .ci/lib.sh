@@ -34,3 +34,19 @@ wait_until() {
 		sleep 0.1
 	done
 }
+
+# clone_working_tree DIRECTORY: a clone with what is in the working tree, committed or not, as its last commit.
+clone_working_tree() {
+	local file
+	git clone --quiet --no-hardlinks . "$1"
+	git ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do
+		if [[ -e $file ]]; then printf '%s\0' "$file"; else rm -f "$1/$file"; fi
+	done | tar --null --files-from=- -c | tar -x -C "$1"
+	commit_in "$1" 'as it is'
+}
+
+# commit_in DIRECTORY MESSAGE: everything that is there.
+commit_in() {
+	git -C "$1" add --all
+	git -C "$1" -c user.name=test -c user.email=test@localhost commit --quiet --allow-empty --message "$2"
+}

@@ -26,7 +26,7 @@ fn assert_image(engine: &'static Engine) {
     let config = &description["Config"];
     assert_eq!(config["User"], "65532:65532");
     assert_eq!(config["Entrypoint"], serde_json::json!(["/exeunt"]));
-    for label in ["title", "description", "licenses"] {
+    for label in ["title", "description", "licenses", "version", "revision", "source"] {
         let label = format!("org.opencontainers.image.{label}");
         assert!(config["Labels"][&label].as_str().is_some_and(|text| !text.is_empty()), "no label {label}");
     }
