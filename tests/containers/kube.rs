@@ -110,7 +110,8 @@ fn pair(engine: &'static Engine, job: &str, server: &str) -> Pod {
 }
 
 /// Lets the kernel say what the manifest asked for: no root, no capability, no way to write but on the volume.
-const PROOF: &str = "id -u; grep -E '^(CapPrm|CapBnd|NoNewPrivs):' /proc/self/status; touch /file || echo read-only;";
+const PROOF: &str =
+    "id -u; grep -E '^(CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; touch /file || echo read-only;";
 
 #[test]
 fn a_pod_completes_with_different_users_and_no_rights_at_all() {
@@ -123,8 +124,9 @@ fn a_pod_completes_with_different_users_and_no_rights_at_all() {
     assert_eq!(sidecar.exit_code(), 0, "{}", sidecar.log());
     for (container, user) in [(&main, "1001"), (&sidecar, "1002")] {
         let log = container.log();
-        let lines: Vec<_> = log.lines().take(5).collect();
-        let rights = ["CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "read-only"];
+        let lines: Vec<_> = log.lines().take(6).collect();
+        let rights =
+            ["CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "read-only"];
         assert_eq!(lines, [&[user], &rights[..]].concat(), "{log}");
     }
     assert!(sidecar.log().contains("told to stop"), "{}", sidecar.log());

@@ -11,3 +11,4 @@ mod images;
 mod kube;
 mod pair;
 mod pid1;
+mod privilege;
