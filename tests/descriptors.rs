@@ -45,6 +45,7 @@ fn the_command_finds_the_descriptors_that_we_were_given_and_none_of_ours() {
 }
 
 // tini dies of a closed standard input (its pull request 246, open); what an init opens may become the command's output.
+// A standard input that is closed is fatal: krallin/tini#246.
 #[test]
 fn standard_descriptors_that_are_closed_stay_closed_for_the_command_and_nothing_of_ours_takes_their_place() {
     let house = House::new();
@@ -90,6 +91,7 @@ fn what_is_said_to_a_closed_standard_error_is_not_written_into_a_file_of_ours() 
 
 // catatonit once kept what it was given (its issue 12); tini, dumb-init and pid1-rs do to this day: a socket or a pipe never
 // closes while they live.
+// The init keeps descriptors that were meant for the command: openSUSE/catatonit#12.
 #[test]
 fn what_we_were_given_for_the_command_is_not_kept_by_ourselves() {
     let house = House::new();

@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+/// The exit code 127 is taken for "still alive": openSUSE/catatonit#5.
 #[test]
 fn each_of_the_256_exit_codes_of_a_job_comes_out_unchanged() {
     all_exit_codes("main");
@@ -42,6 +43,7 @@ fn deadly() -> impl Iterator<Item = i32> {
 
 // pid1-rs hangs for ever when its child dies of one of the signals 32 to 64: nix's waitpid knows no such status, and its
 // loop takes the error for an end. dumb-init said 0 once (its issue 59).
+// A death by a signal is reported as 0: Yelp/dumb-init#59.
 #[test]
 fn a_command_that_any_signal_ends_real_time_ones_included_gives_128_and_its_number() {
     let house = House::new();
@@ -83,6 +85,7 @@ fn install(house: &House, path: &Path, mode: u32, content: &[u8]) {
 
 // dumb-init exits 2, catatonit and pid1-rs 1 for whatever cannot be executed, tini 1 for all but ENOENT and EACCES;
 // dumb-init once said 0 (its issue 32) and once named the wrong word (its issue 81).
+// A command that cannot be executed is reported as 0, or by another name: Yelp/dumb-init#32, Yelp/dumb-init#81.
 #[test]
 fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it_and_the_reason() {
     let house = House::new();

@@ -106,6 +106,7 @@ fn the_command_starts_when_every_condition_holds_and_not_before() {
     }
 }
 
+/// What is ready already at the start is waited for in vain: karlkfi/kubexit#6.
 #[test]
 fn conditions_that_hold_already_cost_no_second() {
     let house = House::new();
@@ -308,6 +309,7 @@ fn a_probe_runs_where_exeunt_was_started_with_its_environment_and_as_an_ordinary
 
 // --- the end of the wait
 
+/// A wait that times out is a panic: karlkfi/kubexit#3.
 #[test]
 fn when_the_time_is_up_the_code_is_124_and_the_last_answer_is_in_the_message() {
     for (mode, name) in [("main", "main-job"), ("sidecar", "proxy")] {

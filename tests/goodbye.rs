@@ -79,6 +79,7 @@ fn with_a_mesh_in_the_environment_the_same_is_done() {
 }
 
 /// The default of Linkerd since 2024. The job has done its work all the same.
+/// The proxy does not quit, and the Job is repeated although it has passed: linkerd/linkerd2#8033.
 #[test]
 fn a_mesh_that_refuses_to_quit_is_a_warning() {
     let house = House::new();
@@ -90,6 +91,7 @@ fn a_mesh_that_refuses_to_quit_is_a_warning() {
     assert_eq!(job.err(), "exeunt main: warning: POST http://127.0.0.1:4191/shutdown: 404\n");
 }
 
+/// The same image must work where there is no proxy: linkerd/linkerd2#8758.
 #[test]
 fn a_mesh_that_never_comes_is_given_up_and_told_to_quit_even_so() {
     let house = House::new();
@@ -165,6 +167,7 @@ fn a_wrapped_sidecar_leaves_while_the_goodbye_is_still_under_way() {
     assert_eq!(job.code(), 0, "{}", job.err());
 }
 
+/// A command that is misspelt: the proxy is never told to quit: linkerd/linkerd-await#362.
 #[test]
 fn it_is_sent_however_the_job_ends() {
     let house = House::new();
@@ -219,6 +222,7 @@ fn it_is_not_sent_by_one_whose_name_is_held_by_another() {
     assert_eq!(server.asked(), [""; 0]);
 }
 
+/// The job fails, the proxy is told to quit, the repeated job has none: redboxllc/scuttle#13.
 #[test]
 fn with_on_failure_it_is_sent_at_the_final_end_only() {
     let house = House::new();

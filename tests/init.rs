@@ -101,6 +101,7 @@ fn adopted(run: Run, as_pid_1: bool, stay: &str) -> (Process, i32, PipeWriter) {
 
 // Of many SIGCHLDs that are pending only one is delivered: catatonit (its issue 4) and pid1-rs (its pull request 20) reaped one for
 // each that they heard of. Horust reaps 20 in 300 ms.
+// Orphans by the thousand exhaust the pids: tektoncd/pipeline#8830.
 #[test]
 fn orphans_by_the_thousand_are_reaped_at_once_and_nothing_is_said_about_them() {
     let house = House::new();
@@ -127,6 +128,7 @@ fn without_exeunt_the_same_orphans_stay_as_zombies() {
     }
 }
 
+/// A hang when SIGCHLDs coalesce: openSUSE/catatonit#4, containerd/containerd#13539, opencontainers/runc#5208.
 #[test]
 fn the_code_of_a_command_that_ends_in_a_crowd_is_still_its_own() {
     let house = House::new();

@@ -95,6 +95,7 @@ fn a_signal_before_the_command_was_started_publishes_and_the_command_is_never_st
     }
 }
 
+/// A wait that times out leaves no marker: karlkfi/kubexit#11.
 #[test]
 fn a_gate_that_timed_out_publishes_124_and_the_command_is_never_started() {
     let house = House::new();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use house::scene::{Events, JOB};
 use house::{House, proc, wait_until};
 
+/// A container that is started again finds the markers of its earlier life: tektoncd/pipeline#2813.
 #[test]
 fn the_files_of_an_earlier_life_do_not_count_for_the_next() {
     for content in ["", "garbage", "{\"attempt\":41,\"final\":true,\"exit_code\":9}"] {

@@ -185,6 +185,7 @@ cat <&3 | wc -c
 "#;
 
 /// What the job has stored last is saved by redis on its way out, so it was not killed.
+/// A sidecar is stopped without time to finish its work: tektoncd/pipeline#1131, tektoncd/pipeline#4445.
 #[test]
 fn the_real_redis_saves_what_the_job_has_stored_before_it_leaves() {
     let called = "redis-server and redis-cli (redis-server in Debian)";

@@ -5,6 +5,8 @@ mod house;
 use house::scene::{STUBBORN, is_locked};
 use house::{House, proc, wait_until};
 
+/// A marker that is written before the sidecar watches is never seen; the Pod hangs: karlkfi/kubexit#8,
+/// cortexlabs/cortex#2217.
 #[test]
 fn a_job_that_is_over_at_the_start_means_that_the_command_is_never_started() {
     for exit_with in ["zero", "child", "main"] {
@@ -27,6 +29,8 @@ fn a_sentinel_made_by_touch_counts_before_the_start_and_while_the_command_runs()
     assert_eq!((late.code(), late.out()), (0, String::new()));
 }
 
+/// The same with 143, 137 or 2: argoproj/argo-workflows#1053, GoogleCloudPlatform/cloud-sql-proxy#1529,
+/// GoogleCloudPlatform/cloud-sql-proxy#2372, openkruise/kruise#1285, Netflix/titus-executor#871.
 #[test]
 fn when_the_job_ends_the_child_gets_sigterm_and_the_exit_code_is_as_asked() {
     for (exit_with, code) in [(None, 0), (Some("zero"), 0), (Some("child"), 7), (Some("main"), 3)] {
@@ -78,6 +82,7 @@ fn a_child_that_ends_by_the_stop_signal_itself_still_gives_0() {
     assert_eq!(sidecar.code(), 143);
 }
 
+/// A sidecar that takes no notice of SIGTERM hangs the Pod: argoproj/argo-workflows#6402.
 #[test]
 fn a_child_that_does_not_end_within_the_grace_period_is_killed_with_a_warning() {
     for (exit_with, code) in [("zero", 0), ("child", 137), ("main", 3)] {
@@ -126,6 +131,7 @@ fn the_stop_signal_is_the_one_that_was_asked_for() {
     }
 }
 
+/// Who ignores the 137 of a sidecar hides a sidecar that ran out of memory: argoproj/argo-workflows#15153.
 #[test]
 fn a_child_that_ends_first_gives_its_own_code_whatever_exit_with_says() {
     for exit_with in ["zero", "child", "main"] {
@@ -200,6 +206,7 @@ fn until_any_of_several_names_waits_for_one_of_them() {
     }
 }
 
+/// Several sidecars, each of which waits for another sign: hashicorp/vault#11089.
 #[test]
 fn every_sidecar_of_a_job_leaves_with_it() {
     let house = House::new();

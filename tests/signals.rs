@@ -4,7 +4,7 @@ mod house;
 #[path = "house/init.rs"]
 mod init;
 
-use house::{House, Process, Run, proc, wait_until};
+use house::{EXEUNT, House, Process, Run, proc, wait_until};
 use init::{bit, both_modes, forwardable, queue};
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn collected(run: &mut Process, pid: i32) -> Vec<i32> {
 }
 
 // pid1-rs forwards TERM and INT only; tini keeps TTIN and TTOU and catatonit TSTP as well for itself (podman's issue 18095); tini
-// keeps the fault signals (its issue 104); dumb-init forwarded no real-time signals (its issue 70) and now reads past
+// keeps the fault signals (krallin/tini#104); dumb-init forwarded no real-time signals (its issue 70) and now reads past
 // an array for them; what is built with musl's sigfillset(3) dies of signal 34.
 #[test]
 fn every_signal_that_can_be_forwarded_is_every_time_it_comes() {
@@ -42,6 +42,7 @@ fn every_signal_that_can_be_forwarded_is_every_time_it_comes() {
     }
 }
 
+/// SIGTSTP is swallowed: containers/podman#18095.
 #[test]
 fn every_signal_that_can_be_forwarded_is_by_pid_1_too() {
     let house = House::new();
@@ -50,6 +51,35 @@ fn every_signal_that_can_be_forwarded_is_by_pid_1_too() {
         run.ready();
         let inner = run.inner();
         each_is_forwarded(&mut run, inner);
+    }
+}
+
+/// What an init does besides (here it reaps a hundred orphans, asks probes, looks at a directory in which much happens) costs
+/// its command no signal: shown by the next one that is sent, which is the first that it gets.
+/// The wrapper's own SIGURG is forwarded and ends the command: redboxllc/scuttle#44, redboxllc/scuttle#46,
+/// hashicorp/consul-template#1487, doitintl/secrets-init#34.
+#[test]
+fn no_signal_reaches_the_command_that_nobody_has_sent() {
+    let house = House::new();
+    for mode in ["main", "sidecar"] {
+        let orphans = "i=0; while [ $i -lt 100 ]; do (true &); i=$((i + 1)); done; echo made; exec \"$@\"";
+        let dir = house.path(mode);
+        std::fs::create_dir_all(&dir).unwrap();
+        let options = ["--mode", mode, "--name", mode, "--ready-when", "exec:false", "--until", "nobody"];
+        let options = if mode == "main" { &options[..6] } else { &options[..] };
+        let run = house.run(EXEUNT).arg("--dir").arg(&dir).args(options).args(["--", "sh", "-c", orphans, "sh"]);
+        let mut run = run.arg(std::env::current_exe().unwrap()).env(house::role::ROLE, "collector").start();
+        run.expect("made");
+        run.ready();
+        let before = proc::wake_ups(run.pid);
+        wait_until("some probes and looks", || {
+            std::fs::write(dir.join("nobody-running"), "").unwrap();
+            proc::wake_ups(run.pid) >= before + 20
+        });
+        proc::signal(run.pid, libc::SIGUSR1);
+        run.expect(&libc::SIGUSR1.to_string());
+        run.signal(libc::SIGKILL);
+        run.ended();
     }
 }
 
@@ -63,6 +93,7 @@ fn each_is_forwarded(run: &mut Process, pid: i32) {
     }
 }
 
+/// Real-time signals are not forwarded: Yelp/dumb-init#70.
 #[test]
 fn of_real_time_signals_that_were_queued_each_single_one_arrives() {
     let house = House::new();

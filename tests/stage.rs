@@ -121,6 +121,7 @@ fn nobody_ever_sees_the_running_file_unlocked_while_its_owner_lives() {
     }
 }
 
+/// A marker is read when half of it is written: kubernetes/test-infra#8509, kubernetes/test-infra#8510.
 #[test]
 fn nobody_ever_sees_a_sentinel_that_does_not_say_how_it_ended() {
     for _ in 0..40 {

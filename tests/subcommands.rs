@@ -128,6 +128,7 @@ fn install_copies_this_very_binary_and_the_copy_works() {
     assert!(fs::read(house.path("second")).unwrap() == fs::read(EXEUNT).unwrap(), "the copy of the copy differs");
 }
 
+/// The injected wrapper may not be executed by another user: argoproj/argo-workflows#6238.
 #[test]
 fn install_makes_it_executable_by_everybody_whatever_the_umask() {
     let house = House::new();
@@ -160,6 +161,7 @@ fn install_knows_a_path_relative_to_where_it_is_started() {
 }
 
 /// A plain copy would fail with "Text file busy", or change the program under whoever runs it.
+/// The wrapper cannot be copied over one that runs (ETXTBSY): scylladb/scylla-operator#573.
 #[test]
 fn install_replaces_a_binary_that_runs_without_disturbing_it() {
     let house = House::new();

@@ -139,6 +139,8 @@ fn a_partner_whose_name_is_misspelt_is_hinted_at() {
 
 // --- --outlive-main
 
+/// When the Pod is deleted the sidecar acts before the job has ended: kubernetes/test-infra#8493,
+/// kubernetes/test-infra#21167, istio/istio#6324, istio/istio#36631.
 #[test]
 fn sigterm_is_held_until_the_job_is_over_and_the_exit_code_is_that_of_a_stop() {
     for (options, code) in [(vec![], 0), (vec!["--exit-with", "child"], 7), (vec!["--exit-with", "main"], 5)] {
@@ -248,6 +250,7 @@ fn a_job_that_is_between_two_attempts_is_over_when_the_pod_is_deleted() {
     }
 }
 
+/// Main fails before its wrapper runs; the sidecar cannot know: argoproj/argo-workflows#14074.
 #[test]
 fn a_job_that_has_not_come_yet_is_waited_for() {
     let house = House::new();

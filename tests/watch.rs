@@ -78,6 +78,7 @@ fn the_watch_is_given_up_while_the_child_shuts_down() {
     assert!(proc::alive(sidecar.pid) && sidecar.try_ended().is_none(), "it was given up by the exit");
 }
 
+/// A temporary file in the watched directory upsets the watch: kubernetes/test-infra#18278.
 #[test]
 fn what_others_do_in_the_directory_does_not_wake_the_sidecar() {
     let house = House::new();
@@ -138,6 +139,8 @@ fn without_inotify(house: &House, options: &[&str]) -> Process {
     sidecar
 }
 
+/// No inotify instance is left on the node: argoproj/argo-workflows#15941, containerd/containerd#10309,
+/// kubernetes/kops#2913.
 #[test]
 fn without_an_inotify_instance_it_says_so_once_and_stays_until_the_end() {
     let house = House::new();
@@ -192,6 +195,8 @@ fn without_an_inotify_instance_a_killed_wrapper_is_noticed_too() {
     assert_eq!(sidecar.code(), 137);
 }
 
+/// Events do not arrive: google/gvisor#11326, google/gvisor#8089, kata-containers/runtime#1505,
+/// kata-containers/kata-containers#10411.
 #[test]
 fn the_slow_look_finds_what_no_event_has_told() {
     // The kernel's own entries in sysfs come and go without an event: a network interface that is renamed to

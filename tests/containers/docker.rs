@@ -67,6 +67,8 @@ fn a_sidecar_that_ignores_term_is_killed_after_the_grace() {
     assert!(log.contains("exeunt sidecar: warning: "), "killed without a word:\n{log}");
 }
 
+/// Since 1.28 the kubelet has the whole container killed, wrapper included: kubernetes/kubernetes#117793,
+/// kubernetes-sigs/prow#210.
 #[test]
 fn docker_kill_of_the_main_container_ends_the_sidecar() {
     let Some(engine) = docker() else { return };
@@ -103,6 +105,7 @@ fn gluttons() -> String {
 
 const MEMORY: &[&str] = &["--memory", "48m", "--memory-swap", "48m"];
 
+/// 137 with another reason: the steps after it hang: tektoncd/pipeline#8170, tektoncd/pipeline#10371.
 #[test]
 fn a_job_that_runs_out_of_memory_ends_with_137_and_its_sidecar_with_it() {
     let Some(engine) = docker() else { return };
@@ -121,6 +124,9 @@ fn a_job_that_runs_out_of_memory_ends_with_137_and_its_sidecar_with_it() {
     assert_eq!(record["signal"], 9, "{record}");
 }
 
+/// The wrapper is killed with its job by the out-of-memory killer, what it would have said at its end is never said, the
+/// rest waits for ever: argoproj/argo-workflows#8680, argoproj/argo-workflows#8456, argoproj/argo-workflows#9083,
+/// argoproj/argo-workflows#10063, buildkite/agent-stack-k8s#182.
 #[test]
 fn an_out_of_memory_kill_of_the_whole_main_container_ends_the_sidecar() {
     let Some(engine) = docker() else { return };

@@ -64,6 +64,7 @@ fn tar(directory: &Path, arguments: &[&str]) -> String {
     output.stdout
 }
 
+/// A distroless sidecar has no shell to be stopped by: linkerd/linkerd2#8912.
 #[test]
 fn the_image_runs_by_itself_without_root_and_without_any_right() {
     let Some(engine) = docker() else { return };

@@ -12,6 +12,8 @@ fn processes(container: &Container, pattern: &str) -> usize {
     count.trim().parse().expect("a number")
 }
 
+/// Zombies: who waits for a pid to vanish waits for ever: argoproj/argo-workflows#7259, argoproj/argo-workflows#8246,
+/// argoproj/argo-workflows#9446.
 #[test]
 fn orphans_are_reaped_and_without_exeunt_they_stay() {
     let Some(engine) = docker() else { return };

@@ -91,6 +91,8 @@ fn a_sidecar_that_fails_by_itself_says_so() {
     sidecar_plays(SIDECAR, &[(ChildExited(Killed(11)), &[Exit(139)])]);
 }
 
+/// A sidecar that dies of its SIGTERM fails the Job: karlkfi/kubexit#12, karlkfi/kubexit#16, karlkfi/kubexit#19,
+/// karlkfi/kubexit#29.
 #[test]
 fn what_a_stopped_sidecar_exits_with_is_chosen() {
     let lost = JobOver(Verdict::Lost);

@@ -95,6 +95,7 @@ fn the_command_waits_for_its_conditions() {
     );
 }
 
+/// A proxy that is gone is waited for, for ever: redboxllc/scuttle#50, redboxllc/scuttle#27.
 #[test]
 fn conditions_that_never_hold_end_with_124() {
     plays(
