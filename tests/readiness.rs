@@ -99,7 +99,7 @@ fn an_exec_condition_is_tested_where_exeunt_was_started() {
 }
 
 #[test]
-fn every_end_of_its_owner_takes_the_mark_away_before_the_sentinel_comes() {
+fn every_end_of_its_owner_takes_the_mark_away_and_the_sentinel_does_not_wait_for_it() {
     for end in ["itself", "signal", "job"] {
         let house = House::new();
         // Whom a signal ends need not be told; and a shell that is told by a FIFO may be interrupted while it opens it.
@@ -117,7 +117,7 @@ fn every_end_of_its_owner_takes_the_mark_away_before_the_sentinel_comes() {
         let events = events.so_far();
         let at =
             |event: &str| events.iter().position(|one| one == event).unwrap_or_else(|| panic!("{event}: {events:?}"));
-        assert!(at("delete proxy-ready") < at("to proxy-terminated"), "{end}: {events:?}");
+        assert!(at("to proxy-terminated") < at("delete proxy-ready"), "{end}: {events:?}");
     }
 }
 

@@ -144,17 +144,26 @@ impl Life {
     /// # Errors
     /// One line that names the file. The lock goes in any case, and tells the others.
     pub fn end(mut self, dir: &Directory, status: Status, last: bool) -> Result<()> {
-        self.withdraw_ready(dir);
         self.record.end(status, last);
-        let written = self.record.write(&self.file);
         if !last {
-            return written.with_context(|| cannot_write(dir, &running(&self.name)));
+            self.withdraw_ready(dir);
+            return self.record.write(&self.file).with_context(|| cannot_write(dir, &running(&self.name)));
         }
+        let published = self.publish_end(dir);
+        // After the sentinel, which somebody waits for. Who is over is not ready, whatever mark there is.
+        self.withdraw_ready(dir);
+        published
+    }
+
+    fn publish_end(&mut self, dir: &Directory) -> Result<()> {
+        // If there is no room for it, the record stays as it was, and the sentinel without an exit code.
+        let _ = self.record.write(&self.file);
         let (current, sentinel) = (running(&self.name), terminated(&self.name));
         if self.is_at(dir, &current) && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
             return Ok(());
         }
-        // The job has cleaned the directory, or put something else in our place.
+        // The job has cleaned the directory, or put something else in our place. On a full disk the mark's room is wanted.
+        self.withdraw_ready(dir);
         let created = self.create(dir, &sentinel);
         if created.is_err() && !dir.is_current() {
             // The directory itself has been made anew.

@@ -16,6 +16,8 @@ enum Owner {
     Serves {
         ready: bool,
     },
+    /// The sentinel is there.
+    Leaves,
     /// SIGKILL has come; the lock is not yet dropped.
     Dies {
         ready: bool,
@@ -113,7 +115,11 @@ fn owner_steps(stage: &Stage, fault: Fault) -> Vec<(&'static str, Stage)> {
             add("ends for good", Stage { running: None, ..gone });
             add("ends, and its record stays", gone);
         }
+        Owner::Leaves => {
+            add("removes its mark", Stage { owner: Owner::Away, locked: None, mark: None, ..*stage });
+        }
         Owner::Serves { ready: true } => {
+            add("ends for good, its mark still there", Stage { owner: Owner::Leaves, running: None, ..*stage });
             add("withdraws its mark", Stage { owner: Owner::Serves { ready: false }, mark: None, ..*stage });
         }
     }
