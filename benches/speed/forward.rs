@@ -1,6 +1,6 @@
 //! From a signal to the wrapper to the handler of its command.
 
-use super::numbers::{Bar, Plot, Samples, Section, Table, short};
+use super::numbers::{Bar, Plot, Samples, Section, Table, ratio, short};
 use super::peers::{self, Kind};
 use super::plot::{self, Scale};
 use super::{Bench, between, now, pair, roles};
@@ -59,7 +59,7 @@ pub fn show(raw: &Raw) -> Section {
     let best = median(Kind::Init);
     let rows = raw.0.iter().map(|one| {
         let cells = [0.5, 0.99].map(|part| short(one.delay_us.quantile(part)));
-        let ratio = format!("{:.2}", one.delay_us.median() / best);
+        let ratio = ratio(one.delay_us.median() / best);
         [vec![one.name.clone()], cells.to_vec(), vec![one.delay_us.spread(), ratio]].concat()
     });
     let title = "From a signal to the wrapper to the handler of its command";

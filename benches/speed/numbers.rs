@@ -39,11 +39,16 @@ impl Samples {
 pub fn short(value: f64) -> String {
     if value.is_nan() {
         "-".to_owned()
-    } else if value.abs() >= 10.0 || value == 0.0 {
+    } else if value.abs() >= 10.0 || value.fract() == 0.0 {
         format!("{value:.0}")
     } else {
         format!("{value:.1}")
     }
+}
+
+/// A ratio, or a dash without somebody to compare with.
+pub fn ratio(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.2}") }
 }
 
 /// A count, or a dash for what could not be had on this machine.

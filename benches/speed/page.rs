@@ -48,19 +48,30 @@ fn show(record: &Record, section: &Section) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// On which machine, and when; part by part only where they differ by more than the hour and the load.
+/// On which machine, when, and what else it did: a line for each machine, which is one line unless a part was measured again
+/// somewhere else.
 fn machines<'a>(records: impl Iterator<Item = (&'a str, &'a Record)>) -> String {
-    let mut text = String::new();
-    let mut before = "";
+    let mut machines: Vec<(&str, Vec<&str>, Vec<&str>, f64)> = Vec::new();
     for (name, record) in records {
-        let (what, when) = record.machine.split_once(", load").unwrap_or((&record.machine, ""));
-        if what != before {
-            let date = when.rsplit_once(", ").map_or("", |(_, date)| date);
-            writeln!(text, "- from *{name}* on: {what}; {date}").expect("memory");
-            before = what;
+        let (what, rest) = record.machine.split_once(", load ").unwrap_or((&record.machine, ""));
+        let (load, date) = rest.split_once(", ").unwrap_or_default();
+        let load = load.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN);
+        match machines.last_mut().filter(|machine| machine.0 == what) {
+            Some((_, names, dates, most)) => {
+                names.push(name);
+                dates.push(date);
+                *most = most.max(load);
+            }
+            None => machines.push((what, vec![name], vec![date], load)),
         }
     }
-    text
+    let line = |(what, names, mut dates, load): (&str, Vec<&str>, Vec<&str>, f64)| {
+        dates.sort_unstable();
+        let (first, last) = (dates.first().copied().unwrap_or_default(), dates.last().copied().unwrap_or_default());
+        let (names, load) = (names.join(", "), format!("{load:.1}"));
+        format!("- {what}\n  from {first} to {last} ({names}); load at the start of a part: at most {load}\n")
+    };
+    machines.into_iter().map(line).collect()
 }
 
 fn bars<'a>(sections: impl Iterator<Item = &'a Section>) -> String {

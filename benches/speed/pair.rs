@@ -83,7 +83,8 @@ impl Pair {
     pub fn start(bench: &Bench, kind: Kind, directory: &Path) -> Self {
         let start = |mode, role| {
             let mut command = kind.wrapper(bench, mode, role, directory);
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a wrapper")
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+            command.spawn().expect("a wrapper")
         };
         let (mut main, mut sidecar) = (start("main", "job"), start("sidecar", "helper"));
         let from_job = main.stdout.take().expect("a pipe");

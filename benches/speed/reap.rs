@@ -1,7 +1,7 @@
 //! Orphans by the thousand: how long PID 1 takes to reap them, and how many wait for it at once.
 
 use super::machine::read;
-use super::numbers::{Bar, Section, Table, short};
+use super::numbers::{Bar, Section, Table, ratio, short};
 use super::numbers::{Plot, Samples};
 use super::peers::{self, Kind, Peer};
 use super::plot::{self, Scale};
@@ -79,7 +79,7 @@ pub fn show(raw: &Raw) -> Section {
             one.name.clone(),
             short(one.milliseconds.median()),
             one.milliseconds.spread(),
-            format!("{:.2}", one.milliseconds.median() / best),
+            ratio(one.milliseconds.median() / best),
             short(one.cpu_ms.median()),
             short(one.waiting.median()),
             short(one.waiting.quantile(1.0)),

@@ -1,7 +1,7 @@
 //! From the start of the wrapper to its end, with a command that does nothing.
 
 use super::machine::{microseconds, read, usage_at_the_end};
-use super::numbers::{Bar, Plot, Samples, Section, Table, count, short};
+use super::numbers::{Bar, Plot, Samples, Section, Table, count, ratio, short};
 use super::peers::{self, Kind, Peer};
 use super::plot::{self, Scale};
 use super::{Bench, between, now, pair, tiny};
@@ -83,7 +83,7 @@ pub fn show(raw: &Raw) -> Section {
             short(one.wall_us.median()),
             one.wall_us.spread(),
             short(one.wall_us.median() - alone),
-            format!("{:.2}", one.wall_us.median() / tini),
+            ratio(one.wall_us.median() / tini),
             short(one.cpu_us.median()),
             count(one.instructions),
             short(one.page_faults.median()),
