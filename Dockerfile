@@ -35,7 +35,9 @@ RUN if [ -f "$PREBUILT" ]; then cp "$PREBUILT" /exeunt; exit; fi; \
 
 FROM scratch
 # The release says which it is; whatever else is built has no version.
-ARG VERSION=unreleased REVISION=unknown SOURCE=unknown
+ARG VERSION=unreleased
+ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="exeunt" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \

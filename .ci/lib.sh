@@ -35,13 +35,18 @@ wait_until() {
 	done
 }
 
-# clone_working_tree DIRECTORY: a clone with what is in the working tree, committed or not, as its last commit.
+# clone_working_tree DIRECTORY: a repository with what is in the working tree, committed or not, as its one commit. Not a
+# clone: whoever owns the working tree need not be who runs this, and it may have come without its history.
 clone_working_tree() {
-	local file
-	git clone --quiet --no-hardlinks . "$1"
-	git ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do
-		if [[ -e $file ]]; then printf '%s\0' "$file"; else rm -f "$1/$file"; fi
-	done | tar --null --files-from=- -c | tar -x -C "$1"
+	mkdir -p "$1"
+	if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+		git -c safe.directory='*' ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do
+			[[ ! -e $file ]] || printf '%s\0' "$file"
+		done | tar --null --files-from=- -c | tar -x --no-same-owner -C "$1"
+	else
+		tar --exclude=./target --exclude=./.git -c . | tar -x --no-same-owner -C "$1"
+	fi
+	git -C "$1" -c init.defaultBranch=main init --quiet
 	commit_in "$1" 'as it is'
 }
 
