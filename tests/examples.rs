@@ -1,11 +1,13 @@
 //! Everything under `examples/` is run as its head says, or as near to it as a machine without a cluster allows.
 
+#[path = "house/here.rs"]
+mod here;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 const EXEUNT: &str = env!("CARGO_BIN_EXE_exeunt");
@@ -31,7 +33,7 @@ fn the_demonstration_fails_when_the_job_s_exit_code_is_lost() {
 
 #[test]
 fn the_job_fetches_its_pages_through_the_real_envoy_and_both_leave() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let output = script("examples/envoy/run.sh", EXEUNT.as_ref()).env("ENVOY", &envoy).output().unwrap();
     succeeded(&output);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -43,7 +45,7 @@ fn the_job_fetches_its_pages_through_the_real_envoy_and_both_leave() {
 /// The negative control: the same Envoy, and no word of it of what it has done.
 #[test]
 fn the_envoy_example_fails_when_envoy_has_not_seen_the_requests() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let here = Directory::new("mute");
     let mute = here.program("envoy", &format!("exec '{}' \"$@\" >/dev/null", envoy.display()));
     let output = script("examples/envoy/run.sh", EXEUNT.as_ref()).env("ENVOY", mute).output().unwrap();
@@ -84,7 +86,7 @@ fn the_commands_of_every_manifest_leave_together() {
 #[test]
 fn the_restart_policies_of_the_jobs_are_the_ones_that_main_is_told() {
     for manifest in ["examples/job.yaml", "examples/envoy/job.yaml"] {
-        let text = read(manifest);
+        let text = here::read(manifest);
         let pod = text.lines().find_map(|line| line.trim().strip_prefix("restartPolicy: ")).expect("a restartPolicy");
         let main = commands_of(manifest).into_iter().find(|words| words.contains(&"main".into())).expect("a main");
         let told = main.iter().position(|word| word == "--restart-policy").map(|at| main[at + 1].as_str());
@@ -98,9 +100,9 @@ fn the_restart_policies_of_the_jobs_are_the_ones_that_main_is_told() {
 
 #[test]
 fn docker_compose_accepts_the_compose_file_and_wants_the_run_to_be_named() {
-    let Some(compose) = found("docker-compose", "docker-compose") else { return };
+    let Some(compose) = here::program("docker-compose", "docker-compose") else { return };
     let mut config = Command::new(compose);
-    config.args(["-f", "examples/compose/compose.yaml", "config"]).current_dir(root()).env_remove("RUN");
+    config.args(["-f", "examples/compose/compose.yaml", "config"]).current_dir(here::path("")).env_remove("RUN");
     let output = config.output().unwrap();
     assert_ne!(output.status.code(), Some(0), "{}", told(&output));
     assert!(told(&output).contains("the head of compose.yaml says how to set it"), "{}", told(&output));
@@ -123,7 +125,7 @@ fn every_example_says_in_its_head_how_to_run_it() {
         ("examples/compose/compose.yaml", "docker-compose -f examples/compose/compose.yaml up"),
     ]);
     for (file, command) in heads {
-        let text = read(file);
+        let text = here::read(file);
         let head: String =
             text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
         assert!(head.contains(command), "{file} does not say: {command}\n{head}");
@@ -145,7 +147,7 @@ fn without_gate(options: &[String]) -> Vec<String> {
 /// The words of each container's `command`, and of the `args` after it. The manifests write both as JSON lists, which
 /// YAML allows, so that they can be read here without a YAML parser.
 fn commands_of(manifest: &str) -> Vec<Vec<String>> {
-    let text = read(manifest);
+    let text = here::read(manifest);
     let mut commands: Vec<Vec<String>> = Vec::new();
     for (at, _) in text.match_indices('\n') {
         let rest = text[at..].trim_start();
@@ -169,7 +171,7 @@ fn exeunt(options: &[String]) -> Command {
 }
 
 fn script(path: &str, program: &OsStr) -> Command {
-    let mut command = Command::new(root().join(path));
+    let mut command = Command::new(here::path(path));
     without_settings(&mut command).env("EXEUNT", program).stdin(Stdio::null()).current_dir("/");
     command
 }
@@ -182,35 +184,6 @@ fn without_settings(command: &mut Command) -> &mut Command {
         }
     }
     command
-}
-
-fn envoy() -> Option<PathBuf> {
-    match std::env::var_os("ENVOY").filter(|path| !path.is_empty()) {
-        Some(path) => Some(path.into()),
-        None => found("envoy", "Envoy (examples/envoy/run.sh says where to get it; ENVOY names one)"),
-    }
-}
-
-/// A program on the PATH. Where it is missing, the test says so past libtest's capture, and fails where nothing may be
-/// skipped.
-fn found(program: &str, called: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
-    if found.is_none() {
-        let required = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        assert!(!required("CI") && !required("EXEUNT_REQUIRE_ENGINES"), "this test needs {called}");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        std::io::stderr().write_all(format!("SKIPPED {test}: it needs {called}\n").as_bytes()).unwrap();
-    }
-    found
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn succeeded(output: &Output) {

@@ -6,12 +6,11 @@ mod stand_in;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use house::role::role;
-use house::{EXEUNT, House, PATIENCE, Process, wait_for, wait_until};
+use house::{EXEUNT, House, PATIENCE, Process, here, wait_for, wait_until};
 use stand_in::meshes;
 
 roles! {
@@ -38,7 +37,7 @@ const MANIFESTS: [&str; 9] = [
 #[test]
 fn every_manifest_is_of_the_form_that_kubernetes_wants() {
     let Some(validate) = kubernetes_validate() else { return };
-    let files = MANIFESTS.map(path).into_iter().chain(["examples/job.yaml", "examples/envoy/job.yaml"].map(in_root));
+    let files = MANIFESTS.map(path).into_iter().chain(["examples/job.yaml", "examples/envoy/job.yaml"].map(here::path));
     let output = Command::new(validate).arg("--strict").args(files).output().expect("the validator");
     assert!(output.status.success(), "{output:?}");
     // One ConfigMap, and a Job or CronJob in each file.
@@ -72,7 +71,7 @@ fn a_manifest_with_a_mistake_in_it_is_refused() {
 
 #[test]
 fn the_list_of_the_manifests_is_complete_and_each_says_how_to_run_it() {
-    let mut found: Vec<_> = fs::read_dir(in_root("examples/kubernetes"))
+    let mut found: Vec<_> = fs::read_dir(here::path("examples/kubernetes"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace(".yaml", ""))
         .collect();
@@ -243,10 +242,10 @@ fn the_jobs_beside_an_injected_or_an_unwrapped_proxy_wait_for_it_and_ask_it_to_q
 
 #[test]
 fn the_job_goes_through_the_real_envoy_which_quits_when_it_is_asked() {
-    let Some(envoy) = program(Some("ENVOY"), "envoy", "Envoy (examples/envoy/run.sh says where to get it)") else {
+    let Some(envoy) = here::envoy() else {
         return;
     };
-    let Some(_) = program(None, "wget", "wget") else { return };
+    let Some(_) = here::program("wget", "wget") else { return };
     let pod = Pod::new("envoy", "nobody");
     let config = text("envoy");
     let config =
@@ -296,7 +295,7 @@ fn the_sidecar_of_the_job_that_fails_once_stays_for_the_second_attempt() {
 
 #[test]
 fn what_an_init_container_has_brought_runs_the_job_beside_the_real_redis() {
-    let Some(_) = program(None, "redis-server", "redis-server") else { return };
+    let Some(_) = here::program("redis-server", "redis-server") else { return };
     let pod = Pod::new("prebuilt-images", "nobody");
     let (mut main, mut cache) = (pod.start("main"), pod.start("cache"));
     all_leave([&mut main, &mut cache]);
@@ -305,7 +304,7 @@ fn what_an_init_container_has_brought_runs_the_job_beside_the_real_redis() {
 
 #[test]
 fn of_several_sidecars_the_log_shipper_is_the_last_to_leave() {
-    let Some(_) = program(None, "redis-server", "redis-server") else { return };
+    let Some(_) = here::program("redis-server", "redis-server") else { return };
     let pod = Pod::new("several-sidecars", "nobody");
     let mut shipper = pod.start("shipper");
     let mut main = pod.start("main");
@@ -321,7 +320,7 @@ fn of_several_sidecars_the_log_shipper_is_the_last_to_leave() {
 /// The other half of the promise in that manifest.
 #[test]
 fn without_its_cache_the_job_is_stopped_and_fails() {
-    let Some(_) = program(None, "redis-server", "redis-server") else { return };
+    let Some(_) = here::program("redis-server", "redis-server") else { return };
     let house = House::new();
     let mut pod = Pod::new("several-sidecars", "nobody");
     let main = pod.containers.iter_mut().find(|one| one.is("main")).unwrap();
@@ -415,40 +414,16 @@ fn containers(name: &str) -> Vec<Container> {
 }
 
 fn text(name: &str) -> String {
-    let path = path(name);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    here::read(path(name))
 }
 
 fn path(name: &str) -> PathBuf {
-    in_root(&format!("examples/kubernetes/{name}.yaml"))
-}
-
-fn in_root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    here::path(format!("examples/kubernetes/{name}.yaml"))
 }
 
 /// `kubernetes-validate` from PyPI, which carries the schemas of Kubernetes.
 fn kubernetes_validate() -> Option<PathBuf> {
     let called = "kubernetes-validate (python3 -m venv DIR && DIR/bin/pip install kubernetes-validate==1.37.0; \
                   EXEUNT_KUBERNETES_VALIDATE names DIR/bin/kubernetes-validate)";
-    program(Some("EXEUNT_KUBERNETES_VALIDATE"), "kubernetes-validate", called)
-}
-
-/// A program that a variable names, or one on the PATH. Where it is missing, the test says so past libtest's capture, and
-/// fails where nothing may be skipped.
-fn program(variable: Option<&str>, name: &str, called: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(path) = variable.and_then(set) {
-        return Some(path.into());
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        assert!(set("CI").is_none() && set("EXEUNT_REQUIRE_ENGINES").is_none(), "this test needs {called}");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // Not eprintln!, which libtest captures.
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "SKIPPED {test}: it needs {called}").unwrap();
-    }
-    found
+    here::program_or("EXEUNT_KUBERNETES_VALIDATE", "kubernetes-validate", called)
 }

@@ -1,7 +1,9 @@
 //! The README is compared with the program: the usage block, and every table that a user acts on.
 
+#[path = "house/here.rs"]
+mod here;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -216,12 +218,12 @@ fn the_mesh_table_has_the_addresses_that_the_program_uses() {
 fn every_path_of_the_repository_that_a_document_names_is_there() {
     let mut named = 0;
     for document in ["README.md", "CHANGELOG.md", "docs/design.md"] {
-        let text = read(document);
+        let text = here::read(document);
         let words = text.split(|c: char| c.is_whitespace() || "()[]`'\",;:".contains(c));
         for word in words.map(|word| word.trim_end_matches('.')) {
             let ours = ["examples/", "docs/", "src/", "tests/", "benches/", "LICENSE-"];
             if ours.iter().any(|start| word.starts_with(start)) {
-                assert!(root().join(word).exists(), "{document} names {word}, which is not there");
+                assert!(here::path(word).exists(), "{document} names {word}, which is not there");
                 named += 1;
             }
         }
@@ -231,7 +233,7 @@ fn every_path_of_the_repository_that_a_document_names_is_there() {
 
 #[test]
 fn every_anchor_in_the_readme_leads_somewhere() {
-    let readme = read("README.md");
+    let readme = here::read("README.md");
     let headings: BTreeSet<_> = readme
         .lines()
         .filter_map(|line| line.strip_prefix('#'))
@@ -362,7 +364,7 @@ fn help() -> String {
 
 /// The text from a line that begins so to the next heading of the same rank or a higher one.
 fn section(start: &str) -> String {
-    let readme = read("README.md");
+    let readme = here::read("README.md");
     let rank = start.chars().take_while(|c| *c == '#').count();
     let lines = readme.lines().skip_while(|line| !line.starts_with(start));
     let mut fenced = false;
@@ -382,7 +384,7 @@ fn section(start: &str) -> String {
 
 /// The cells of the first table after a line that begins so, without its head.
 fn table(start: &str) -> Vec<Vec<String>> {
-    let readme = read("README.md");
+    let readme = here::read("README.md");
     let lines = readme.lines().skip_while(|line| !line.starts_with(start));
     let rows = lines.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
     let cells = |row: &str| {
@@ -400,15 +402,6 @@ fn code(cell: &str) -> String {
 
 fn files(dir: &Path) -> BTreeSet<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<OsStr>) -> String {
-    let path = root().join(path.as_ref());
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn succeeded(output: &Output) {

@@ -7,19 +7,18 @@
 mod house;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use house::scene::mkfifo;
-use house::{House, Process, Run, proc, wait_until};
+use house::{House, Process, Run, here, proc, wait_until};
 
 // --- Envoy, with the configuration of the example: a listener on 10000, a service behind it, and the admin port 9901
 
 /// It can be neither wrapped nor signalled by us: another image, with another container's processes.
 #[test]
 fn a_job_starts_when_the_real_envoy_is_ready_goes_through_it_and_tells_it_to_quit() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let house = House::new();
     let net = namespace(&house);
     let mut job = beside(house.main().args(["--mesh", "envoy"]).command(&through_envoy(3)), &net).start();
@@ -39,7 +38,7 @@ fn a_job_starts_when_the_real_envoy_is_ready_goes_through_it_and_tells_it_to_qui
 /// The control: it is our request that ends this Envoy, and no habit of its own.
 #[test]
 fn an_envoy_that_nobody_tells_to_quit_serves_on_after_the_job() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let house = House::new();
     let net = namespace(&house);
     let mut envoy = beside(house.run(&envoy).args(envoy_options()), &net).start();
@@ -53,7 +52,7 @@ fn an_envoy_that_nobody_tells_to_quit_serves_on_after_the_job() {
 
 #[test]
 fn a_wrapped_envoy_says_that_it_is_ready_and_ends_by_the_sentinel() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let house = House::new();
     let net = namespace(&house);
     let mut job = beside(house.main().args(["--wait-for", "envoy"]).command(&through_envoy(3)), &net).start();
@@ -73,11 +72,11 @@ fn a_wrapped_envoy_says_that_it_is_ready_and_ends_by_the_sentinel() {
 /// The same as somebody would try it.
 #[test]
 fn the_example_of_an_envoy_that_cannot_be_wrapped_shows_what_its_head_says() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = here::envoy() else { return };
     let house = House::new();
     let net = namespace(&house);
     let example = |envoy: &Path| {
-        let script = house.run(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/envoy/mesh.sh"));
+        let script = house.run(here::path("examples/envoy/mesh.sh"));
         beside(script.env("EXEUNT", house::EXEUNT).env("ENVOY", envoy), &net).finish()
     };
     let mut all_well = example(&envoy);
@@ -94,7 +93,7 @@ fn the_example_of_an_envoy_that_cannot_be_wrapped_shows_what_its_head_says() {
 
 /// Says first what Envoy answers in the moment in which the job starts, and then does its work.
 fn through_envoy(code: u8) -> String {
-    let job = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/envoy/job.sh");
+    let job = here::path("examples/envoy/job.sh");
     format!("curl -sS --noproxy '*' http://127.0.0.1:9901/ready && '{}' && exit {code}", job.display())
 }
 
@@ -117,7 +116,7 @@ fn pages(envoy: &Process) -> usize {
 /// its fast end, SIGTERM, shows that the option makes the difference.
 #[test]
 fn the_real_nginx_finishes_a_download_when_it_is_stopped_with_its_own_signal() {
-    let Some(nginx) = found("nginx", "nginx (nginx-light in Debian)") else { return };
+    let Some(nginx) = here::program("nginx", "nginx (nginx-light in Debian)") else { return };
     // More than all the buffers between the two can hold.
     const SIZE: u64 = 64 << 20;
     for (signal, whole) in [("QUIT", true), ("TERM", false)] {
@@ -189,7 +188,10 @@ cat <&3 | wc -c
 #[test]
 fn the_real_redis_saves_what_the_job_has_stored_before_it_leaves() {
     let called = "redis-server and redis-cli (redis-server in Debian)";
-    let (Some(redis), Some(client)) = (found("redis-server", called), found("redis-cli", called)) else { return };
+    let (Some(redis), Some(client)) = (here::program("redis-server", called), here::program("redis-cli", called))
+    else {
+        return;
+    };
     let house = House::new();
     let net = namespace(&house);
     let line = r#""$0" ping; "$0" set last words; exit 5"#;
@@ -314,28 +316,4 @@ fn listens(net: &Process, port: u16) -> bool {
     assert!(proc::alive(net.pid), "the namespace is gone");
     let text = fs::read_to_string(format!("/proc/{}/net/tcp", net.pid)).unwrap();
     text.lines().any(|line| line.contains(&format!(":{port:04X} 00000000:0000 0A")))
-}
-
-// --- what is installed
-
-fn envoy() -> Option<PathBuf> {
-    match std::env::var_os("ENVOY").filter(|path| !path.is_empty()) {
-        Some(path) => Some(path.into()),
-        None => found("envoy", "Envoy (examples/envoy/run.sh says where to get it; ENVOY names one)"),
-    }
-}
-
-/// A program on the PATH. Where it is missing, the test says so past libtest's capture, and fails where nothing may be skipped.
-fn found(program: &str, called: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian keeps nginx where only root's PATH leads.
-    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    let found = directories.map(|directory| directory.join(program)).find(|file| file.is_file());
-    if found.is_none() {
-        let required = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        assert!(!required("CI") && !required("EXEUNT_REQUIRE_ENGINES"), "this test needs {called}");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        std::io::stderr().write_all(format!("SKIPPED {test}: it needs {called}\n").as_bytes()).unwrap();
-    }
-    found
 }

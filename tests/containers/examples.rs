@@ -2,9 +2,8 @@
 //! belong to whoever owns the engine.
 
 use crate::engine::{Container, Engine, call, docker, image_name, podman, unique, until};
-use crate::images;
+use crate::{here, images};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +30,9 @@ fn the_job_through_envoy_completes_as_a_pod_without_rights() {
         let bases = bases.map(|(name, image)| format!("--build-arg={name}={image}"));
         let mut words = vec!["build", "--quiet", "--target", target, "--tag", image];
         words.extend(bases.iter().map(String::as_str));
-        let context = root("examples/envoy");
-        engine.run(&[words, vec![&context]].concat());
+        let context = here::path("examples/envoy");
+        let context = context.to_str().expect("a plain path");
+        engine.run(&[words, vec![context]].concat());
         images::remove_at_exit(engine.program, image);
     }
     let pod = Pod::of_job(engine, "examples/envoy/job.yaml", &[("exeunt-envoy-job", &job), ("exeunt-envoy", &proxy)]);
@@ -51,12 +51,13 @@ fn the_job_through_envoy_completes_as_a_pod_without_rights() {
 #[test]
 fn the_compose_file_comes_back_by_itself_every_time() {
     let Some(engine) = docker() else { return };
-    if !on_path("docker-compose") {
-        return missing("docker-compose");
+    if here::program("docker-compose", "docker-compose").is_none() {
+        return;
     }
     let image = example_image(engine);
     let project = unique("compose");
-    let text = read("examples/compose/compose.yaml").replace("    build: .\n", "").replace("exeunt-example", &image);
+    let text =
+        here::read("examples/compose/compose.yaml").replace("    build: .\n", "").replace("exeunt-example", &image);
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{project}.yaml"));
     fs::write(&file, text).expect("write the compose file");
     let compose = Compose { project, file };
@@ -112,7 +113,7 @@ impl Pod {
     /// gives it, one for all Pods.
     fn of_job(engine: &'static Engine, manifest: &str, images: &[(&str, &str)]) -> Pod {
         let name = unique("example");
-        let text = read(manifest);
+        let text = here::read(manifest);
         let (_, template) = text.split_once("\n  template:\n").expect("a Job with a template");
         let mut pod = format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
         for line in template.lines() {
@@ -153,8 +154,9 @@ fn example_image(engine: &'static Engine) -> String {
     let ours = &images::of(engine).exeunt;
     let image = image_name("example");
     let [exeunt, base] = [format!("EXEUNT_IMAGE={ours}"), format!("BASE_IMAGE={}", engine.shell)];
-    let context = root("examples/compose");
-    engine.run(&["build", "--quiet", "--tag", &image, "--build-arg", &exeunt, "--build-arg", &base, &context]);
+    let context = here::path("examples/compose");
+    let context = context.to_str().expect("a plain path");
+    engine.run(&["build", "--quiet", "--tag", &image, "--build-arg", &exeunt, "--build-arg", &base, context]);
     images::remove_at_exit(engine.program, &image);
     // An imported base has its own PATH, without the directory that the example relies on; every real one has it.
     let context = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("path"));
@@ -193,36 +195,12 @@ fn envoy_base(engine: &'static Engine, envoy: &Path) -> String {
     image
 }
 
-/// The binary itself: pip's `envoy` is a script that starts it.
+/// The binary itself, and not a script that starts it.
 fn envoy() -> Option<PathBuf> {
-    let named = std::env::var_os("ENVOY").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let found = named.or_else(|| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|directory| directory.join("envoy")).find(|file| file.is_file())
-    });
-    let binary = found.filter(|file| fs::read(file).is_ok_and(|content| content.starts_with(b"\x7fELF")));
-    if binary.is_none() {
-        missing("the binary of Envoy (ENVOY names it; examples/envoy/run.sh says where to get it)");
+    let found = here::envoy()?;
+    let binary = fs::read(&found).is_ok_and(|content| content.starts_with(b"\x7fELF"));
+    if !binary {
+        here::pass_over(&format!("it needs the binary of Envoy, and {} is none (ENVOY names it)", found.display()));
     }
-    binary
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-}
-
-fn missing(what: &str) {
-    let required = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    assert!(!required("CI") && !required("EXEUNT_REQUIRE_ENGINES"), "{test} may not be skipped here: it needs {what}");
-    let _ = std::io::stderr().write_all(format!("SKIPPED {test}: it needs {what}\n").as_bytes());
-}
-
-fn root(path: &str) -> String {
-    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    binary.then_some(found)
 }

@@ -6,6 +6,8 @@
 mod docker;
 mod engine;
 mod examples;
+#[path = "../house/here.rs"]
+mod here;
 mod image;
 mod images;
 mod kube;
