@@ -56,7 +56,7 @@ fn a_file_that_turns_into_a_link_or_a_fifo_between_two_system_calls_is_never_ope
             assert_eq!(opened.err().and_then(|error| error.raw_os_error()), Some(libc::ENXIO), "it was followed");
         }
     };
-    meanwhile(swap, || wait_until("a thousand looks", || looks() >= before + 1000));
+    meanwhile(swap, || wait_until("some hundred looks", || looks() >= before + 300));
     assert_eq!(sidecar.try_ended(), None);
     house.touch("main-job-terminated");
     assert_eq!(sidecar.code(), 0);
@@ -165,7 +165,7 @@ fn whoever_removes_our_files_as_fast_as_he_can_changes_no_code_of_a_job_that_run
     let remove = || names.iter().for_each(|name| drop(fs::remove_file(name)));
     meanwhile(remove, || {
         let mut started = 0;
-        for _ in 0..40 {
+        for _ in 0..20 {
             let mut main = house.main().command("echo started; exit 3").finish();
             if main.out().is_empty() {
                 assert_eq!(main.code(), 125, "{}", main.err());

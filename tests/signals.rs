@@ -74,7 +74,7 @@ fn no_signal_reaches_the_command_that_nobody_has_sent() {
         let before = proc::wake_ups(run.pid);
         wait_until("some probes and looks", || {
             std::fs::write(dir.join("nobody-running"), "").unwrap();
-            proc::wake_ups(run.pid) >= before + 20
+            proc::wake_ups(run.pid) >= before + 10
         });
         proc::signal(run.pid, libc::SIGUSR1);
         run.expect(&libc::SIGUSR1.to_string());

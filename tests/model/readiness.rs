@@ -41,6 +41,8 @@ enum Asks {
 struct Stage {
     owner: Owner,
     life: Life,
+    /// Whether the one who asks sees the locks of the others.
+    shared_locks: bool,
     /// Whose file `-running` is, whose lock is held, and whose mark `-ready` is.
     running: Option<Life>,
     locked: Option<Life>,
@@ -129,7 +131,7 @@ fn owner_steps(stage: &Stage, fault: Fault) -> Vec<(&'static str, Stage)> {
 
 fn question(stage: &Stage, fault: Fault) -> (&'static str, Stage) {
     let mark = stage.mark.is_some();
-    let held = |life: Option<Life>| life.is_some() && stage.locked == life;
+    let held = |life: Option<Life>| stage.shared_locks && life.is_some() && stage.locked == life;
     let begun = Stage { was_ready: stage.is_ready(), ..*stage };
     match stage.asks {
         Asks::Nothing | Asks::Told(_) => match fault {
@@ -152,8 +154,13 @@ fn question(stage: &Stage, fault: Fault) -> (&'static str, Stage) {
 
 /// `left`: an earlier Pod has left its `-running` and its `-ready` on the volume.
 fn search(left: bool, fault: Fault) -> Result<Graph<Stage, &'static str>, Broken> {
+    search_from(left, true, fault)
+}
+
+fn search_from(left: bool, shared_locks: bool, fault: Fault) -> Result<Graph<Stage, &'static str>, Broken> {
     let old = left.then_some(0);
     let first = Stage {
+        shared_locks,
         owner: Owner::Away,
         life: 0,
         running: old,
@@ -185,6 +192,17 @@ fn whoever_is_told_that_somebody_is_ready_is_told_the_truth_whatever_was_left_be
         }
     }
     super::counts::exactly("states of readiness", states as u64);
+}
+
+/// A limit: that its owner lives can be told by his lock alone. So a bare name as a condition never holds where locks are not
+/// shared, and it is never said in error either.
+#[test]
+fn where_locks_are_not_shared_nobody_is_ever_said_to_be_ready() {
+    for left in [false, true] {
+        let graph = search_from(left, false, Fault::None).unwrap_or_else(|broken| panic!("{}", broken.tell()));
+        assert!(graph.reach(|stage| stage.asks == Asks::Told(false) && stage.is_ready()).is_some());
+        assert!(graph.reach(|stage| stage.asks == Asks::Told(true)).is_none());
+    }
 }
 
 #[test]
