@@ -5,7 +5,7 @@ mod house;
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
-use house::scene::{HELPER, boot_id, is_locked};
+use house::scene::{HELPER, JOB, boot_id, is_locked, mkfifo};
 use house::{House, proc, wait_until};
 
 #[test]
@@ -195,4 +195,33 @@ fn a_close_with_the_lock_still_held_is_followed_by_a_few_more_looks() {
     assert_eq!(sidecar.try_ended(), None);
     life.unlock().expect("the lock let go of");
     assert_eq!(sidecar.code(), 137);
+}
+
+/// A kill is an end like any other where several are waited for: one of two that is killed is not the end of both, and the
+/// sidecar leaves when the other has gone, in whichever way.
+#[test]
+fn of_several_mains_the_one_that_is_killed_is_over_and_the_other_is_waited_for() {
+    for any in [false, true] {
+        let house = House::new();
+        mkfifo(&house.path("other"));
+        let mut first = house.job(&["--name=first"]);
+        let mut second = house.main().arg("--name=second").env("CUE", house.path("other")).command(JOB).start();
+        second.ready();
+        let options = ["--until=first,second", "--exit-with=main", "--until-any"];
+        let options = if any { &options[..] } else { &options[..2] };
+        let mut sidecar = house.helper(options);
+        first.signal(libc::SIGKILL);
+        first.ended();
+        if any {
+            assert_eq!(sidecar.code(), 137);
+            assert_eq!(second.try_ended(), None);
+            continue;
+        }
+        wait_until("the lock to be free", || !is_locked(&house.pod("first-running")));
+        // One that comes now waits for the second, too, and by its start the first one has looked.
+        drop(house.helper(options));
+        assert_eq!(sidecar.try_ended(), None);
+        house.cue_at("other", 0);
+        assert_eq!((second.code(), sidecar.code()), (0, 137), "the first that failed counts");
+    }
 }

@@ -148,3 +148,32 @@ fn without_a_run_id_every_record_counts() {
     let mut sidecar = house.sidecar().command("echo started").finish();
     assert_eq!((sidecar.code(), sidecar.out()), (0, String::new()));
 }
+
+/// A volume that outlives the Pod, without a run id: what is no end by itself (a life of another boot, an attempt that was to
+/// be followed by another, a mark of readiness) ends no sidecar that is there before its job.
+#[test]
+fn what_an_earlier_pod_has_left_that_is_no_end_ends_no_sidecar_that_comes_before_its_job() {
+    let another_boot = |record: &mut serde_json::Value| record["boot_id"] = "another boot".into();
+    let attempt = |record: &mut serde_json::Value| {
+        record["restart_policy"] = "on-failure".into();
+        record["exit_code"] = 9.into();
+        record["final"] = false.into();
+    };
+    let lefts: [&dyn Fn(&mut serde_json::Value); 2] = [&another_boot, &attempt];
+    for left in lefts {
+        let house = House::new();
+        drop(house.life("main-job", left));
+        house.touch("main-job-ready");
+        let mut sidecar = house.helper(&["--exit-with", "main"]);
+        let mut waiting = house.sidecar().args(["--wait-for", "main-job"]).command(house::scene::HELPER).start();
+        wait_until("its handlers", || proc::mask(waiting.pid, "SigCgt") != 0);
+        // Their looks at what was left come before those at the job, which must be the first to open the gate.
+        let mut main = house.job(&["--ready-when", &format!("file://{}", house.path("serves").display())]);
+        assert_eq!(waiting.out(), "", "the mark of an earlier Pod has opened the gate");
+        fs::write(house.path("serves"), "").expect("a file");
+        waiting.ready();
+        assert_eq!(sidecar.try_ended(), None);
+        house.cue(4);
+        assert_eq!((main.code(), sidecar.code(), waiting.code()), (4, 4, 0));
+    }
+}
