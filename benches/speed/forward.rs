@@ -1,14 +1,16 @@
 //! From a signal to the wrapper to the handler of its command.
 
 use super::numbers::{Bar, Plot, Samples, Section, Table, ratio, short};
-use super::peers::{self, Kind};
+use super::peers::{self, Kind, Peer};
 use super::plot::{self, Scale};
 use super::{Bench, between, now, pair, roles};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::process::{Child, ChildStdout, Stdio};
 
-const RUNS: usize = 2000;
+const RUNS: usize = 5000;
+/// So many signals for one and the same wrapper.
+const LIFE: usize = 50;
 
 #[derive(Serialize, Deserialize)]
 pub struct Raw(Vec<One>);
@@ -22,30 +24,25 @@ struct One {
 
 pub fn measure(bench: &Bench) -> Raw {
     let peers: Vec<_> = peers::all(bench).into_iter().filter(|peer| peer.is_init() || peer.program.is_none()).collect();
-    let mut wrappers: Vec<(Child, ChildStdout)> = peers
-        .iter()
-        .map(|peer| {
-            let mut command = peer.command(&roles::program());
-            command.args([roles::FLAG, "echo"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-            let mut wrapper = command.spawn().expect("a wrapper");
-            let mut output = wrapper.stdout.take().expect("a pipe");
-            output.read_exact(&mut [0]).expect("a word from the command");
-            (wrapper, output)
-        })
-        .collect();
     let mut delays = vec![Samples::default(); peers.len()];
-    for round in 0..bench.runs(RUNS) {
-        for turn in 0..peers.len() {
-            let index = (round + turn) % peers.len();
-            let (wrapper, output) = &mut wrappers[index];
-            let before = now();
-            signal(wrapper, libc::SIGUSR1);
-            delays[index].add(between(before, pair::stamp(output)));
+    let rounds = bench.runs(RUNS);
+    // Which processors the kernel has put a wrapper and its command on decides more than anything else, and it leaves them
+    // there: new ones are started again and again.
+    for first in (0..rounds).step_by(LIFE) {
+        let mut wrappers: Vec<_> = peers.iter().map(start).collect();
+        for round in first..rounds.min(first + LIFE) {
+            for turn in 0..peers.len() {
+                let index = (round + turn) % peers.len();
+                let (wrapper, output) = &mut wrappers[index];
+                let before = now();
+                signal(wrapper, libc::SIGUSR1);
+                delays[index].add(between(before, pair::stamp(output)));
+            }
         }
-    }
-    for (wrapper, _) in &mut wrappers {
-        signal(wrapper, libc::SIGTERM);
-        wrapper.wait().expect("the end of a wrapper");
+        for (wrapper, _) in &mut wrappers {
+            signal(wrapper, libc::SIGTERM);
+            wrapper.wait().expect("the end of a wrapper");
+        }
     }
     let peers = peers.iter().zip(delays);
     Raw(peers.map(|(peer, delay_us)| One { name: peer.name.to_owned(), kind: peer.kind, delay_us }).collect())
@@ -83,6 +80,16 @@ pub fn show(raw: &Raw) -> Section {
             unit: "×",
         }],
     }
+}
+
+/// A wrapper whose command is ready.
+fn start(peer: &Peer) -> (Child, ChildStdout) {
+    let mut command = peer.command(&roles::program());
+    command.args([roles::FLAG, "echo"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut wrapper = command.spawn().expect("a wrapper");
+    let mut output = wrapper.stdout.take().expect("a pipe");
+    output.read_exact(&mut [0]).expect("a word from the command");
+    (wrapper, output)
 }
 
 fn signal(process: &Child, signal: libc::c_int) {

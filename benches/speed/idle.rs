@@ -163,9 +163,9 @@ pub fn show(raw: &Raw) -> Section {
         let ours = raw.groups.iter().filter(|group| group.pairs > 0 && group.is_sidecar == is_sidecar);
         ours.map(|group| what(group).median()).fold(f64::NAN, f64::max)
     };
-    let private = |group: &Group| (group.name.clone(), group.kind.look(), group.private_kib.median());
-    let bars: Vec<_> = raw.groups.iter().map(private).collect();
-    let title = "Private memory of an idle wrapper";
+    let dirty = |group: &Group| (group.name.clone(), group.kind.look(), group.dirty_kib.median());
+    let bars: Vec<_> = raw.groups.iter().map(dirty).collect();
+    let title = "Private dirty memory of an idle wrapper";
     let bar = |what, most, measured, unit| Bar { what, most, measured, unit };
     let wakeups = worst(false, |group| &group.wakeups_a_minute).max(worst(true, |group| &group.wakeups_a_minute));
     Section {
@@ -180,8 +180,8 @@ pub fn show(raw: &Raw) -> Section {
         }],
         plots: vec![Plot { name: "idle", says: title.to_owned(), svg: plot::bars(title, "KiB", &bars) }],
         bars: vec![
-            bar("idle private memory of a sidecar, most of all sizes", 400.0, worst(true, |g| &g.private_kib), "KiB"),
-            bar("idle private memory of main, most of all sizes", 250.0, worst(false, |g| &g.private_kib), "KiB"),
+            bar("idle private (dirty) memory of a sidecar", 400.0, worst(true, |g| &g.dirty_kib), "KiB"),
+            bar("idle private (dirty) memory of main", 250.0, worst(false, |g| &g.dirty_kib), "KiB"),
             bar("threads in main mode", 1.0, worst(false, |g| &g.threads), ""),
             bar("wake-ups a minute, of main and of a sidecar", 12.0, wakeups.floor(), ""),
         ],
