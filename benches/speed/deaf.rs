@@ -73,8 +73,10 @@ pub fn measure(bench: &Bench) -> Raw {
 }
 
 pub fn show(raw: &Raw) -> Section {
+    let bar = |measured| Bar { what: "SIGTERM to PID 1, 150 µs after exec: lost", most: 0.0, measured, unit: "%" };
     if let Some(trouble) = &raw.trouble {
-        return Section::missing(&format!("Not measured: no pid namespace can be made ({trouble})."));
+        let why = format!("Not measured: no pid namespace can be made ({trouble}).");
+        return Section::missing(&why, bar(f64::NAN));
     }
     let rows = raw.peers.iter().map(|one| {
         let cell = |enough| one.last(enough, &raw.delays_us).map_or("never".to_owned(), |delay| delay.to_string());
@@ -107,7 +109,7 @@ pub fn show(raw: &Raw) -> Section {
             rows: rows.collect(),
         }],
         plots: vec![Plot { name: "deaf", says: title.to_owned(), svg: plot::lines(&about, &lines) }],
-        bars: vec![Bar { what: "SIGTERM to PID 1, 150 µs after exec: lost", most: 0.0, measured: lost, unit: "%" }],
+        bars: vec![bar(lost)],
     }
 }
 

@@ -92,9 +92,9 @@ pub struct Section {
 
 impl Section {
     /// What cannot be had on this machine, and why.
-    pub fn missing(why: &str) -> Self {
+    pub fn missing(why: &str, bar: Bar) -> Self {
         let table = Table { title: why.to_owned(), head: Vec::new(), rows: Vec::new() };
-        Self { tables: vec![table], ..Self::default() }
+        Self { tables: vec![table], bars: vec![bar], ..Self::default() }
     }
 }
 

@@ -68,8 +68,11 @@ pub fn measure(bench: &Bench) -> Raw {
 }
 
 pub fn show(raw: &Raw) -> Section {
+    let bar =
+        |measured| Bar { what: "reaping orphans, median, against the best init", most: 1.2, measured, unit: "×" };
     if let Some(trouble) = &raw.trouble {
-        return Section::missing(&format!("Not measured: no pid namespace can be made ({trouble})."));
+        let why = format!("Not measured: no pid namespace can be made ({trouble}).");
+        return Section::missing(&why, bar(f64::NAN));
     }
     let median = |kind: Kind| {
         let medians = raw.peers.iter().filter(|one| one.kind == kind).map(|one| one.milliseconds.median());
@@ -100,12 +103,7 @@ pub fn show(raw: &Raw) -> Section {
             rows: rows.collect(),
         }],
         plots: vec![Plot { name: "reap", says: title, svg }],
-        bars: vec![Bar {
-            what: "reaping orphans, median, against the best init",
-            most: 1.2,
-            measured: median(Kind::Exeunt) / best,
-            unit: "×",
-        }],
+        bars: vec![bar(median(Kind::Exeunt) / best)],
     }
 }
 
