@@ -1,11 +1,10 @@
 //! Whether a sidecar leaves in the end: there is no world in which nothing can be done, and no way round in a circle on which
 //! everybody gets his turn.
 
-use super::search::circles;
+use super::search::{Known, circles};
 use super::settings::Setting;
 use super::world::{Container, World};
 use super::world_sidecar::Agent;
-use std::collections::HashMap;
 
 /// One step: whose it is, and where it leads, unless out.
 type Way = (Agent, Option<usize>);
@@ -28,8 +27,7 @@ impl Stuck {
 /// that makes things up may do so, but need not, and a lock that cannot be asked for can be asked for some time.
 pub fn leaves<'a>(setting: &Setting, place: usize, from: impl Iterator<Item = &'a World>) -> Result<(), Box<Stuck>> {
     let mut worlds: Vec<World> = from.copied().collect();
-    let mut numbers: HashMap<World, usize> =
-        worlds.iter().enumerate().map(|(number, world)| (*world, number)).collect();
+    let mut numbers: Known<World> = worlds.iter().enumerate().map(|(number, world)| (*world, number)).collect();
     let mut ways: Vec<Vec<Way>> = Vec::new();
     while let Some(world) = worlds.get(ways.len()).copied() {
         let steps = world.without_help(setting, place);
