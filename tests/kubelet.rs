@@ -2,7 +2,7 @@
 //! ignore signals, cannot be found, or are killed with their wrapper; restarts with back-off; sidecars that crash and come
 //! back; deletion at any moment; a volume that is full at the end. What is promised is checked from outside.
 //!
-//! EXEUNT_POD_LIVES says how many (10,000; with EXEUNT_FULL=1 100,000), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
+//! EXEUNT_POD_LIVES says how many (10,000; with EXEUNT_FULL=1 30,000), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
 //! one life plays it again.
 
 mod house;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const BOUND: Duration = Duration::from_secs(10);
 /// So many lives are played in every run of the tests, and so many at full length.
 const USUAL: u64 = 10_000;
-const FULL_LENGTH: u64 = 100_000;
+const FULL_LENGTH: u64 = 30_000;
 /// A failure is printed with all that is known; so many are enough to understand it.
 const ENOUGH: usize = 3;
 
