@@ -158,20 +158,6 @@ static IGNORED: AtomicU64 = AtomicU64::new(0);
 /// The thread of the one loop, the only one that waits for signals.
 static LOOP_THREAD: AtomicI32 = AtomicI32::new(0);
 
-/// Notes a signal where the loop finds it. Async-signal-safe.
-///
-/// Every libc leaves the signal of its own thread business (33) open in every thread it starts, whatever mask it should
-/// inherit, so the thread of the watch may be given one that is meant for the process: it goes on to the loop's.
-fn keep(signal: u8) {
-    let thread = LOOP_THREAD.load(Relaxed);
-    if nix::unistd::gettid().as_raw() == thread {
-        NOTED.fetch_or(bit(signal), Relaxed);
-        return;
-    }
-    // SAFETY: a plain system call.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::c_int::from(signal)) };
-}
-
 /// The first call of musl's sigaction(3) unblocks 33 and 34 for its own business. If one of them is pending already it would
 /// end us there, before there is a handler: it is noted by hand, and ignored until there is one.
 fn hold_what_libc_lets_through() -> Set {
@@ -229,8 +215,16 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
     const SI_KERNEL: libc::c_int = 0x80;
     // SAFETY: the kernel's own record, which lives as long as the handler runs.
     let (Ok(number @ 1..=MAX), Some(info)) = (u8::try_from(signal), unsafe { info.as_ref() }) else { return };
-    if nix::unistd::getpid().as_raw() != OURSELVES.load(Relaxed) {
-        return take_as_the_command_would(number);
+    let loop_thread = LOOP_THREAD.load(Relaxed);
+    if nix::unistd::gettid().as_raw() != loop_thread {
+        if nix::unistd::getpid().as_raw() != OURSELVES.load(Relaxed) {
+            return take_as_the_command_would(number);
+        }
+        // Every libc leaves the signal of its own thread business (33) open in every thread it starts, whatever mask it
+        // should inherit, so the thread of the watch may be given one that is meant for the process: it goes on to the loop's.
+        // SAFETY: a plain system call.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), loop_thread, signal) };
+        return;
     }
     if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(number) != 0 && SHARED_GROUP.load(Relaxed) {
         return;
@@ -240,7 +234,7 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
     if signal == libc::SIGPIPE && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
         return;
     }
-    keep(number);
+    NOTED.fetch_or(bit(number), Relaxed);
 }
 
 /// What the terminal driver sends to a whole process group. Not HUP: that goes to the session's leader alone.
