@@ -48,7 +48,7 @@ pub fn of(call: &Call) -> Option<Errors> {
     let waits = || call.arguments[2] & (WNOHANG as u64) == 0;
     Some(match call.number {
         SYS_openat if creates => Of(&[EACCES, EDQUOT, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS, ESTALE]),
-        number if number == SYS_openat || opens(number) => {
+        number if [SYS_openat, OPEN].contains(&number) => {
             Of(&[EACCES, EINTR, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ESTALE])
         }
         SYS_newfstatat => Of(&[EACCES, EIO, ENOENT, ENOMEM, ESTALE]),
@@ -82,6 +82,8 @@ pub fn of(call: &Call) -> Option<Errors> {
         // F_GETFD: says EBADF for a number that is not open, and the test would not say the truth with it.
         SYS_fcntl => Nothing,
         SYS_ioctl => Of(&[EIO, ENOTTY]),
+        // EBUSY is a race with an open(2) of the same number, and musl asks again until it is over.
+        DUP | SYS_dup3 => Of(&[EINTR, EMFILE]),
         SYS_inotify_init1 => Of(&[EMFILE, ENFILE, ENOMEM, ENOSYS]),
         SYS_inotify_add_watch => Of(&[EACCES, ENOENT, ENOMEM, ENOSPC]),
         SYS_inotify_rm_watch => Nothing,
@@ -131,14 +133,15 @@ pub fn of(call: &Call) -> Option<Errors> {
 
 /// musl opens files by the older call where there is one.
 #[cfg(target_arch = "x86_64")]
-fn opens(number: i64) -> bool {
-    number == SYS_open
-}
-
+const OPEN: i64 = SYS_open;
 #[cfg(not(target_arch = "x86_64"))]
-fn opens(_number: i64) -> bool {
-    false
-}
+const OPEN: i64 = SYS_openat;
+
+/// And duplicates descriptors by the older one.
+#[cfg(target_arch = "x86_64")]
+const DUP: i64 = SYS_dup2;
+#[cfg(not(target_arch = "x86_64"))]
+const DUP: i64 = SYS_dup3;
 
 /// Whether an error can last. The others are about one moment.
 ///
