@@ -60,8 +60,11 @@ fn an_interactive_shell_has_job_control_as_in_docker_run_it() {
             pty.shows("Stopped");
             pty.shows("prompt> ");
             answers(&pty, "jobs; echo");
+            let shell = pty.foreground();
             pty.keys("fg\n");
             pty.shows(role.file_name().unwrap().to_str().unwrap());
+            // The shell says so first and does it then. Until it is done, an interrupt is the shell's.
+            wait_until("the job to be in the foreground", || pty.foreground() != shell);
             pty.keys(CTRL_C);
             pty.shows("prompt> ");
             answers(&pty, "echo");
