@@ -91,7 +91,7 @@ fn running_and_terminated_are_one_inode_by_rename_and_nothing_else_is_left() {
     // Nothing is written any more when the sentinel is there: whoever sees it sees how the job ended.
     assert_eq!(
         events.so_far(),
-        ["delete main-job-ready", "modify main-job-running", "from main-job-running", "to main-job-terminated"]
+        ["modify main-job-running", "from main-job-running", "to main-job-terminated", "delete main-job-ready"]
     );
     assert_eq!(fs::metadata(house.pod("main-job-terminated")).expect("the sentinel").ino(), inode);
     assert_eq!(house.listing(), ["main-job-terminated"]);
