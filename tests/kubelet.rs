@@ -1,6 +1,6 @@
 //! A simulated kubelet plays whole lives of Pods, many at once, with real processes: jobs that pass, fail, crash, fork,
 //! ignore signals, cannot be found, or are killed with their wrapper; restarts with back-off; sidecars that crash and come
-//! back; deletion at any moment; a volume that is full at the end. What is promised is checked from outside.
+//! back; deletion at any moment; a volume that is slow, or full at the end. What is promised is checked from outside.
 //!
 //! EXEUNT_POD_LIVES says how many (10,000; with EXEUNT_FULL=1 30,000), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
 //! one life plays it again.
@@ -56,6 +56,7 @@ fn in_every_life_of_a_pod_the_sidecars_leave_with_their_job_and_the_codes_are_tr
     if std::env::var_os("EXEUNT_POD_LIVES").is_none() && stories.is_empty() {
         counts::at_least("lives of Pods", totals.lives.load(SeqCst) as u64);
         counts::at_least("containers started in them", totals.starts.load(SeqCst) as u64);
+        counts::at_least("of these Pods, with a slow volume", totals.slow.load(SeqCst) as u64);
     }
     assert!(stories.is_empty(), "play one again with EXEUNT_POD_LIVES=1 EXEUNT_POD_SEED=…\n{}", stories.join("\n\n"));
 }
@@ -92,7 +93,7 @@ fn quiet_script(takes: Duration) -> Script {
     };
     let sidecar = Plays::Sidecar { helper: plays::script::Helper::Plain, killed_after: None };
     let roles = vec![role("main-job", Plays::Main(vec![attempt]), 300), role("sidecar-0", sidecar, 0)];
-    Script { seed: 0, policy: RestartPolicy::Never, roles, deleted_at: None, small_volume: false }
+    Script { seed: 0, policy: RestartPolicy::Never, roles, deleted_at: None, small_volume: false, slow_volume: false }
 }
 
 /// What has been played, for the report.
@@ -104,6 +105,7 @@ struct Totals {
     unseen: AtomicUsize,
     killed: AtomicUsize,
     small: AtomicUsize,
+    slow: AtomicUsize,
     lasted: Mutex<Vec<(Duration, u64)>>,
 }
 
@@ -115,6 +117,7 @@ impl Totals {
         self.deleted.fetch_add(usize::from(pod.is_deleted()), SeqCst);
         self.unseen.fetch_add(usize::from(pod.unseen), SeqCst);
         self.small.fetch_add(usize::from(pod.script.small_volume), SeqCst);
+        self.slow.fetch_add(usize::from(pod.script.slow_volume), SeqCst);
         if !pod.is_deleted() && pod.job_over.is_some() {
             self.lasted.lock().expect("a list").push((pod.lasted, pod.script.seed));
         }
@@ -128,7 +131,7 @@ impl Totals {
         let (longest, seed) = lasted.last().copied().unwrap_or_default();
         format!(
             "{} lives of Pods with {} starts of containers: {} wrappers killed, {} Pods deleted ({} because their job was \
-             killed before it was seen), {} with a volume that can be full; from the end of the job to the end of the Pod \
+             killed before it was seen), {} with a volume that can be full, {} with a slow one; from the end of the job to the end of the Pod \
              {:.1} ms in the middle, {:.1} ms for 99 of 100, at most {:.1} ms (seed {seed})",
             self.lives.load(SeqCst),
             self.starts.load(SeqCst),
@@ -136,6 +139,7 @@ impl Totals {
             self.deleted.load(SeqCst),
             self.unseen.load(SeqCst),
             self.small.load(SeqCst),
+            self.slow.load(SeqCst),
             at(0.5),
             at(0.99),
             longest.as_secs_f64() * 1000.0,

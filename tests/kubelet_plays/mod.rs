@@ -3,3 +3,4 @@
 pub mod pod;
 mod promises;
 pub mod script;
+mod slow;

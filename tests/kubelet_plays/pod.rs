@@ -2,6 +2,7 @@
 //! back-off, and deletes the Pod with a grace period. It knows nothing of what the containers say to each other.
 
 use super::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Script};
+use super::slow;
 use crate::house::{self, proc};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -147,7 +148,11 @@ impl Pod {
         run.env(proc::MARK, &transcript).stdin(Stdio::null());
         run.stdout(File::create(transcript.with_added("out")).expect("a file for stdout"));
         run.stderr(File::create(transcript.with_added("err")).expect("a file for stderr"));
-        let child = run.spawn().expect("a container is started");
+        let child = if self.script.slow_volume {
+            slow::spawn(run, self.script.seed).expect("a container with a slow volume is started")
+        } else {
+            run.spawn().expect("a container is started")
+        };
         let line = format!("{}: start {} (pid {}): {command:?}", container.role.name, container.starts, child.id());
         container.state = State::Running(child);
         self.say(line);

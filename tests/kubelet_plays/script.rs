@@ -126,6 +126,8 @@ pub struct Script {
     pub deleted_at: Option<Duration>,
     /// The volume is a small one, which a job can fill.
     pub small_volume: bool,
+    /// Every call that has to do with the volume takes some milliseconds.
+    pub slow_volume: bool,
 }
 
 impl Script {
@@ -140,7 +142,8 @@ impl Script {
             roles.push(sidecar(dice, number, policy, jobs));
         }
         let deleted_at = dice.percent(15).then(|| dice.ms(120));
-        Self { seed, policy, roles, deleted_at, small_volume }
+        let slow_volume = dice.percent(5);
+        Self { seed, policy, roles, deleted_at, small_volume, slow_volume }
     }
 }
 
