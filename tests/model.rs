@@ -20,6 +20,8 @@ mod machine;
 mod pods;
 #[path = "model/policies.rs"]
 mod policies;
+#[path = "house/policy.rs"]
+mod policy;
 #[path = "model/readiness.rs"]
 mod readiness;
 #[path = "model/search.rs"]

@@ -3,30 +3,19 @@
 //! The machine is deterministic, so what `--log-level debug` prints is such a list: a bug report can be pasted here.
 
 use exeunt::machine::{
-    Action, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role, State, Status, Timer, Verdict, step,
+    Action, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, State, Status, Timer, Verdict, step,
 };
+use policy::{MAIN, SIDECAR};
 use {Action::*, Event::*, Status::*};
+
+#[path = "house/policy.rs"]
+mod policy;
 
 const HUP: u8 = 1;
 const INT: u8 = 2;
 const KILL: u8 = 9;
 const TERM: u8 = 15;
 const WINCH: u8 = 28;
-
-const MAIN: Policy = Policy {
-    role: Role::Main,
-    named: true,
-    restart_policy: RestartPolicy::Never,
-    exit_with: ExitWith::Zero,
-    stop_signal: TERM,
-    gated: false,
-    readiness: Readiness::AtOnce,
-    outlive_main: false,
-    restart: Restart::Never,
-    stop_with: false,
-    goodbye: false,
-};
-const SIDECAR: Policy = Policy { role: Role::Sidecar, named: false, ..MAIN };
 
 const JOB_SUCCEEDED: Event = JobOver(Verdict::Told(Exited(0)));
 

@@ -65,11 +65,10 @@ fn kernel_action(signal: u8, new: Option<&KernelAction>) -> Option<KernelAction>
     (result == 0).then_some(old)
 }
 
-/// The handlers, and what the dispositions were before.
+/// The handlers: whoever has this may ask what they have noted, and what was ignored before them.
 #[derive(Debug)]
 pub struct Signals {
     child: Arc<AtomicBool>,
-    ignored: Set,
 }
 
 /// What one wait brought.
@@ -105,12 +104,12 @@ impl Signals {
             }
         }
         IGNORED.store(ignored & !held, Relaxed);
-        Ok(Signals { child, ignored: ignored & !held })
+        Ok(Signals { child })
     }
 
     /// The signals that were ignored when we were started; a child gets them ignored, as from nohup(1).
     pub fn ignored(&self) -> Set {
-        self.ignored
+        IGNORED.load(Relaxed)
     }
 
     /// Waits until a signal comes, `descriptor` can be read, or the time is over (`None`: no limit).

@@ -13,17 +13,17 @@ pub fn full_length() -> bool {
 /// little from one run to the next: with `EXEUNT_RENEW=1` the page gets a twentieth less, rounded down to two digits.
 #[track_caller]
 pub fn at_least(run: &str, count: u64) {
-    hold(run, rounded_down(count - count / 20), |said| count >= said);
+    hold(run, count, rounded_down(count - count / 20), |said| count >= said);
 }
 
 /// Fails if `count` is not what the page says for `run`. For what every run does alike.
 #[track_caller]
 pub fn exactly(run: &str, count: u64) {
-    hold(run, count, |said| count == said);
+    hold(run, count, count, |said| count == said);
 }
 
 #[track_caller]
-fn hold(run: &str, write: u64, agrees: impl Fn(u64) -> bool) {
+fn hold(run: &str, count: u64, write: u64, agrees: impl Fn(u64) -> bool) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md");
     let column = if full_length() { 2 } else { 1 };
     let renew = is_set("EXEUNT_RENEW");
@@ -48,7 +48,7 @@ fn hold(run: &str, write: u64, agrees: impl Fn(u64) -> bool) {
         cell.parse().unwrap_or_else(|_| panic!("docs/reliability.md: {row:?} has no number for this length"));
     assert!(
         agrees(said),
-        "{run}: {write}, and docs/reliability.md says {said}; EXEUNT_RENEW=1 writes what was measured"
+        "{run}: {count}, and docs/reliability.md says {said}; EXEUNT_RENEW=1 writes what was measured"
     );
 }
 

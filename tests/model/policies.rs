@@ -1,6 +1,7 @@
 //! Every policy that a plan can make, and every event.
 
-use exeunt::machine::{Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role, Status, Verdict};
+pub use super::policy::{MAIN, SIDECAR};
+use exeunt::machine::{Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Status, Verdict};
 
 pub const INT: u8 = 2;
 pub const QUIT: u8 = 3;
@@ -15,21 +16,6 @@ const STOP_SIGNALS: [u8; 3] = [TERM, QUIT, WINCH];
 pub const STATUSES: [Status; 3] = [Status::Exited(0), Status::Exited(3), Status::Killed(TERM)];
 pub const VERDICTS: [Verdict; 4] =
     [Verdict::Told(Status::Exited(0)), Verdict::Told(Status::Exited(5)), Verdict::Silent, Verdict::Lost];
-
-pub const MAIN: Policy = Policy {
-    role: Role::Main,
-    named: true,
-    restart_policy: RestartPolicy::Never,
-    exit_with: ExitWith::Zero,
-    stop_signal: TERM,
-    gated: false,
-    readiness: Readiness::AtOnce,
-    outlive_main: false,
-    restart: Restart::Never,
-    stop_with: false,
-    goodbye: false,
-};
-pub const SIDECAR: Policy = Policy { role: Role::Sidecar, named: false, ..MAIN };
 
 /// One policy for each value of a field.
 fn vary<T: Copy>(policies: Vec<Policy>, values: &[T], set: impl Fn(&mut Policy, T)) -> Vec<Policy> {

@@ -83,7 +83,7 @@ pub fn of(call: &Call) -> Option<Errors> {
         SYS_fcntl => Nothing,
         SYS_ioctl => Of(&[EIO, ENOTTY]),
         // EBUSY is a race with an open(2) of the same number, and musl asks again until it is over.
-        DUP | SYS_dup3 => Of(&[EINTR, EMFILE]),
+        number if [SYS_dup3, DUP].contains(&number) => Of(&[EINTR, EMFILE]),
         SYS_inotify_init1 => Of(&[EMFILE, ENFILE, ENOMEM, ENOSYS]),
         SYS_inotify_add_watch => Of(&[EACCES, ENOENT, ENOMEM, ENOSPC]),
         SYS_inotify_rm_watch => Nothing,
