@@ -1,0 +1,1 @@
+//! The rules, the rehearsal and the verdicts: pure, without input or output.

@@ -1,0 +1,1 @@
+//! What a Pod template says, each fact with its place in the manifest.
