@@ -1,1 +1,14 @@
 //! Bytes to spans, spans to edits, edits to bytes. This room knows YAML and nothing of Kubernetes.
+//!
+//! [`File::read`] turns the bytes of a file into documents of [`Node`]s that know their exact place. Nothing is expanded:
+//! an alias is followed when somebody looks, so that no bomb goes off. JSON and KYAML are YAML in flow style.
+
+mod load;
+mod place;
+mod scalar;
+mod tree;
+
+pub use load::Limits;
+pub use place::{Place, Refusal};
+pub use scalar::Kind;
+pub use tree::{Comment, Document, Entry, File, Node, Shape, Span, Style};

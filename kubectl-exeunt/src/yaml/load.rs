@@ -1,0 +1,356 @@
+//! From the parser's events to the tree.
+
+use super::place::{self, Place, Refusal};
+use super::tree::{File, Id, Raw, Span, Style, Value};
+use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
+use std::collections::HashMap;
+
+/// What a file may be at most. Beyond it is answered, not tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a file.
+    pub bytes: usize,
+    /// Nodes of a file: scalars, lists, mappings.
+    pub nodes: usize,
+    /// Lists and mappings inside each other.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 64 << 20, nodes: 4_000_000, depth: 200 }
+    }
+}
+
+pub(super) const BOMB: &str =
+    "its aliases (*name) repeat each other until a million nodes are reached; write out what is meant";
+const TEMPLATE: &str = "a template that is not rendered ({{ }}); render it first: helm template … | kubectl exeunt … -";
+
+/// A collection that has not ended.
+struct Open {
+    id: Id,
+    /// The key whose value is awaited.
+    key: Option<Id>,
+}
+
+struct Loader<'t> {
+    text: &'t str,
+    nodes: Vec<Raw>,
+    open: Vec<Open>,
+    root: Option<Id>,
+    anchors: HashMap<usize, Id>,
+    comments: Vec<Span>,
+    templates: Vec<usize>,
+    /// How many nodes each node is, aliases expanded.
+    sizes: Vec<u64>,
+}
+
+impl File {
+    /// Reads a file of YAML, JSON or KYAML. `name` is for messages.
+    ///
+    /// # Errors
+    /// Anything that is not: with the place, the reason and what to do.
+    pub fn read(name: &str, bytes: Vec<u8>) -> Result<File, Refusal> {
+        Self::read_within(name, bytes, Limits::default())
+    }
+
+    /// The same with limits of one's own.
+    ///
+    /// # Errors
+    /// As [`File::read`].
+    pub fn read_within(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<File, Refusal> {
+        let first = |message: String| Refusal { file: name.to_owned(), place: Place { line: 1, column: 1 }, message };
+        if bytes.len() > limits.bytes.min(u32::MAX as usize - 1) {
+            return Err(first(format!("{} bytes are more than {}; split it", bytes.len(), limits.bytes)));
+        }
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err(first("it is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8".to_owned()));
+        }
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let bytes = error.into_bytes();
+                let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or(&[])).into_owned();
+                let place = place::place(&before, &place::line_starts(&before), before.len());
+                return Err(Refusal {
+                    place,
+                    ..first("it is not UTF-8; convert it, or is it no text at all?".to_owned())
+                });
+            }
+        };
+        let starts = place::line_starts(&text);
+        let mut file = File {
+            name: name.to_owned(),
+            text,
+            starts,
+            nodes: Vec::new(),
+            documents: Vec::new(),
+            comments: Vec::new(),
+            templates: Vec::new(),
+        };
+        match Loader::run(&file.text, limits) {
+            Ok((loader, documents)) => {
+                file.nodes = loader.nodes;
+                file.comments = loader.comments;
+                file.templates = loader.templates;
+                file.documents = documents;
+                Ok(file)
+            }
+            Err((at, message)) => {
+                // A template is seldom good YAML; that it is one helps more than where the parser has given up.
+                let template = braces(&file.text);
+                Err(match template {
+                    Some(at) => file.refusal(at, TEMPLATE),
+                    None => file.refusal(at, message),
+                })
+            }
+        }
+    }
+}
+
+/// The first `{{` that is in no comment line.
+fn braces(text: &str) -> Option<usize> {
+    text.match_indices("{{").map(|(at, _)| at).find(|at| {
+        let line = text.get(..*at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
+        !line.trim_start().starts_with('#')
+    })
+}
+
+type Failure = (usize, String);
+type Documents = Vec<(Span, Option<Id>)>;
+
+impl<'t> Loader<'t> {
+    fn run(text: &'t str, limits: Limits) -> Result<(Self, Documents), Failure> {
+        let mut loader = Loader {
+            text,
+            nodes: Vec::new(),
+            open: Vec::new(),
+            root: None,
+            anchors: HashMap::new(),
+            comments: Vec::new(),
+            templates: Vec::new(),
+            sizes: Vec::new(),
+        };
+        let mut documents: Documents = Vec::new();
+        let options = granit_parser::options! {
+            emit_anchor_events: true,
+            max_buffered_comment_events: usize::MAX,
+            flow_nesting_limit: limits.depth,
+            block_nesting_limit: limits.depth,
+        };
+        for event in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = event.map_err(|error| {
+                let at = error.marker().byte_offset().unwrap_or(0);
+                (at, format!("this is not YAML: {}", error.info()))
+            })?;
+            if loader.nodes.len() >= limits.nodes {
+                return Err((offset(&span.start), format!("more than {} nodes; split it", limits.nodes)));
+            }
+            match event {
+                Event::DocumentStart(..) => {
+                    loader.anchors.clear();
+                    loader.root = None;
+                    documents.push((offset(&span.start)..text.len(), None));
+                }
+                Event::DocumentEnd => {
+                    if let Some((range, root)) = documents.last_mut() {
+                        range.end = offset(&span.end).max(range.start);
+                        *root = loader.root;
+                    }
+                }
+                Event::Comment(..) => loader.comments.push(offset(&span.start)..offset(&span.end)),
+                Event::Anchor(_, name) => loader.anchor(&span, &name),
+                Event::Alias(anchor) => {
+                    let target =
+                        *loader.anchors.get(&anchor).ok_or((offset(&span.start), "an unknown alias".to_owned()))?;
+                    let size = loader.sizes.get(target as usize).copied().unwrap_or(1);
+                    loader.add(&span, Style::Plain, Value::Alias(target), None, size);
+                }
+                Event::Scalar(value, style, anchor, tag) => {
+                    let id = loader.scalar(&value, style, &span, tag.map(|tag| name_of(&tag)));
+                    loader.anchors.insert(anchor, id);
+                }
+                Event::SequenceStart(style, anchor, tag) => {
+                    let id = loader.start(&span, style, Value::Seq(Vec::new()), tag.map(|tag| name_of(&tag)));
+                    loader.anchors.insert(anchor, id);
+                }
+                Event::MappingStart(style, anchor, tag) => {
+                    let id = loader.start(&span, style, Value::Map(Vec::new()), tag.map(|tag| name_of(&tag)));
+                    loader.anchors.insert(anchor, id);
+                }
+                Event::SequenceEnd | Event::MappingEnd => loader.end(&span),
+                _ => {}
+            }
+            if let Some(size) = loader.sizes.last()
+                && *size > 1_000_000_000
+            {
+                return Err((offset(&span.start), BOMB.to_owned()));
+            }
+        }
+        loader.comments.sort_by_key(|span| span.start);
+        Ok((loader, documents))
+    }
+
+    fn add(&mut self, span: &granit_parser::Span, style: Style, value: Value, tag: Option<Box<str>>, size: u64) -> Id {
+        let id = Id::try_from(self.nodes.len()).unwrap_or(Id::MAX);
+        let start = offset(&span.start);
+        let outer = span.tag_start.map_or(start, |tag| offset(&tag).min(start));
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.nodes.push(Raw {
+            start: number(start),
+            end: number(offset(&span.end).max(start)),
+            outer: number(outer),
+            style,
+            value,
+            anchor: None,
+            tag,
+        });
+        self.sizes.push(size);
+        self.place_in_parent(id);
+        id
+    }
+
+    fn place_in_parent(&mut self, id: Id) {
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(id);
+            return;
+        };
+        match self.nodes.get_mut(parent.id as usize).map(|raw| &mut raw.value) {
+            Some(Value::Seq(items)) => items.push(id),
+            Some(Value::Map(entries)) => match parent.key.take() {
+                Some(key) => entries.push((key, id)),
+                None => parent.key = Some(id),
+            },
+            _ => {}
+        }
+    }
+
+    fn anchor(&mut self, span: &granit_parser::Span, name: &str) {
+        if let Some(raw) = self.nodes.last_mut() {
+            raw.anchor = Some(name.into());
+            raw.outer = raw.outer.min(u32::try_from(offset(&span.start)).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn scalar(&mut self, value: &str, style: ScalarStyle, span: &granit_parser::Span, tag: Option<Box<str>>) -> Id {
+        let style = match style {
+            ScalarStyle::SingleQuoted => Style::Single,
+            ScalarStyle::DoubleQuoted => Style::Double,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+            _ => Style::Plain,
+        };
+        let mut span = *span;
+        let range = offset(&span.start)..offset(&span.end);
+        let end = match style {
+            Style::Literal | Style::Folded => block_scalar_end(self.text, range.clone()),
+            _ => range.end,
+        };
+        // A nothing is reported where the next token stands, which may be lines further down.
+        if style == Style::Plain && range.is_empty() {
+            let at = self.nothing_at(range.start);
+            span.start = span.start.with_byte_offset(Some(at));
+            span.end = span.start;
+        } else {
+            span.end = span.end.with_byte_offset(Some(end));
+        }
+        // Of such a nothing the parser says "~".
+        let value = if style == Style::Plain && range.is_empty() { "" } else { value };
+        let same = self.text.get(offset(&span.start)..offset(&span.end)) == Some(value);
+        let text = (!same).then(|| value.into());
+        self.add(&span, style, Value::Scalar(text), tag, 1)
+    }
+
+    /// Where a value that is not there would start: right behind the colon or dash that announces it.
+    fn nothing_at(&self, reported: usize) -> usize {
+        if let Some(Open { key: Some(key), .. }) = self.open.last() {
+            let end = self.nodes.get(*key as usize).map_or(reported, |raw| raw.end as usize);
+            let rest = self.text.get(end..).unwrap_or("");
+            let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+            let colon = rest.get(blanks..).is_some_and(|rest| rest.starts_with(':'));
+            return if colon { end + blanks + 1 } else { end };
+        }
+        let mut at = reported;
+        loop {
+            at = self.text.get(..at).unwrap_or("").trim_end().len();
+            // A comment on the way back is jumped over.
+            match self.comments.iter().rev().find(|comment| comment.end == at) {
+                Some(comment) => at = comment.start,
+                None => return at,
+            }
+        }
+    }
+
+    fn start(&mut self, span: &granit_parser::Span, style: StructureStyle, value: Value, tag: Option<Box<str>>) -> Id {
+        let style = match style {
+            StructureStyle::Flow => Style::Flow,
+            _ => Style::Block,
+        };
+        let at = offset(&span.start);
+        if style == Style::Flow && self.text.get(at..).is_some_and(|rest| rest.starts_with("{{")) {
+            self.templates.push(at);
+        }
+        let id = self.add(span, style, value, tag, 1);
+        self.open.push(Open { id, key: None });
+        id
+    }
+
+    fn end(&mut self, span: &granit_parser::Span) {
+        let Some(open) = self.open.pop() else { return };
+        let (mut last, mut size) = (None, 1_u64);
+        let mut add =
+            |id: &Id, sizes: &[u64]| size = size.saturating_add(sizes.get(*id as usize).copied().unwrap_or(1));
+        match self.nodes.get(open.id as usize).map(|raw| &raw.value) {
+            Some(Value::Seq(items)) => {
+                items.iter().for_each(|id| add(id, &self.sizes));
+                last = items.last().copied();
+            }
+            Some(Value::Map(entries)) => {
+                entries.iter().for_each(|(_, id)| add(id, &self.sizes));
+                last = entries.last().map(|(_, value)| *value);
+            }
+            _ => {}
+        }
+        let last_end = last.and_then(|id| self.nodes.get(id as usize)).map(|raw| raw.end);
+        if let Some(own) = self.sizes.get_mut(open.id as usize) {
+            *own = size;
+        }
+        if let Some(raw) = self.nodes.get_mut(open.id as usize) {
+            let closed = u32::try_from(offset(&span.end)).unwrap_or(u32::MAX);
+            // The end of a block collection is reported at the next token.
+            raw.end = if raw.style == Style::Flow { closed } else { last_end.unwrap_or(raw.start) }.max(raw.start);
+        }
+    }
+}
+
+/// The last byte that belongs to a block scalar, line break excluded: of `|+` with the empty lines that it keeps.
+///
+/// The parser reports the column of the next token, which may be in another mapping. What belongs to it are the lines that
+/// are indented as its first one is, or empty.
+fn block_scalar_end(text: &str, range: Span) -> usize {
+    let source = text.get(range.clone()).unwrap_or("");
+    let Some(header) = source.find(['\n', '\r']) else { return range.start + source.trim_end().len() };
+    let keep = source.get(..header).unwrap_or("").split('#').next().unwrap_or("").contains('+');
+    // The reported end stands in the line of the next token, behind its indentation, or at the very end.
+    let mut end = source.len();
+    let last = source.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    if source.get(last..).is_some_and(|rest| rest.trim_matches([' ', '\t']).is_empty()) && range.end < text.len() {
+        end = last;
+    }
+    let body = source.get(..end).unwrap_or("");
+    if !keep {
+        return range.start + body.trim_end().len();
+    }
+    let body = body.trim_end_matches([' ', '\t']);
+    let body = body.strip_suffix('\n').unwrap_or(body);
+    range.start + body.strip_suffix('\r').unwrap_or(body).len()
+}
+
+fn offset(marker: &granit_parser::Marker) -> usize {
+    marker.byte_offset().unwrap_or(0)
+}
+
+fn name_of(tag: &granit_parser::Tag) -> Box<str> {
+    format!("{}{}", tag.handle(), tag.suffix()).into()
+}

@@ -1,0 +1,456 @@
+//! The tree of a file: nodes in one vector, seen through handles that can be copied.
+
+use super::place::{self, Place, Refusal};
+use super::scalar::{self, Kind};
+use std::ops::Range;
+
+/// A range of bytes of the file.
+pub type Span = Range<usize>;
+
+/// How a node is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A scalar without quotes; also the nothing after `key:`.
+    Plain,
+    /// `'text'`.
+    Single,
+    /// `"text"`.
+    Double,
+    /// `|` and lines.
+    Literal,
+    /// `>` and lines.
+    Folded,
+    /// A list or mapping by indentation.
+    Block,
+    /// A list or mapping in brackets, as in JSON.
+    Flow,
+}
+
+pub(super) type Id = u32;
+
+#[derive(Debug)]
+pub(super) struct Raw {
+    /// Without tag and anchor. Of a block collection: from its first key or dash to the end of its last value.
+    pub start: u32,
+    pub end: u32,
+    /// The first of tag, anchor and the node itself.
+    pub outer: u32,
+    pub style: Style,
+    pub value: Value,
+    pub anchor: Option<Box<str>>,
+    pub tag: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    /// The text, unless it is what stands in the file.
+    Scalar(Option<Box<str>>),
+    Seq(Vec<Id>),
+    Map(Vec<(Id, Id)>),
+    Alias(Id),
+}
+
+/// A file that has been read.
+#[derive(Debug)]
+pub struct File {
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) starts: Vec<u32>,
+    pub(super) nodes: Vec<Raw>,
+    pub(super) documents: Vec<(Span, Option<Id>)>,
+    pub(super) comments: Vec<Span>,
+    pub(super) templates: Vec<usize>,
+}
+
+/// One comment.
+#[derive(Clone, Copy, Debug)]
+pub struct Comment<'a> {
+    /// From `#` to the end of its line.
+    pub start: usize,
+    /// What follows `#`, without the line break.
+    pub text: &'a str,
+    /// Where its `#` stands.
+    pub place: Place,
+}
+
+/// One document of a file.
+#[derive(Clone, Copy)]
+pub struct Document<'a> {
+    file: &'a File,
+    index: usize,
+}
+
+/// A handle on a node. Cheap to copy; compares by identity.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    file: &'a File,
+    id: Id,
+}
+
+/// One entry of a mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: Node<'a>,
+    /// The value as written: perhaps an alias.
+    pub value: Node<'a>,
+}
+
+/// What a node is, aliases followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    Scalar,
+    /// A list.
+    Seq,
+    /// A mapping.
+    Map,
+}
+
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.file, other.file) && self.id == other.id
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = self.place();
+        write!(out, "{}:{}: {:?}", place.line, place.column, self.source())
+    }
+}
+
+impl File {
+    /// What the file is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The whole text. Offsets are in bytes of it; a byte order mark is part of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every document, empty ones included, in their order.
+    pub fn documents(&self) -> impl DoubleEndedIterator<Item = Document<'_>> + Clone {
+        (0..self.documents.len()).map(|index| Document { file: self, index })
+    }
+
+    /// Every comment, in their order.
+    pub fn comments(&self) -> impl DoubleEndedIterator<Item = Comment<'_>> + Clone {
+        self.comments.iter().map(|span| Comment {
+            start: span.start,
+            text: self.text.get(span.start + 1..span.end).unwrap_or(""),
+            place: self.place(span.start),
+        })
+    }
+
+    /// The first `{{ … }}` that stands where a value should: the file is a template that nobody has rendered.
+    pub fn template(&self) -> Option<Place> {
+        self.templates.first().map(|at| self.place(*at))
+    }
+
+    /// The place of a byte offset.
+    pub fn place(&self, at: usize) -> Place {
+        place::place(&self.text, &self.starts, at)
+    }
+
+    /// The text of a line (from 1), without its end.
+    pub fn line(&self, line: usize) -> &str {
+        let start =
+            line.checked_sub(1).and_then(|line| self.starts.get(line)).map_or(self.text.len(), |at| *at as usize);
+        let end = self.starts.get(line).map_or(self.text.len(), |at| *at as usize);
+        self.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']).trim_start_matches('\u{feff}')
+    }
+
+    /// A refusal at a byte offset.
+    pub fn refusal(&self, at: usize, message: impl Into<String>) -> Refusal {
+        Refusal { file: self.name.clone(), place: self.place(at), message: message.into() }
+    }
+
+    fn raw(&self, id: Id) -> Option<&Raw> {
+        self.nodes.get(id as usize)
+    }
+}
+
+impl<'a> Document<'a> {
+    /// The file it is in.
+    pub fn file(self) -> &'a File {
+        self.file
+    }
+
+    /// Which of the file's documents it is, from 0.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    /// Its root; nothing if there is nothing but comments.
+    pub fn root(self) -> Option<Node<'a>> {
+        let (_, root) = self.file.documents.get(self.index)?;
+        root.map(|id| Node { file: self.file, id })
+    }
+
+    /// Its bytes, as far as they are known to be its own: from its first marker or node to the next document.
+    pub fn span(self) -> Span {
+        self.file.documents.get(self.index).map_or(0..0, |(span, _)| span.clone())
+    }
+}
+
+impl<'a> Node<'a> {
+    /// The file it is in.
+    pub fn file(self) -> &'a File {
+        self.file
+    }
+
+    fn raw(self) -> Option<&'a Raw> {
+        self.file.raw(self.id)
+    }
+
+    /// Its bytes, without tag and anchor. A block collection ends with its last value, a block scalar with the last line
+    /// that is part of its value, line break excluded. The nothing after `key:` or `-` is an empty span behind it.
+    pub fn span(self) -> Span {
+        self.raw().map_or(0..0, |raw| raw.start as usize..raw.end as usize)
+    }
+
+    /// Its bytes with tag and anchor.
+    pub fn outer_span(self) -> Span {
+        self.raw().map_or(0..0, |raw| raw.outer as usize..raw.end as usize)
+    }
+
+    /// Where it starts.
+    pub fn place(self) -> Place {
+        self.file.place(self.span().start)
+    }
+
+    /// Where it ends: the place behind its last character.
+    pub fn end_place(self) -> Place {
+        self.file.place(self.span().end)
+    }
+
+    /// What stands in the file for it.
+    pub fn source(self) -> &'a str {
+        self.file.text.get(self.span()).unwrap_or("")
+    }
+
+    /// How it is written.
+    pub fn style(self) -> Style {
+        self.raw().map_or(Style::Plain, |raw| raw.style)
+    }
+
+    /// The name of its anchor.
+    pub fn anchor(self) -> Option<&'a str> {
+        self.raw().and_then(|raw| raw.anchor.as_deref())
+    }
+
+    /// Its tag as resolved, such as `tag:yaml.org,2002:str`.
+    pub fn tag(self) -> Option<&'a str> {
+        self.raw().and_then(|raw| raw.tag.as_deref())
+    }
+
+    /// Is it written as an alias, `*name`?
+    pub fn is_alias(self) -> bool {
+        matches!(self.raw(), Some(Raw { value: Value::Alias(_), .. }))
+    }
+
+    /// The node that an alias stands for; itself otherwise. An alias of an alias cannot be written in YAML.
+    pub fn target(self) -> Node<'a> {
+        match self.raw() {
+            Some(Raw { value: Value::Alias(id), .. }) => Node { file: self.file, id: *id },
+            _ => self,
+        }
+    }
+
+    /// What it is, aliases followed.
+    pub fn shape(self) -> Shape {
+        match self.target().raw().map(|raw| &raw.value) {
+            Some(Value::Seq(_)) => Shape::Seq,
+            Some(Value::Map(_)) => Shape::Map,
+            _ => Shape::Scalar,
+        }
+    }
+
+    /// The text of a scalar, escapes read, whatever its kind: `8080` and `"8080"` alike. Nothing for collections.
+    pub fn text(self) -> Option<&'a str> {
+        let node = self.target();
+        match &node.raw()?.value {
+            Value::Scalar(Some(text)) => Some(text),
+            Value::Scalar(None) => Some(node.source()),
+            _ => None,
+        }
+    }
+
+    /// The kind of a scalar; nothing for collections.
+    pub fn kind(self) -> Option<Kind> {
+        let node = self.target();
+        let text = node.text()?;
+        Some(match node.tag() {
+            Some("tag:yaml.org,2002:str" | "!") => Kind::Str,
+            Some("tag:yaml.org,2002:null") => Kind::Null,
+            None if node.style() == Style::Plain => scalar::plain(text),
+            Some("tag:yaml.org,2002:int" | "tag:yaml.org,2002:bool" | "tag:yaml.org,2002:float") => scalar::plain(text),
+            _ => Kind::Str,
+        })
+    }
+
+    /// The text, if it is text and not a number, a truth value or nothing.
+    pub fn str(self) -> Option<&'a str> {
+        (self.kind()? == Kind::Str).then(|| self.text()).flatten()
+    }
+
+    /// The number, if it is one without fraction.
+    pub fn int(self) -> Option<i64> {
+        match self.kind()? {
+            Kind::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn bool(self) -> Option<bool> {
+        match self.kind()? {
+            Kind::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Is it nothing: an absent value, `~` or `null`?
+    pub fn is_null(self) -> bool {
+        self.kind() == Some(Kind::Null)
+    }
+
+    /// The items of a list, aliases followed for the list itself but not for its items. Empty for everything else.
+    pub fn items(self) -> impl DoubleEndedIterator<Item = Node<'a>> + ExactSizeIterator + Clone {
+        let node = self.target();
+        let ids: &'a [Id] = match node.raw().map(|raw| &raw.value) {
+            Some(Value::Seq(ids)) => ids,
+            _ => &[],
+        };
+        ids.iter().map(move |id| Node { file: node.file, id: *id })
+    }
+
+    /// The entries of a mapping as written: merge keys (`<<`) are among them. Empty for everything else.
+    pub fn entries(self) -> impl DoubleEndedIterator<Item = Entry<'a>> + ExactSizeIterator + Clone {
+        let node = self.target();
+        let ids: &'a [(Id, Id)] = match node.raw().map(|raw| &raw.value) {
+            Some(Value::Map(ids)) => ids,
+            _ => &[],
+        };
+        let handle = move |id| Node { file: node.file, id };
+        ids.iter().map(move |(key, value)| Entry { key: handle(*key), value: handle(*value) })
+    }
+
+    /// The entry for a key as written here, not by a merge. Of a duplicate key the last, as Kubernetes' reader takes it.
+    pub fn entry(self, key: &str) -> Option<Entry<'a>> {
+        self.entries().rev().find(|entry| entry.key.text() == Some(key))
+    }
+
+    /// The value for a key, merge keys followed.
+    pub fn get(self, key: &str) -> Option<Node<'a>> {
+        if let Some(entry) = self.entry(key) {
+            return Some(entry.value);
+        }
+        // Bounded: a mapping may be merged into itself by way of an alias.
+        let mut merged: Vec<Node<'a>> = self.merges().collect();
+        let mut left = 64;
+        while let Some(node) = (!merged.is_empty()).then(|| merged.remove(0)) {
+            if let Some(entry) = node.entry(key) {
+                return Some(entry.value);
+            }
+            left -= 1;
+            if left == 0 {
+                return None;
+            }
+            merged.extend(node.merges());
+        }
+        None
+    }
+
+    /// The value at the end of a path of keys.
+    pub fn path(self, keys: &[&str]) -> Option<Node<'a>> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// The mappings that are merged into this one by `<<`, the stronger first.
+    pub fn merges(self) -> impl Iterator<Item = Node<'a>> {
+        self.entries().filter(|entry| entry.key.text() == Some("<<") && entry.key.style() == Style::Plain).flat_map(
+            |entry| {
+                let list = entry.value.target().shape() == Shape::Seq;
+                let one = (!list).then_some(entry.value);
+                one.into_iter().chain(entry.value.items().take(64))
+            },
+        )
+    }
+
+    /// Has it a merge key?
+    pub fn has_merge(self) -> bool {
+        self.merges().next().is_some()
+    }
+
+    /// The second place of every key that stands twice in this mapping.
+    pub fn duplicates(self) -> Vec<Node<'a>> {
+        let mut seen = std::collections::HashSet::new();
+        self.entries().map(|entry| entry.key).filter(|key| key.text().is_some_and(|text| !seen.insert(text))).collect()
+    }
+
+    /// Is it, or does its own text hold, `{{ … }}`: something that Helm or another tool fills in before this is a manifest?
+    pub fn is_template(self) -> bool {
+        match self.text() {
+            Some(text) => text.contains("{{"),
+            None => self.style() == Style::Flow && self.source().starts_with("{{"),
+        }
+    }
+
+    /// As JSON data, aliases and merges expanded, as Kubernetes' reader would see it.
+    ///
+    /// # Errors
+    /// A refusal if that is more than a million nodes, or nested deeper than 600: an alias bomb.
+    pub fn json(self) -> Result<serde_json::Value, Refusal> {
+        let mut left = 1_000_000;
+        self.json_below(&mut left, 0)
+    }
+
+    fn json_below(self, left: &mut usize, depth: usize) -> Result<serde_json::Value, Refusal> {
+        // Aliases nest what is nested already; the reader's limit holds for what is written.
+        if *left == 0 || depth > 600 {
+            return Err(self.file.refusal(self.span().start, super::load::BOMB));
+        }
+        *left -= 1;
+        let node = self.target();
+        Ok(match &node.raw().map(|raw| &raw.value) {
+            Some(Value::Seq(_)) => serde_json::Value::Array(
+                self.items().map(|item| item.json_below(left, depth + 1)).collect::<Result<_, _>>()?,
+            ),
+            Some(Value::Map(_)) => {
+                let mut map = serde_json::Map::new();
+                for merged in self.merges() {
+                    if let serde_json::Value::Object(entries) = merged.json_below(left, depth + 1)? {
+                        for (key, value) in entries {
+                            map.entry(key).or_insert(value);
+                        }
+                    }
+                }
+                for entry in self.entries() {
+                    let key = match entry.key.text() {
+                        Some("<<") if entry.key.style() == Style::Plain => continue,
+                        Some(text) => text.to_owned(),
+                        None => entry.key.source().to_owned(),
+                    };
+                    map.insert(key, entry.value.json_below(left, depth + 1)?);
+                }
+                serde_json::Value::Object(map)
+            }
+            _ => node.json_scalar(),
+        })
+    }
+
+    fn json_scalar(self) -> serde_json::Value {
+        let text = self.text().unwrap_or("");
+        match self.kind() {
+            None | Some(Kind::Null) => serde_json::Value::Null,
+            Some(Kind::Bool(value)) => value.into(),
+            Some(Kind::Int(value)) => value.into(),
+            Some(Kind::Float) => text.replace('_', "").parse::<f64>().ok().map_or_else(|| text.into(), Into::into),
+            Some(Kind::Str) => text.into(),
+        }
+    }
+}
