@@ -1,5 +1,8 @@
 //! The subcommands: options in, exit code out. Only this room reads files and starts programs.
 
+mod files;
+pub mod inject;
+
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,7 +17,10 @@ struct Subcommand {
 }
 
 /// Every subcommand, in the order of the help text.
-const SUBCOMMANDS: &[Subcommand] = &[];
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { options: inject::inject_options, run: inject::run_inject },
+    Subcommand { options: inject::eject_options, run: inject::run_eject },
+];
 
 /// The whole command line. `name` is how the program was called: "kubectl exeunt", or the name of its file.
 pub fn options(name: &str) -> Command {

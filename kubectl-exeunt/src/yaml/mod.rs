@@ -3,11 +3,13 @@
 //! [`File::read`] turns the bytes of a file into documents of [`Node`]s that know their exact place. Nothing is expanded:
 //! an alias is followed when somebody looks, so that no bomb goes off. JSON and KYAML are YAML in flow style.
 
+mod edit;
 mod load;
 mod place;
 mod scalar;
 mod tree;
 
+pub use edit::{Change, Data, Edit, Step, apply, may_touch};
 pub use load::Limits;
 pub use place::{Place, Refusal};
 pub use scalar::Kind;

@@ -1,0 +1,185 @@
+//! Files in and out.
+
+use crate::yaml::{File, Place, Refusal};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+/// Reads a manifest; `-` is standard input.
+///
+/// # Errors
+/// It is not there, or cannot be read as YAML.
+pub fn read(name: &OsStr) -> Result<File, Refusal> {
+    let shown = name.to_string_lossy();
+    let bytes = if name == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(name)
+    };
+    let shown = if name == "-" { "standard input" } else { &shown };
+    let unreadable = |error: std::io::Error| Refusal {
+        file: shown.to_owned(),
+        place: Place { line: 1, column: 1 },
+        message: format!("this file cannot be read: {error}"),
+    };
+    File::read(shown, bytes.map_err(unreadable)?)
+}
+
+/// Replaces a file by another with the same mode and owner, at once: whoever reads it sees the old or the new text. What a
+/// symbolic link points to is replaced, not the link.
+///
+/// # Errors
+/// The directory cannot be written, or the owner not be kept; the file is as it was then.
+pub fn replace(name: &Path, text: &str) -> anyhow::Result<()> {
+    let target = fs::canonicalize(name)?;
+    let directory = target.parent().unwrap_or(Path::new("."));
+    let before = fs::metadata(&target)?;
+    let file = target.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = directory.join(format!(".{file}.exeunt-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut out = fs::File::options().write(true).create_new(true).open(&temporary)?;
+        out.write_all(text.as_bytes())?;
+        keep_owner(&out, &before)?;
+        // After the owner, whose change takes away the set-id bits.
+        out.set_permissions(before.permissions())?;
+        out.sync_all()?;
+        drop(out);
+        fs::rename(&temporary, &target)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn keep_owner(new: &fs::File, before: &fs::Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let now = new.metadata()?;
+    let other = |now: u32, before: u32| (now != before).then_some(before);
+    let (user, group) = (other(now.uid(), before.uid()), other(now.gid(), before.gid()));
+    if user.is_some() || group.is_some() { fchown(new, user, group) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &fs::File, _: &fs::Metadata) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// What has changed, as `diff -u` shows it. Lines are never moved here, only put in, taken out or changed in place.
+pub fn diff(name: &str, before: &str, after: &str) -> String {
+    const CONTEXT: usize = 3;
+    let old: Vec<&str> = before.split_inclusive('\n').collect();
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    let changes = changes(&old, &new);
+    let mut out = String::new();
+    let mut number = 0;
+    while let Some((first_old, first_new)) = changes.get(number) {
+        if out.is_empty() {
+            out = format!("--- {name}\n+++ {name}\n");
+        }
+        let mut last = number;
+        while changes
+            .get(last + 1)
+            .is_some_and(|(next, _)| changes.get(last).is_some_and(|(this, _)| next.start - this.end <= 2 * CONTEXT))
+        {
+            last += 1;
+        }
+        let Some((last_old, last_new)) = changes.get(last) else { break };
+        let lead = first_old.start.min(CONTEXT);
+        let tail = (old.len() - last_old.end).min(CONTEXT);
+        let (old_start, new_start) = (first_old.start - lead, first_new.start - lead);
+        out += &format!(
+            "@@ -{},{} +{},{} @@\n",
+            old_start + 1,
+            last_old.end + tail - old_start,
+            new_start + 1,
+            last_new.end + tail - new_start
+        );
+        let mut line = |mark: char, text: Option<&&str>| {
+            let text = text.copied().unwrap_or("");
+            out.push(mark);
+            out += text.strip_suffix('\n').unwrap_or(text);
+            out += if text.ends_with('\n') { "\n" } else { "\n\\ No newline at end of file\n" };
+        };
+        let mut at = old_start;
+        for (was, is) in changes.get(number..=last).unwrap_or(&[]) {
+            (at..was.start).for_each(|n| line(' ', old.get(n)));
+            was.clone().for_each(|n| line('-', old.get(n)));
+            is.clone().for_each(|n| line('+', new.get(n)));
+            at = was.end;
+        }
+        (at..at + tail).for_each(|n| line(' ', old.get(n)));
+        number = last + 1;
+    }
+    out
+}
+
+type Changes = Vec<(std::ops::Range<usize>, std::ops::Range<usize>)>;
+
+/// The fewest lines to take out and put in, as (old lines, new lines): Myers' greedy search.
+fn changes(old: &[&str], new: &[&str]) -> Changes {
+    const MOST: usize = 1500;
+    let mut furthest: Vec<std::collections::HashMap<isize, usize>> = Vec::new();
+    let reached = |row: &std::collections::HashMap<isize, usize>, diagonal: isize| row.get(&diagonal).copied();
+    let whole = || vec![(0..old.len(), 0..new.len())];
+    let goal = (old.len() as isize) - (new.len() as isize);
+    let mut row = std::collections::HashMap::from([(1_isize, 0_usize)]);
+    let distance = 'search: {
+        for distance in 0..=MOST as isize {
+            furthest.push(row.clone());
+            let mut next = row.clone();
+            for diagonal in (-distance..=distance).step_by(2) {
+                let (left, right) = (reached(&row, diagonal - 1), reached(&row, diagonal + 1));
+                let mut x = match (left, right) {
+                    (Some(left), Some(right)) if diagonal != -distance && (diagonal == distance || left >= right) => {
+                        left + 1
+                    }
+                    (Some(left), None) => left + 1,
+                    (_, Some(right)) => right,
+                    (None, None) => continue,
+                };
+                let Ok(mut y) = usize::try_from(x as isize - diagonal) else { continue };
+                if x > old.len() || y > new.len() {
+                    continue;
+                }
+                while x < old.len() && old.get(x) == new.get(y) {
+                    (x, y) = (x + 1, y + 1);
+                }
+                next.insert(diagonal, x);
+                if diagonal == goal && x == old.len() {
+                    break 'search distance;
+                }
+            }
+            row = next;
+        }
+        return whole();
+    };
+    // The way back, one step for each round.
+    let (mut x, mut y) = (old.len(), new.len());
+    let mut steps: Changes = Vec::new();
+    for distance in (1..=distance).rev() {
+        let Some(row) = furthest.get(distance as usize) else { return whole() };
+        let diagonal = x as isize - y as isize;
+        let (left, right) = (reached(row, diagonal - 1), reached(row, diagonal + 1));
+        let from_left = match (left, right) {
+            (Some(left), Some(right)) => diagonal != -distance && (diagonal == distance || left >= right),
+            (left, _) => left.is_some(),
+        };
+        let (from_x, from_diagonal) =
+            if from_left { (left.unwrap_or(0), diagonal - 1) } else { (right.unwrap_or(0), diagonal + 1) };
+        let from_y = usize::try_from(from_x as isize - from_diagonal).unwrap_or(0);
+        steps.push(if from_left { (from_x..from_x + 1, from_y..from_y) } else { (from_x..from_x, from_y..from_y + 1) });
+        (x, y) = (from_x, from_y);
+    }
+    let mut changes: Changes = Vec::new();
+    for (was, is) in steps.into_iter().rev() {
+        match changes.last_mut() {
+            Some((old, new)) if old.end == was.start && new.end == is.start => (old.end, new.end) = (was.end, is.end),
+            _ => changes.push((was, is)),
+        }
+    }
+    changes
+}

@@ -1,0 +1,135 @@
+//! What inject says in the manifest about what it has done, so that whoever reads it, in whatever version, can undo it.
+//!
+//! An annotation of the Pod template holds words separated by spaces. The first is the version of these words. Then, for
+//! each thing put in: `OWNER/FIELD` is an entry, `OWNER/FIELD:N` are the first N items of a list that was there. OWNER is the
+//! name of a container, or empty for the Pod's own spec. `metadata` or `annotations` says that this was made for the
+//! annotation itself.
+
+use crate::yaml::{Change, Edit, Node, Refusal, Step};
+
+/// The annotation, and the label of everything that is exeunt's in a manifest.
+pub const ANNOTATION: &str = "exeunt.dev/injected";
+
+const VERSION: &str = "1";
+
+/// One thing that was put in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// A container, or empty for the Pod.
+    pub owner: String,
+    /// The field of it.
+    pub field: String,
+    /// The first so many items, or the whole entry.
+    pub items: Option<usize>,
+}
+
+/// The text of the annotation.
+pub fn write(puts: &[Put], made: Option<&str>) -> String {
+    let mut words = vec![VERSION.to_owned()];
+    words.extend(made.map(str::to_owned));
+    for put in puts {
+        let count = put.items.map_or_else(String::new, |count| format!(":{count}"));
+        words.push(format!("{}/{}{count}", put.owner, put.field));
+    }
+    words.join(" ")
+}
+
+/// The annotation of a template, if it has one.
+pub fn of(template: Node<'_>) -> Option<Node<'_>> {
+    template.path(&["metadata", "annotations", ANNOTATION])
+}
+
+/// The edits that undo what the annotation tells.
+///
+/// # Errors
+/// It cannot be read, or what it tells of is not there any more.
+pub fn undo(document: usize, path: &[Step], template: Node<'_>) -> Result<Vec<Edit>, Refusal> {
+    let Some(annotation) = of(template) else { return Ok(Vec::new()) };
+    let file = template.file();
+    let refuse = |node: Node<'_>, message: String| file.refusal(node.span().start, message);
+    let mut words = annotation.text().unwrap_or("").split_ascii_whitespace();
+    if words.next() != Some(VERSION) {
+        return Err(refuse(
+            annotation,
+            "another version of exeunt wrote this annotation; use that to take it out".to_owned(),
+        ));
+    }
+    let at = |steps: &[&str]| -> Vec<Step> {
+        path.iter().cloned().chain(steps.iter().map(|step| Step::Key((*step).to_owned()))).collect()
+    };
+    let edit = |path, change| Edit { document, path, change };
+    let mut edits = Vec::new();
+    let mut made = None;
+    for word in words {
+        let Some((owner, field)) = word.split_once('/') else {
+            made = Some(word);
+            continue;
+        };
+        let (field, count) = match field.split_once(':') {
+            Some((field, count)) => (field, Some(count)),
+            None => (field, None),
+        };
+        let spec = template.get("spec").unwrap_or(template);
+        let (node, steps) = if owner.is_empty() {
+            (spec, at(&["spec"]))
+        } else {
+            let containers = spec.get("containers").unwrap_or(spec);
+            let found = containers.items().position(|container| name(container) == Some(owner));
+            let index = found.ok_or_else(|| {
+                refuse(containers, format!("the container {owner}, into which exeunt was put, is gone"))
+            })?;
+            let mut steps = at(&["spec", "containers"]);
+            steps.push(Step::Index(index));
+            (containers.items().nth(index).unwrap_or(containers), steps)
+        };
+        let list =
+            node.get(field).ok_or_else(|| refuse(node, format!("{field}, which exeunt was put into, is gone")))?;
+        let count = match count {
+            None if field == "command" => None,
+            None => Some((list.items().len(), true)),
+            Some(count) => {
+                let count = count.parse().map_err(|_| refuse(annotation, format!("{word} cannot be understood")))?;
+                Some((count, false))
+            }
+        };
+        // Whatever somebody has put before ours since then is not ours to take out.
+        let ours = match count {
+            None => list.items().next().is_some_and(is_exeunt),
+            Some((count, _)) if field == "command" => {
+                list.items().next().is_some_and(is_exeunt)
+                    && list.items().nth(count.wrapping_sub(1)).and_then(Node::str) == Some("--")
+            }
+            Some((count, _)) => {
+                list.items().len() >= count
+                    && list.items().take(count).all(|item| name(item).is_some_and(|name| name.starts_with("exeunt")))
+            }
+        };
+        if !ours {
+            return Err(refuse(list, format!("{field} was changed since exeunt was put in; take it out by hand")));
+        }
+        edits.push(match count {
+            Some((count, false)) => {
+                let mut steps = steps;
+                steps.push(Step::Key(field.to_owned()));
+                edit(steps, Change::DropFront(count))
+            }
+            _ => edit(steps, Change::DropEntry(field.to_owned())),
+        });
+    }
+    edits.push(match made {
+        Some("metadata") => edit(path.to_vec(), Change::DropEntry("metadata".to_owned())),
+        Some("annotations") => edit(at(&["metadata"]), Change::DropEntry("annotations".to_owned())),
+        _ => edit(at(&["metadata", "annotations"]), Change::DropEntry(ANNOTATION.to_owned())),
+    });
+    Ok(edits)
+}
+
+/// The name of a container, volume or mount.
+pub fn name(node: Node<'_>) -> Option<&str> {
+    node.get("name").and_then(Node::str)
+}
+
+/// Is this the first word of a command that exeunt runs?
+pub fn is_exeunt(word: Node<'_>) -> bool {
+    word.str().is_some_and(|word| word.rsplit('/').next() == Some("exeunt"))
+}

@@ -1,0 +1,513 @@
+//! inject and eject: exeunt is in, every other byte stays, and out again is byte for byte what was there.
+
+use kubectl_exeunt::command::inject::{Deliver, How, Injected, Wish, eject, inject};
+use kubectl_exeunt::yaml::{File, Node};
+use std::collections::BTreeMap;
+use std::process::{Command, Output, Stdio};
+
+fn wish(deliver: Deliver) -> Wish {
+    Wish {
+        main: Vec::new(),
+        how: How::Wrap,
+        deliver,
+        image: "registry.example/exeunt:1".to_owned(),
+        program: "exeunt".to_owned(),
+        dir: "/tmp/pod".to_owned(),
+        on_exit: Vec::new(),
+        entrypoints: BTreeMap::new(),
+    }
+}
+
+fn read(text: &str) -> File {
+    File::read("job.yaml", text.as_bytes().to_vec()).unwrap_or_else(|refusal| panic!("{refusal}\n{text}"))
+}
+
+/// With exeunt in it; and out again it is what it was, and twice is once.
+fn there_and_back(text: &str, wish: &Wish) -> String {
+    let with = match inject(&read(text), wish) {
+        Ok(Injected::Text(with, _)) => with,
+        other => panic!("{other:?}\n{text}"),
+    };
+    assert_ne!(with, text, "nothing was put in");
+    assert_eq!(eject(&read(&with)).unwrap(), text);
+    match inject(&read(&with), wish) {
+        Ok(Injected::Text(again, _)) => assert_eq!(again, with),
+        other => panic!("{other:?}"),
+    }
+    with
+}
+
+fn spec(file: &File) -> Node<'_> {
+    file.documents().next().and_then(|d| d.root()).and_then(|root| root.path(&["spec", "template", "spec"])).unwrap()
+}
+
+fn words(text: &str, container: &str) -> Vec<String> {
+    let file = read(text);
+    let found =
+        spec(&file).get("containers").unwrap().items().find(|item| item.get("name").unwrap().str() == Some(container));
+    found.unwrap().get("command").unwrap().items().map(|word| word.text().unwrap().to_owned()).collect()
+}
+
+const JOB: &str = "\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: nightly}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      # what runs
+      containers:
+        # the job
+        - name: load
+          image: load:1
+          command: [sh, -c, 'echo hi']   # flow
+        # the proxy
+        - image: envoy:1
+          name: envoy
+          command:
+            # first the program
+            - envoy
+
+            - -c   # its settings
+            - /etc/envoy.json
+";
+
+#[test]
+fn exeunt_stands_before_both_commands() {
+    let with = there_and_back(JOB, &wish(Deliver::Init));
+    assert_eq!(words(&with, "load"), ["/tmp/pod/exeunt", "--mode", "main", "--", "sh", "-c", "echo hi"]);
+    assert_eq!(words(&with, "envoy"), ["/tmp/pod/exeunt", "--mode", "sidecar", "--", "envoy", "-c", "/etc/envoy.json"]);
+    // Every line that was there is there, in its order, but for the one of flow style.
+    let mut lines = with.lines();
+    for line in JOB.lines().filter(|line| !line.contains("echo hi")) {
+        assert!(lines.any(|with| with == line), "{line:?} is gone from\n{with}");
+    }
+}
+
+#[test]
+fn what_the_manifest_tells_is_mirrored() {
+    let text = JOB
+        .replace("restartPolicy: Never", "restartPolicy: OnFailure\n      terminationGracePeriodSeconds: 90")
+        .replace("          image: load:1", "          image: load:1\n          restartPolicy: Never\n          restartPolicyRules:\n          - {action: Restart, exitCodes: {operator: In, values: [42, 43]}}\n          - {action: RestartAllContainers, exitCodes: {operator: In, values: [7]}}");
+    let with = there_and_back(&text, &wish(Deliver::Init));
+    assert_eq!(words(&with, "load")[1..6], ["--mode", "main", "--restart-on", "42,43", "--"]);
+    assert_eq!(words(&with, "envoy")[1..6], ["--mode", "sidecar", "--grace", "90s", "--"]);
+    // All containers may start anew in the same volume: the end of the round before must go.
+    assert!(with.contains(r#"["/exeunt", "install", "--reset", "/tmp/pod/exeunt"]"#), "{with}");
+    assert!(there_and_back(&text, &wish(Deliver::Image)).contains(r#"["/exeunt", "reset", "--dir", "/tmp/pod"]"#));
+    let on_failure = JOB.replace("Never", "OnFailure");
+    assert_eq!(
+        words(&there_and_back(&on_failure, &wish(Deliver::Path)), "load")[..5],
+        ["exeunt", "--mode", "main", "--restart-policy", "on-failure"]
+    );
+    let for_ever = JOB.replace("name: envoy\n", "name: envoy\n          restartPolicy: Always\n");
+    let refusal = inject(&read(&for_ever), &wish(Deliver::Init)).unwrap_err().to_string();
+    assert!(refusal.starts_with("job.yaml:15:11: error: this container is started again for ever"), "{refusal}");
+}
+
+#[test]
+fn several_jobs_are_all_awaited() {
+    let wish = Wish { main: vec!["load".to_owned(), "envoy".to_owned()], ..wish(Deliver::Path) };
+    let text = JOB.to_owned() + "        - name: third\n          image: x\n          command: [x]\n";
+    let with = there_and_back(&text, &wish);
+    assert_eq!(words(&with, "envoy")[..6], ["exeunt", "--mode", "main", "--name", "envoy", "--"]);
+    assert_eq!(words(&with, "third")[..6], ["exeunt", "--mode", "sidecar", "--until", "load,envoy", "--"]);
+}
+
+#[test]
+fn a_mesh_is_asked() {
+    let text = JOB
+        .replace("envoy:1", "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2")
+        .replace("            - -c   #", "            - --quitquitquit   #");
+    let mesh = Wish { how: How::Mesh, ..wish(Deliver::Path) };
+    let with = there_and_back(&text, &mesh);
+    assert_eq!(words(&with, "load")[..6], ["exeunt", "--mode", "main", "--mesh", "cloud-sql-proxy", "--"]);
+    assert_eq!(words(&with, "envoy")[0], "envoy");
+    let asked = Wish { on_exit: vec!["http://127.0.0.1:1/quit".to_owned()], ..mesh.clone() };
+    assert_eq!(words(&there_and_back(JOB, &asked), "load")[3..5], ["--on-exit", "http://127.0.0.1:1/quit"]);
+    // Nobody serves the address that was not asked for.
+    let deaf = text.replace("--quitquitquit", "--port");
+    assert!(matches!(inject(&read(&deaf), &mesh), Ok(Injected::Missing(_))));
+}
+
+#[test]
+fn the_entrypoint_must_be_known_or_nothing_is_done() {
+    let text =
+        JOB.replace("          command: [sh, -c, 'echo hi']   # flow\n", "          args: [a]\n") + "---\n" + JOB;
+    match inject(&read(&text), &wish(Deliver::Init)) {
+        Ok(Injected::Missing(missing)) => {
+            assert_eq!(missing.len(), 1);
+            assert!(missing[0].contains("--entrypoint 'load="), "{missing:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let entrypoints = BTreeMap::from([("load".to_owned(), vec!["/load".to_owned(), "$(X)".to_owned()])]);
+    let with = there_and_back(&text, &Wish { entrypoints, ..wish(Deliver::Init) });
+    assert_eq!(words(&with, "load")[4..], ["/load", "$$(X)"]);
+    let annotated = text.replacen(
+        "    spec:\n",
+        "    metadata:\n      annotations:\n        exeunt.dev/entrypoint.load: '[\"/load\"]'\n    spec:\n",
+        1,
+    );
+    assert_eq!(words(&there_and_back(&annotated, &wish(Deliver::Init)), "load")[4..], ["/load"]);
+}
+
+#[test]
+fn nothing_is_put_where_it_does_not_belong() {
+    let untouched = [
+        JOB.replace("Never", "Always"),
+        JOB.replace("[sh,", "[exeunt, --mode, main, --, sh,"),
+        JOB.replace("'echo hi'", "exec /x/exeunt --mode main -- x"),
+        JOB.replace("[sh,", "[/tools/entrypoint, sh,"),
+        JOB.replace("name: envoy", "name: airflow-xcom-sidecar"),
+        JOB.replace("kind: Job", "kind: Workflow"),
+        JOB[..JOB.find("        # the proxy").unwrap()].to_owned(),
+        String::new(),
+        "# nothing\n".to_owned(),
+    ];
+    for text in untouched {
+        match inject(&read(&text), &wish(Deliver::Init)) {
+            Ok(Injected::Text(with, _)) => assert_eq!(with, text),
+            other => panic!("{other:?}\n{text}"),
+        }
+        assert_eq!(eject(&read(&text)).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_must_not_be_touched_is_refused_in_one_line() {
+    let anchored = JOB.replace("command: [sh,", "command: &c [sh,") + "          env: []\n          args: *c\n";
+    let twice = JOB.replace("name: envoy\n", "name: envoy\n          image: other\n");
+    let merged = JOB
+        .replace("metadata: {name", "x: &x {image: y}\nmetadata: {name")
+        .replace("          image: load:1\n", "          <<: *x\n");
+    let aliased = JOB
+        .replace("metadata: {name", "x: &x [envoy]\nmetadata: {name")
+        .replace("command: [sh, -c, 'echo hi']", "command: *x");
+    let taken = JOB.replace(
+        "          image: load:1\n",
+        "          image: load:1\n          volumeMounts: [{name: a, mountPath: /tmp/pod/}]\n",
+    );
+    for (text, wanted) in [
+        (anchored, "job.yaml:5:"),
+        (twice, "the key image stands here twice"),
+        (merged, "a merge key (<<)"),
+        (aliased, "an alias stands here"),
+        (taken, "--dir PATH"),
+        (JOB.replace("name: load", "name: {{ .Values.name }}"), "helm template"),
+        (JOB.replace("      # what runs", "      volumes: [{name: exeunt-pod}]"), "job.yaml:8:"),
+    ] {
+        let refusal = inject(&read(&text), &wish(Deliver::Init)).unwrap_err().to_string();
+        assert!(refusal.contains(wanted) || refusal.contains("mean something else"), "{refusal}");
+        assert_eq!(refusal.lines().count(), 1);
+    }
+}
+
+#[test]
+fn what_was_changed_since_is_not_taken_out_by_guess() {
+    let with = there_and_back(JOB, &wish(Deliver::Init));
+    let edited = with.replace("command: [\"/tmp/pod/exeunt\"", "command: [\"nice\", \"/tmp/pod/exeunt\"");
+    assert_ne!(edited, with);
+    let refusal = eject(&read(&edited)).unwrap_err().to_string();
+    assert!(refusal.contains("was changed since"), "{refusal}");
+    // What does not concern us may change as it likes.
+    let edited = with.replace("image: load:1", "image: load:2\n          env: [{name: A, value: b}]");
+    assert_eq!(
+        eject(&read(&edited)).unwrap(),
+        JOB.replace("image: load:1", "image: load:2\n          env: [{name: A, value: b}]")
+    );
+}
+
+/// A generator without a package: what it makes depends on the seed alone.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.roll(of.len() as u64) as usize]
+    }
+
+    fn is(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
+}
+
+/// A Job in some style, with comments where nobody wants them.
+fn some_job(dice: &mut Dice) -> String {
+    let mut out = String::new();
+    if dice.is(20) {
+        out += "---\n";
+    }
+    if dice.is(30) {
+        out += "# a head: with - signs\n\n";
+    }
+    let dash = dice.one(&["", "  ", "    "]);
+    out += "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\nspec:\n";
+    let step = dice.one(&["  ", "    ", " "]);
+    let comment = |dice: &mut Dice, out: &mut String, pad: &str| {
+        if dice.is(15) {
+            *out += &format!("{pad}# about: [this]\n");
+        }
+        if dice.is(8) {
+            *out += "\n";
+        }
+        if dice.is(4) {
+            *out += "# at the margin\n";
+        }
+    };
+    let tail = |dice: &mut Dice| dice.one(&["", "", "", " # tail", "   "]);
+    let two = step.repeat(2);
+    let three = step.repeat(3);
+    out += &format!("{step}template:{}\n", tail(dice));
+    match dice.roll(5) {
+        0 => out += &format!("{two}metadata: {{}}\n"),
+        1 => out += &format!("{two}metadata: {{labels: {{a: b}}}}\n"),
+        2 => out += &format!("{two}metadata:\n{three}annotations:\n{three}  # ours\n{three}  a: \"b\" # c\n"),
+        _ => {}
+    }
+    out += &format!("{two}spec:{}\n", tail(dice));
+    if dice.is(50) {
+        out += &format!("{three}restartPolicy: OnFailure\n");
+    }
+    comment(dice, &mut out, &three);
+    match dice.roll(5) {
+        0 => out += &format!("{three}volumes: []\n"),
+        1 => out += &format!("{three}volumes: [{{name: a, emptyDir: {{}}}}]{}\n", tail(dice)),
+        2 => out += &format!("{three}volumes:\n{three}{dash}- name: a # v\n{three}{dash}  emptyDir: {{}}\n"),
+        _ => {}
+    }
+    out += &format!("{three}containers:{}\n", tail(dice));
+    let item = format!("{three}{dash}");
+    for (name, program) in [("load", "load"), ("envoy", "envoy")] {
+        comment(dice, &mut out, &item);
+        let gap = dice.one(&[" ", "   "]);
+        let pad = format!("{item}{}", " ".repeat(1 + gap.len()));
+        if dice.is(15) {
+            out += &format!("{item}-{gap}{{name: {name}, command: [{program}, 'a b'], image: \"i\"}}{}\n", tail(dice));
+            continue;
+        }
+        out += &format!("{item}-{gap}name: {name}{}\n", tail(dice));
+        if dice.is(30) {
+            out += &format!(
+                "{pad}env:\n{pad}- name: T\n{pad}  value: |{}\n{pad}    some text\n\n{pad}      more\n",
+                dice.one(&["", "-", "+"])
+            );
+            if dice.is(50) {
+                out += "\n\n";
+            }
+        }
+        comment(dice, &mut out, &pad);
+        match dice.roll(5) {
+            0 => out += &format!("{pad}command: [{program}, \"x\\ty\", 'it''s']{}\n", tail(dice)),
+            1 => out += &format!("{pad}command: [\n{pad}  {program}, # why\n{pad}  b,\n{pad}]\n"),
+            2 => {
+                out += &format!(
+                    "{pad}command:{}\n{pad}{dash}- {program}\n{pad}{dash}- >\n{pad}{dash}    folded\n{pad}{dash}    text\n",
+                    tail(dice)
+                )
+            }
+            3 => out += &format!("{pad}command:\n{pad}# above\n{pad}- &a {program}\n{pad}- ! tagged\n"),
+            _ => out += &format!("{pad}command: [ {program} ]\n{pad}args:\n{pad}- \"--\"\n"),
+        }
+        if dice.is(30) {
+            out += &format!(
+                "{pad}volumeMounts: {}\n",
+                dice.one(&[
+                    "[]",
+                    "[ ]",
+                    "[{name: a, mountPath: /a}]",
+                    "[\n          {name: a, mountPath: /a},\n          ]"
+                ])
+            );
+        }
+        out += &format!("{pad}image: i{}\n", tail(dice));
+    }
+    if !out.contains("OnFailure") {
+        comment(dice, &mut out, &three);
+        out += &format!("{three}restartPolicy: Never\n");
+    }
+    if dice.is(20) {
+        out += "\n# the end\n";
+    }
+    if dice.is(15) {
+        out += &out.clone().replace("---\n", "").replacen("apiVersion", "---\napiVersion", 1);
+    }
+    if dice.is(15) {
+        out.truncate(out.trim_end().len());
+    }
+    if dice.is(20) {
+        out = out.replace('\n', "\r\n");
+    }
+    if dice.is(5) {
+        out.insert(0, '\u{feff}');
+    }
+    out
+}
+
+/// The same data to somebody else's reader.
+fn second_opinion(text: &str) {
+    // It knows no byte order mark, and keeps the carriage return of a folded line.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let theirs: yaml_edit::YamlFile = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(theirs.to_string(), text);
+    let file = read(&text);
+    let ours = file.documents().filter_map(|document| document.root());
+    for (theirs, ours) in theirs.documents().filter(|document| document.as_mapping().is_some()).zip(ours) {
+        let get = |keys: &[&str]| {
+            let mut node = theirs.as_mapping().and_then(|map| map.get(keys[0]));
+            for key in &keys[1..] {
+                node = node.and_then(|node| node.get(*key));
+            }
+            node
+        };
+        for list in ["containers", "initContainers", "volumes"] {
+            let theirs = get(&["spec", "template", "spec", list]);
+            let ours = ours.path(&["spec", "template", "spec", list]);
+            assert_eq!(theirs.is_some(), ours.is_some(), "{list}\n{text}");
+            for (index, item) in ours.into_iter().flat_map(|list| list.items()).enumerate() {
+                let other = theirs
+                    .as_ref()
+                    .and_then(|list| list.get_item(index))
+                    .unwrap_or_else(|| panic!("{list} {index}\n{text}"));
+                let name = other.get("name").map(|name| name.to_string().trim().to_owned());
+                let name = name.as_deref().map(|name| name.trim_matches('"'));
+                assert_eq!(name, item.get("name").and_then(|name| name.text()), "{list} {index}\n{text}");
+                for list in ["command", "volumeMounts"] {
+                    let (theirs, ours) = (other.get(list), item.get(list));
+                    let count = theirs.as_ref().and_then(|list| list.as_sequence().map(|list| list.len()));
+                    assert_eq!(count, ours.map(|list| list.items().len()), "{list}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn generated_manifests_come_back_byte_for_byte() {
+    let mut dice = Dice(0x5eed_cafe_f00d);
+    for round in 0..600 {
+        let text = some_job(&mut dice);
+        let deliver = [Deliver::Image, Deliver::Init, Deliver::Path][round % 3];
+        let with = there_and_back(&text, &wish(deliver));
+        assert!(words(&with, "envoy").contains(&"envoy".to_owned()));
+        if round % 10 == 0 {
+            second_opinion(&with);
+        }
+    }
+}
+
+#[test]
+fn json_and_kyaml_are_manifests_too() {
+    let json = read(JOB).documents().next().and_then(|d| d.root()).unwrap().json().unwrap();
+    let pretty = serde_json::to_string_pretty(&json).unwrap();
+    for text in [json.to_string(), pretty.clone(), pretty + "\n"] {
+        let with = there_and_back(&text, &wish(Deliver::Image));
+        let data: serde_json::Value = serde_json::from_str(&with).unwrap_or_else(|error| panic!("{error}\n{with}"));
+        assert_eq!(data["spec"]["template"]["spec"]["containers"][0]["command"][0], "/exeunt/exeunt");
+    }
+    let kyaml = "---\n{\n  kind: \"Job\",\n  spec: {\n    template: {\n      spec: {\n        restartPolicy: \"Never\",\n        containers: [{\n          name: \"load\", # one\n          command: [\n            \"load\",\n          ],\n        }, {\n          name: \"envoy\",\n          command: [\"envoy\"],\n        }],\n      },\n    },\n  },\n}\n";
+    let with = there_and_back(kyaml, &wish(Deliver::Init));
+    assert!(with.contains("volumes: [{name: \"exeunt-pod\", emptyDir: {}}],\n"), "{with}");
+    let cron = JOB.replace("kind: Job", "kind: CronJob").replace("spec:\n  template:\n    spec:\n", "spec: {jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, command: [a]}, {name: nginx, command: [b]}]}}}}}\n");
+    let cron = &cron[..cron.find("      restartPolicy: Never\n").unwrap()];
+    let list =
+        format!("kind: List\nitems:\n- kind: List\n  items:\n  -   {}", cron.trim_end().replace('\n', "\n      "));
+    assert!(
+        there_and_back(&list, &wish(Deliver::Path)).contains("command: [\"exeunt\", \"--mode\", \"main\", \"--\", a]")
+    );
+}
+
+fn run(words: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn the_program_says_by_its_code_what_it_has_done() {
+    let with = run(&["inject", "-"], JOB);
+    assert_eq!((with.status.code(), text(&with.stderr)), (Some(0), "standard input: Job/nightly: exeunt is in\n"));
+    let back = run(&["eject", "-"], text(&with.stdout));
+    assert_eq!((back.status.code(), text(&back.stdout)), (Some(0), JOB));
+    let unknown = run(&["inject", "-"], &JOB.replace("envoy:1", "x").replace("name: envoy", "name: b"));
+    assert_eq!((unknown.status.code(), text(&unknown.stdout)), (Some(1), ""));
+    assert!(text(&unknown.stderr).contains("which of load, b is the job is not known: --main NAME"), "{unknown:?}");
+    for (words, input) in [
+        (&["inject", "-"][..], "a: ["),
+        (&["inject", "/nowhere"], ""),
+        (&["inject", "--entrypoint", "a=/b", "-"], JOB),
+        (&["inject", "--dir", "pod", "-"], JOB),
+        (&["inject", "-i", "-"], JOB),
+        (&["inject"], ""),
+    ] {
+        let refused = run(words, input);
+        assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(2), ""), "{words:?}");
+        assert!(text(&refused.stderr).contains("error: "), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_diff_is_one_that_patch_takes() {
+    let directory = tempdir();
+    for deliver in ["init", "image"] {
+        let path = directory.join("job.yaml");
+        std::fs::write(&path, JOB).unwrap();
+        let name = path.to_str().unwrap();
+        let diff = run(&["inject", "--deliver", deliver, "--diff", name], "");
+        let with = run(&["inject", "--deliver", deliver, name], "");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), JOB);
+        let added: Vec<&str> =
+            text(&diff.stdout).lines().filter(|line| line.starts_with('+') && !line.starts_with("+++")).collect();
+        let removed: Vec<&str> =
+            text(&diff.stdout).lines().filter(|line| line.starts_with('-') && !line.starts_with("---")).collect();
+        assert_eq!(removed, ["-          command: [sh, -c, 'echo hi']   # flow"]);
+        assert_eq!(added.len(), text(&with.stdout).lines().count() - JOB.lines().count() + 1);
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn in_place_keeps_the_mode_and_what_a_link_points_to() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempdir();
+    let (file, link) = (directory.join("job.yaml"), directory.join("link.yaml"));
+    std::fs::write(&file, JOB).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("job.yaml", &link).unwrap();
+    let done = run(&["inject", "-i", link.to_str().unwrap()], "");
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), ""));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("/tmp/pod/exeunt"));
+    assert_eq!(run(&["eject", "-i", file.to_str().unwrap()], "").status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), JOB);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+fn tempdir() -> std::path::PathBuf {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("kubectl-exeunt-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::create_dir(&path).unwrap();
+    path
+}
