@@ -250,10 +250,18 @@ fn splice(node: Node<'_>, change: &Change) -> Result<(Span, String), Refusal> {
         Change::DropEntry(key) => {
             let mut entries = node.entries().skip_while(|entry| entry.key.text() != Some(key));
             let own = entries.next().ok_or_else(|| refuse(node, "this entry is not here"))?;
-            let end = entries.next().map_or(own.value.outer_span().end, |next| next.key.outer_span().start);
+            let end = match entries.next() {
+                Some(next) => visible(next.key)?.outer_span().start,
+                None => own.value.outer_span().end,
+            };
             Ok((own.key.outer_span().start..end, String::new()))
         }
     }
+}
+
+/// A key that is nothing (`: value`) has no place of its own to stand before.
+fn visible(key: Node<'_>) -> Result<Node<'_>, Refusal> {
+    if key.source().is_empty() { Err(refuse(key, "an entry without a key stands here; give it one")) } else { Ok(key) }
 }
 
 /// Where an item starts: at its dash in block style.
@@ -328,6 +336,7 @@ fn entry(map: Node<'_>, key: &str, value: &Data, before: &str) -> Result<(Span, 
         return Ok((at..at, format!("{}: {}", flow_key(key, true), flow_text(value, true))));
     }
     let next = map.entry(before).ok_or_else(|| refuse(map, "what is to be put in has no neighbour here"))?.key;
+    visible(next)?;
     let at = next.outer_span().start;
     let line = line_break(file, at);
     if map.style() == Style::Flow {
