@@ -130,6 +130,7 @@ fn injected(file: &File, seen: &mut Seen) {
         dir: "/tmp/pod".to_owned(),
         on_exit: Vec::new(),
         entrypoints: BTreeMap::new(),
+        images: BTreeMap::new(),
     };
     // The first container is the job, and what an image would run is known of all.
     for template in templates(file) {

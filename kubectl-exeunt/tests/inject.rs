@@ -15,6 +15,7 @@ fn wish(deliver: Deliver) -> Wish {
         dir: "/tmp/pod".to_owned(),
         on_exit: Vec::new(),
         entrypoints: BTreeMap::new(),
+        images: BTreeMap::new(),
     }
 }
 
@@ -460,6 +461,110 @@ fn the_program_says_by_its_code_what_it_has_done() {
         let refused = run(words, input);
         assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(2), ""), "{words:?}");
         assert!(text(&refused.stderr).contains("error: "), "{refused:?}");
+    }
+}
+
+const SILENT: &str = "\
+kind: Job
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: load, image: IMAGE, args: [a]}
+      - {name: envoy, image: IMAGE}
+";
+
+/// A stand-in for a tool, found by PATH.
+#[cfg(unix)]
+fn with_tool(tool: &str, script: &str, input: &str) -> Output {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempdir();
+    let path = directory.join(tool);
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let manifest = directory.join("job.yaml");
+    std::fs::write(&manifest, input).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
+        .args(["inject", "--lookup", tool, manifest.to_str().unwrap()])
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(directory).unwrap();
+    output
+}
+
+#[cfg(unix)]
+#[test]
+fn tools_tell_what_an_image_runs() {
+    let input = SILENT.replace("IMAGE", "x:1");
+    for (tool, script) in [
+        ("crane", r#"[ "$*" = 'config x:1' ] && echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}'"#),
+        (
+            "skopeo",
+            r#"[ "$*" = 'inspect --config docker://x:1' ] && echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}'"#,
+        ),
+        (
+            "docker",
+            r#"[ "$*" = 'image inspect x:1' ] && echo '[{"Id":"1","Config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}]'"#,
+        ),
+    ] {
+        let output = with_tool(tool, script, &input);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(words(text(&output.stdout), "load")[4..], ["/e", "$$(A)"]);
+        assert_eq!(words(text(&output.stdout), "envoy")[4..], ["/e", "$$(A)", "c"]);
+        let told =
+            format!("what envoy runs is from {tool}, of the image x:1, whose tag can move: [\"/e\",\"$(A)\",\"c\"]");
+        assert!(text(&output.stderr).contains(&told), "{output:?}");
+        assert_eq!(eject(&read(text(&output.stdout))).unwrap(), input);
+    }
+    // Without ENTRYPOINT the arguments are the program; without both there is none.
+    let output = with_tool("crane", r#"echo '{"config":{"Cmd":["/c"]}}'"#, &input);
+    assert_eq!(words(text(&output.stdout), "load").last().map(String::as_str), Some("--"));
+    assert_eq!(words(text(&output.stdout), "envoy").last().map(String::as_str), Some("/c"));
+    for script in [
+        "echo no such image >&2; exit 1",
+        "echo nothing",
+        r#"echo '{"config":{}}'"#,
+        "echo '[]'",
+        r#"echo '{"config":{"Cmd":"c"}}'"#,
+    ] {
+        let output = with_tool("crane", script, &input);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{output:?}");
+        assert!(text(&output.stderr).contains("--entrypoint"), "{output:?}");
+    }
+}
+
+/// The engines themselves, with an image that is nothing but its configuration.
+#[cfg(unix)]
+#[test]
+fn engines_tell_what_an_image_runs() {
+    let required = std::env::var_os("EXEUNT_REQUIRE_ENGINES").is_some_and(|value| value == "1");
+    for engine in ["docker", "podman"] {
+        if !Command::new(engine).arg("info").output().is_ok_and(|output| output.status.success()) {
+            assert!(!required, "{engine} does not work here");
+            eprintln!("NOT TRIED: {engine} does not work here");
+            continue;
+        }
+        let image = format!("localhost/kubectl-exeunt-{}:1", std::process::id());
+        let mut import = Command::new(engine)
+            .args(["import", "--change", r#"ENTRYPOINT ["/e","-x"]"#, "--change", r#"CMD ["c"]"#, "-", &image])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The end of an archive with nothing in it.
+        std::io::Write::write_all(&mut import.stdin.take().unwrap(), &[0; 10240]).unwrap();
+        let imported = import.wait_with_output().unwrap();
+        assert!(imported.status.success(), "{imported:?}");
+        let input = SILENT.replace("IMAGE", &image);
+        let output = run(&["inject", "--lookup", engine, "-"], &input);
+        let removed = Command::new(engine).args(["rmi", "--force", &image]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(removed.status.success(), "{removed:?}");
+        assert_eq!(words(text(&output.stdout), "load")[4..], ["/e", "-x"]);
+        assert_eq!(words(text(&output.stdout), "envoy")[4..], ["/e", "-x", "c"]);
     }
 }
 

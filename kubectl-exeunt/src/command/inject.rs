@@ -1,9 +1,10 @@
 //! `inject` puts exeunt into a manifest and changes nothing else; `eject` takes it out again.
 
+mod lookup;
 mod plan;
 mod record;
 
-pub use plan::{Deliver, How, Outcome, Template, Wish, plan, templates};
+pub use plan::{Deliver, How, Image, Outcome, Template, Wish, plan, templates};
 pub use record::ANNOTATION;
 
 use super::{REFUSED, files};
@@ -134,6 +135,10 @@ pub(super) fn inject_options() -> Command {
             )
             .action(ArgAction::Append),
         )
+        .arg(
+            flag("lookup", "TOOL", "Ask this tool what such an image runs; only crane\nand skopeo ask a registry")
+                .value_parser(["docker", "podman", "crane", "skopeo"]),
+        )
 }
 
 pub(super) fn eject_options() -> Command {
@@ -174,15 +179,30 @@ fn wish(matches: &ArgMatches) -> Result<Wish, String> {
         dir: dir.trim_end_matches('/').to_owned(),
         on_exit: many("on-exit"),
         entrypoints,
+        images: BTreeMap::new(),
     })
 }
 
 pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
-    let wish = match wish(matches) {
+    let asked = matches.get_one::<String>("lookup");
+    let mut wish = match wish(matches) {
         Ok(wish) => wish,
         Err(message) => anyhow::bail!("error: {message}"),
     };
     with_file(matches, |file| {
+        if let Some(tool) = asked {
+            for template in templates(file) {
+                if !matches!(plan(&template, &wish)?, Outcome::Missing(_)) {
+                    continue;
+                }
+                for image in plan::unknown_images(&template, &wish) {
+                    match lookup::image(tool, &image) {
+                        Ok(found) => drop(wish.images.insert(image, found)),
+                        Err(why) => eprintln!("{}: {}: {why}", file.name(), template.object),
+                    }
+                }
+            }
+        }
         Ok(match inject(file, &wish)? {
             Injected::Text(text, notes) => {
                 notes.iter().for_each(|note| eprintln!("{}: {note}", file.name()));
@@ -200,7 +220,10 @@ pub(super) fn run_eject(matches: &ArgMatches) -> anyhow::Result<u8> {
     with_file(matches, |file| eject(file).map(Some))
 }
 
-fn with_file(matches: &ArgMatches, change: impl Fn(&File) -> Result<Option<String>, Refusal>) -> anyhow::Result<u8> {
+fn with_file(
+    matches: &ArgMatches,
+    mut change: impl FnMut(&File) -> Result<Option<String>, Refusal>,
+) -> anyhow::Result<u8> {
     let name = matches.get_one::<OsString>("file").cloned().unwrap_or_default();
     let file = files::read(&name)?;
     let Some(text) = change(&file)? else { return Ok(MISSING) };

@@ -41,8 +41,21 @@ pub struct Wish {
     pub dir: String,
     /// Addresses that are asked when the job is over.
     pub on_exit: Vec<String>,
-    /// What the images of containers would run.
+    /// What the images of containers would run, by the name of the container, arguments included.
     pub entrypoints: BTreeMap<String, Vec<String>>,
+    /// What was found out about images, by their reference.
+    pub images: BTreeMap<String, Image>,
+}
+
+/// What an image would run, and who has said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// CMD: its arguments, where the manifest has none.
+    pub cmd: Vec<String>,
+    /// The tool that was asked.
+    pub source: String,
 }
 
 /// What comes of one object.
@@ -460,7 +473,23 @@ impl Putting<'_, '_> {
             },
             (None, None) => None,
         };
-        let Some(entrypoint) = told.filter(|words| !words.is_empty()) else {
+        let mut told = told.filter(|words| !words.is_empty());
+        let reference = container.get("image").and_then(Node::str).unwrap_or("");
+        let args = container.get("args").is_some_and(|args| args.items().len() > 0);
+        if let (None, Some(image)) = (&told, self.wish.images.get(reference)) {
+            // Without ENTRYPOINT the arguments alone are what runs.
+            let cmd: &[String] = if args { &[] } else { &image.cmd };
+            let words: Vec<String> = image.entrypoint.iter().chain(cmd).cloned().collect();
+            let pinned = if reference.contains("@sha256:") { "" } else { ", whose tag can move" };
+            self.notes.push(format!(
+                "{}: what {own} runs is from {}, of the image {reference}{pinned}: {}",
+                self.template.object,
+                image.source,
+                Data::words(words.clone()).json()
+            ));
+            told = Some(words).filter(|words| !words.is_empty() || args);
+        }
+        let Some(entrypoint) = told else {
             return Ok(Some(format!(
                 "the container {own} has no command, and what its image would run is not in the manifest: --entrypoint '{own}=[\"/program\"]', or --lookup docker"
             )));
@@ -659,4 +688,17 @@ fn neighbour(map: Node<'_>, keys: &[&str], skip: usize) -> String {
             .or(if skip == 0 { quiet.first() } else { quiet.last() }.copied());
     let last = || all.last().copied().or_else(|| map.entries().next().map(|entry| entry.key)).and_then(Node::text);
     found.or_else(last).unwrap_or("").to_owned()
+}
+
+/// The images of containers without a command, in so far as nothing is known of them.
+pub fn unknown_images(template: &Template<'_>, wish: &Wish) -> Vec<String> {
+    let containers = template.node.path(&["spec", "containers"]);
+    let silent = containers.into_iter().flat_map(Node::items).filter(|container| {
+        let own = name(*container).unwrap_or("");
+        first_word(*container).is_none()
+            && !wish.entrypoints.contains_key(own)
+            && annotation(template.node, &format!("exeunt.dev/entrypoint.{own}")).is_none()
+    });
+    let images = silent.filter_map(|container| container.get("image").and_then(Node::str));
+    images.filter(|image| !wish.images.contains_key(*image)).map(str::to_owned).collect()
 }
