@@ -133,6 +133,67 @@ fn a_mesh_is_asked() {
 }
 
 #[test]
+fn helpers_become_native_sidecars_and_ordinary_ones_again() {
+    let native = Wish { how: How::Native, ..wish(Deliver::Path) };
+    let three =
+        JOB.replace("        # the proxy", "        - name: nginx\n          image: x # tail\n        # the proxy");
+    let inits = JOB.replace(
+        "      # what runs",
+        "      initContainers:\n        - name: first\n          image: f\n      # what runs",
+    );
+    let first = JOB.replace("        # the job", "        - name: nginx\n          image: x\n        # the job");
+    for (text, wanted) in [
+        (JOB.to_owned(), vec!["envoy"]),
+        (JOB.trim_end().to_owned(), vec!["envoy"]),
+        (JOB.replace('\n', "\r\n"), vec!["envoy"]),
+        (three, vec!["nginx", "envoy"]),
+        (inits, vec!["first", "envoy"]),
+        (first, vec!["nginx", "envoy"]),
+    ] {
+        let with = there_and_back(&text, &native);
+        let file = read(&with);
+        let list = spec(&file).get("initContainers").unwrap();
+        let names: Vec<_> = list.items().map(|item| item.get("name").unwrap().str().unwrap()).collect();
+        assert_eq!(names, wanted, "{with}");
+        for item in list.items() {
+            let always = item.get("restartPolicy").and_then(|policy| policy.str());
+            assert_eq!(always, (item.get("name").unwrap().str() != Some("first")).then_some("Always"));
+        }
+        assert_eq!(spec(&file).get("containers").unwrap().items().len(), 1);
+        second_opinion(&with);
+    }
+    for (text, wanted) in [
+        (
+            serde_json::to_string(&read(JOB).documents().next().unwrap().root().unwrap().json().unwrap()).unwrap(),
+            "a line for each dash",
+        ),
+        (
+            JOB.replace(
+                "      # what runs",
+                "      initContainers:\n      - name: first\n        image: f\n      # what runs",
+            ),
+            "indented differently",
+        ),
+        (JOB.replace("name: envoy\n", "name: envoy\n          restartPolicy: Never\n"), "has a restartPolicy already"),
+    ] {
+        let refusal = inject(&read(&text), &native).unwrap_err().to_string();
+        assert!(refusal.contains(wanted), "{refusal}");
+    }
+    let with = there_and_back(JOB, &native);
+    let edited = with.replace("name: envoy", "name: other");
+    assert!(eject(&read(&edited)).unwrap_err().to_string().contains("is not there any more"));
+}
+
+#[test]
+fn auto_asks_where_it_cannot_wrap() {
+    let auto = Wish { how: How::Auto, ..wish(Deliver::Path) };
+    assert_eq!(words(&there_and_back(JOB, &auto), "envoy")[..3], ["exeunt", "--mode", "sidecar"]);
+    let silent = JOB[..JOB.find("          command:\n").unwrap()].to_owned();
+    let with = there_and_back(&silent, &auto);
+    assert_eq!(words(&with, "load")[..5], ["exeunt", "--mode", "main", "--mesh", "envoy"]);
+}
+
+#[test]
 fn the_entrypoint_must_be_known_or_nothing_is_done() {
     let text =
         JOB.replace("          command: [sh, -c, 'echo hi']   # flow\n", "          args: [a]\n") + "---\n" + JOB;
@@ -393,15 +454,22 @@ fn second_opinion(text: &str) {
 #[test]
 fn generated_manifests_come_back_byte_for_byte() {
     let mut dice = Dice(0x5eed_cafe_f00d);
-    for round in 0..600 {
+    let mut refused = Vec::new();
+    for round in 0..250 {
         let text = some_job(&mut dice);
         let deliver = [Deliver::Image, Deliver::Init, Deliver::Path][round % 3];
         let with = there_and_back(&text, &wish(deliver));
         assert!(words(&with, "envoy").contains(&"envoy".to_owned()));
+        // Refused is only what has no neighbour to be put beside.
+        match inject(&read(&text), &Wish { how: How::Native, ..wish(deliver) }) {
+            Ok(_) => drop(there_and_back(&text, &Wish { how: How::Native, ..wish(deliver) })),
+            Err(refusal) => refused.push(format!("{refusal}\n{text}")),
+        }
         if round % 10 == 0 {
             second_opinion(&with);
         }
     }
+    assert!(refused.len() < 12, "{}: {}", refused.len(), refused.join("\n\n"));
 }
 
 #[test]

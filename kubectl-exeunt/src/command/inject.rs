@@ -33,12 +33,21 @@ pub enum Injected {
 /// A node that must not be touched; or what was put in could not be taken out again to the byte.
 pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
     let (mut edits, mut notes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let mut natives = Vec::new();
     for template in templates(file) {
-        match plan(&template, wish)? {
+        match choose(&template, wish)? {
             Outcome::Edits(more, told) => {
                 edits.extend(more);
                 notes.push(format!("{}: exeunt is in", template.object));
                 notes.extend(told);
+            }
+            Outcome::Native(helpers) => {
+                notes.push(format!(
+                    "{}: {} now ended by the kubelet: from Kubernetes 1.29 on; started before the job, one after the other, and again whenever it ends; its exit code does not count",
+                    template.object,
+                    helpers.join(", ")
+                ));
+                natives.push((template.document, template.path, helpers));
             }
             Outcome::Nothing(why) => notes.push(why),
             Outcome::Missing(what) => missing.push(what),
@@ -48,8 +57,11 @@ pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
     if !missing.is_empty() {
         return Ok(Injected::Missing(missing));
     }
-    let text = yaml::apply(file, &edits)?;
-    if !edits.is_empty() {
+    let mut text = yaml::apply(file, &edits)?;
+    for (document, path, helpers) in &natives {
+        text = nativize(file.name(), text, *document, path, helpers)?;
+    }
+    if text != file.text() {
         let after = File::read(file.name(), text.clone().into_bytes())?;
         let untouched: Vec<_> =
             templates(file).into_iter().filter(|template| record::of(template.node).is_some()).collect();
@@ -67,11 +79,71 @@ pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
 /// # Errors
 /// It was changed since, or must not be touched.
 pub fn eject(file: &File) -> Result<String, Refusal> {
-    let mut edits = Vec::new();
+    let (mut edits, mut moves) = (Vec::new(), Vec::new());
     for template in templates(file) {
         edits.extend(record::undo(template.document, &template.path, template.node)?);
+        // Each was recorded in the file that the one before it had left.
+        let back = record::moves(template.node).into_iter().rev();
+        moves.extend(back.map(|mov| (template.document, template.path.clone(), mov)));
     }
-    yaml::apply(file, &edits)
+    let mut text = yaml::apply(file, &edits)?;
+    for (document, path, mov) in moves {
+        let now = File::read(file.name(), text.into_bytes())?;
+        let template = at(&now, document, &path)?;
+        text = yaml::apply(&now, &[record::move_back(document, &path, template.node, &mov)?])?;
+    }
+    Ok(text)
+}
+
+/// The plan for a template; of `auto` the first that is possible.
+fn choose(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
+    if wish.how != How::Auto {
+        return plan(template, wish);
+    }
+    let wrapped = plan(template, &Wish { how: How::Wrap, ..wish.clone() })?;
+    let Outcome::Missing(missing) = wrapped else { return Ok(wrapped) };
+    Ok(match plan(template, &Wish { how: How::Mesh, ..wish.clone() })? {
+        Outcome::Edits(edits, mut notes) => {
+            notes.push(format!("{}: the helper is asked to end, because it cannot be wrapped", template.object));
+            Outcome::Edits(edits, notes)
+        }
+        _ => Outcome::Missing(missing),
+    })
+}
+
+/// The template at a path, in a file that has changed around it.
+fn at<'a>(file: &'a File, document: usize, path: &[yaml::Step]) -> Result<Template<'a>, Refusal> {
+    let mut found = templates(file).into_iter();
+    let found = found.find(|template| template.document == document && template.path == path);
+    found.ok_or_else(|| file.refusal(0, "a Pod template is not where it was"))
+}
+
+/// Moves containers, one after the other, and writes down how each is moved back.
+fn nativize(
+    name: &str,
+    mut text: String,
+    document: usize,
+    path: &[yaml::Step],
+    helpers: &[String],
+) -> Result<String, Refusal> {
+    let mut moves = Vec::new();
+    for helper in helpers {
+        let file = File::read(name, text.into_bytes())?;
+        let template = at(&file, document, path)?;
+        let spec = template.node.get("spec").unwrap_or(template.node);
+        let list = spec.get("containers").unwrap_or(spec);
+        let index = list.items().position(|item| record::name(item) == Some(helper));
+        let index =
+            index.ok_or_else(|| file.refusal(list.span().start, format!("the container {helper} is not here")))?;
+        let (from, to) = ("containers".to_owned(), "initContainers".to_owned());
+        moves.push(record::Move { name: helper.clone(), index, moved: yaml::moving(spec, &from, index, &to)? });
+        let entry = ("restartPolicy".to_owned(), "Always".into());
+        let path = path.iter().cloned().chain([yaml::Step::Key("spec".to_owned())]).collect();
+        let change = yaml::Change::Move { from, index, to, entry };
+        text = yaml::apply(&file, &[yaml::Edit { document, path, change }])?;
+    }
+    let file = File::read(name, text.into_bytes())?;
+    yaml::apply(&file, &[plan::record_edit(&at(&file, document, path)?, &[], &moves)])
 }
 
 fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
@@ -107,8 +179,8 @@ pub(super) fn inject_options() -> Command {
     common(Command::new("inject").about("Put exeunt into a manifest, change nothing else"))
         .arg(flag("main", "NAME", "The container that is the job (repeatable)").action(ArgAction::Append))
         .arg(
-            flag("how", "HOW", "wrap: an exeunt before each command\nmesh: helpers are asked by HTTP")
-                .value_parser(["wrap", "mesh"])
+            flag("how", "HOW", "wrap: an exeunt before each command\nnative: helpers become native sidecars (Kubernetes 1.29)\nmesh: helpers are asked by HTTP\nauto: wrap, or mesh where that cannot be")
+                .value_parser(["wrap", "native", "mesh", "auto"])
                 .default_value("wrap"),
         )
         .arg(
@@ -162,8 +234,13 @@ fn wish(matches: &ArgMatches) -> Result<Wish, String> {
     if !dir.starts_with('/') || dir.trim_end_matches('/').is_empty() || dir.contains(':') {
         return Err(format!("--dir {dir}: wanted is a directory as /tmp/pod"));
     }
-    let how = if one("how") == "mesh" { How::Mesh } else { How::Wrap };
-    if how == How::Wrap && !many("on-exit").is_empty() {
+    let how = match one("how").as_str() {
+        "mesh" => How::Mesh,
+        "native" => How::Native,
+        "auto" => How::Auto,
+        _ => How::Wrap,
+    };
+    if matches!(how, How::Wrap | How::Native) && !many("on-exit").is_empty() {
         return Err("--on-exit is for --how mesh".to_owned());
     }
     Ok(Wish {

@@ -80,6 +80,197 @@ pub enum Change {
     DropFront(usize),
     /// The reverse of [`Change::Entry`].
     DropEntry(String),
+    /// In a mapping: the item `index` of the list `from`, with its lines as they are, to the end of the list `to`, which is
+    /// made if it is not there; and one entry more in it. Both lists are in block style.
+    Move {
+        /// The key of the list it is in.
+        from: String,
+        /// Which item it is there.
+        index: usize,
+        /// The key of the other list.
+        to: String,
+        /// What is put into the item.
+        entry: (String, Data),
+    },
+    /// The reverse of [`Change::Move`].
+    MoveBack {
+        /// The list it came from.
+        from: String,
+        /// Which item it was there.
+        index: usize,
+        /// [`Moved::gap`].
+        gap: usize,
+        /// The list it is in.
+        to: String,
+        /// Which item it is there.
+        now: usize,
+        /// [`Moved::made`].
+        made: bool,
+        /// The key of what was put into the item.
+        entry: String,
+    },
+}
+
+/// What has to be known to move an item back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes between its lines and the item before it, or after it if it is the first.
+    pub gap: usize,
+    /// The other list was made for it.
+    pub made: bool,
+}
+
+/// What [`Change::Move`] of this item will have to be undone with.
+///
+/// # Errors
+/// It cannot be moved.
+pub fn moving(map: Node<'_>, from: &str, index: usize, to: &str) -> Result<Moved, Refusal> {
+    let list = block_list(map, from)?;
+    let lines = Lines::of(list, index)?;
+    let gap = match index.checked_sub(1).and_then(|before| list.items().nth(before)) {
+        Some(before) => lines.whole.start.checked_sub(before.outer_span().end),
+        None => list.items().nth(1).and_then(|after| item_start(list, after).ok()?.checked_sub(lines.whole.end)),
+    };
+    let gap = gap.ok_or_else(|| refuse(list, "an item that is alone cannot be moved"))?;
+    Ok(Moved { gap, made: map.entry(to).is_none() })
+}
+
+fn block_list<'a>(map: Node<'a>, key: &str) -> Result<Node<'a>, Refusal> {
+    let list = map.entry(key).map(|entry| entry.value).ok_or_else(|| refuse(map, &format!("{key} is not here")))?;
+    may_touch(list)?;
+    if list.shape() != Shape::Seq || list.style() != Style::Block {
+        return Err(refuse(list, "an item can only be moved between lists that have a line for each dash"));
+    }
+    Ok(list)
+}
+
+/// The lines of an item.
+struct Lines {
+    /// From its dash to the end of its last line, comments there included, without the line break.
+    core: Span,
+    /// With its indentation and one line break: what is taken away.
+    whole: Span,
+}
+
+impl Lines {
+    fn of(list: Node<'_>, index: usize) -> Result<Lines, Refusal> {
+        let item = list.items().nth(index).ok_or_else(|| refuse(list, "this item is not here"))?;
+        may_touch(item)?;
+        let text = list.file().text();
+        let dash = item_start(list, item)?;
+        let start = text.get(..dash).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let blank = text.get(start..dash).is_some_and(|indent| indent.bytes().all(|byte| byte == b' '));
+        if !blank {
+            return Err(refuse(item, "this item does not begin its line, so its lines cannot be moved"));
+        }
+        let end = item.outer_span().end;
+        let newline = text.get(end..).and_then(|rest| rest.find('\n')).map(|at| end + at);
+        let last = text.get(end..newline.unwrap_or(text.len())).unwrap_or("");
+        if !last.trim_start().is_empty() && !last.trim_start().starts_with('#') {
+            return Err(refuse(item, "this item does not end its line, so its lines cannot be moved"));
+        }
+        let mut core_end = end + last.len();
+        if newline.is_some() && last.ends_with('\r') {
+            core_end -= 1;
+        }
+        let whole = match newline {
+            Some(at) => start..at + 1,
+            None => {
+                let before = text.get(..start).unwrap_or("");
+                let before = before.strip_suffix('\n').unwrap_or(before);
+                before.strip_suffix('\r').unwrap_or(before).len()..core_end
+            }
+        };
+        Ok(Lines { core: dash..core_end, whole })
+    }
+}
+
+/// Text for an item's lines at a place: behind a line break, or behind the last line of a file without one.
+fn lines_at(file: &File, at: usize, core: &str, column_of: usize) -> (Span, String) {
+    let line = line_break(file, column_of);
+    let bare = line.trim_end_matches(' ');
+    let indent = line.strip_prefix(bare).unwrap_or("");
+    let fresh = at == 0 || file.text().get(..at).is_some_and(|before| before.ends_with('\n'));
+    (at..at, if fresh { format!("{indent}{core}{bare}") } else { format!("{line}{core}") })
+}
+
+fn move_item(
+    map: Node<'_>,
+    from: &str,
+    index: usize,
+    to: &str,
+    put: &(String, Data),
+) -> Result<Vec<(Span, String)>, Refusal> {
+    let file = map.file();
+    let list = block_list(map, from)?;
+    let lines = Lines::of(list, index)?;
+    let item = list.items().nth(index).unwrap_or(list);
+    let second = item.entries().nth(1).and_then(|entry| entry.key.text());
+    let before = second.ok_or_else(|| refuse(item, "this item has too little in it to be moved"))?;
+    let (at, more) = entry(item, &put.0, &put.1, before)?;
+    let slice = |span: Span| file.text().get(span).unwrap_or("");
+    let core = format!("{}{more}{}", slice(lines.core.start..at.start), slice(at.start..lines.core.end));
+    let (place, text) = if map.entry(to).is_some() {
+        let other = block_list(map, to)?;
+        let last = other.items().len().saturating_sub(1);
+        let end = Lines::of(other, last)?;
+        let column = |at: usize| file.place(at).column;
+        if column(end.core.start) != column(lines.core.start) {
+            return Err(refuse(other, &format!("{to} and {from} are indented differently; make them alike")));
+        }
+        let at = if end.whole.end == end.core.end { end.core.end } else { end.whole.end };
+        lines_at(file, at, &core, lines.core.start)
+    } else {
+        let key = map.entry(from).map(|entry| entry.key).unwrap_or(map);
+        let at = visible(key)?.outer_span().start;
+        if !begins_line(file, at) {
+            return Err(refuse(key, "there is no line of its own for the list that has to be made here"));
+        }
+        let line = line_break(file, lines.core.start);
+        (at..at, format!("{to}:{line}{core}{}", line_break(file, at)))
+    };
+    Ok(vec![(lines.whole, String::new()), (place, text)])
+}
+
+/// Where an item is and was, for the way back.
+struct Back<'k> {
+    from: &'k str,
+    index: usize,
+    gap: usize,
+    to: &'k str,
+    now: usize,
+    made: bool,
+    entry: &'k str,
+}
+
+fn move_back(map: Node<'_>, back: &Back<'_>) -> Result<Vec<(Span, String)>, Refusal> {
+    let file = map.file();
+    let (list, other) = (block_list(map, back.from)?, block_list(map, back.to)?);
+    let lines = Lines::of(other, back.now)?;
+    let item = other.items().nth(back.now).unwrap_or(other);
+    let (put, _) = splice(item, &Change::DropEntry(back.entry.to_owned()))?;
+    let slice = |span: Span| file.text().get(span).unwrap_or("");
+    let core = format!("{}{}", slice(lines.core.start..put.start), slice(put.end..lines.core.end));
+    let changed = || refuse(list, "this list was changed since; move the item back by hand");
+    let (anchor, at) = match back.index.checked_sub(1) {
+        Some(before) => {
+            let before = list.items().nth(before).ok_or_else(changed)?;
+            (item_start(list, before)?, before.outer_span().end.checked_add(back.gap))
+        }
+        None => {
+            let first = list.items().next().map_or(Err(changed()), |first| item_start(list, first))?;
+            (first, first.checked_sub(back.gap))
+        }
+    };
+    let at = at.filter(|at| {
+        let before = file.text().get(..*at);
+        before.is_some_and(|before| before.ends_with('\n')) || *at == file.text().len()
+            // The line break before the last line of a file that does not end with one.
+            || (*at <= file.text().len() && file.text().get(*at..).is_some_and(|rest| rest.trim().is_empty()))
+    });
+    let (place, text) = lines_at(file, at.ok_or_else(changed)?, &core, anchor);
+    let taken = if back.made { splice(map, &Change::DropEntry(back.to.to_owned()))?.0 } else { lines.whole };
+    Ok(vec![(taken, String::new()), (place, text)])
 }
 
 /// A change at a place.
@@ -106,7 +297,14 @@ pub fn apply(file: &File, edits: &[Edit]) -> Result<String, Refusal> {
     }
     for edit in edits {
         let node = touched(file, edit)?;
-        splices.push(splice(node, &edit.change)?);
+        match &edit.change {
+            Change::Move { from, index, to, entry } => splices.extend(move_item(node, from, *index, to, entry)?),
+            Change::MoveBack { from, index, gap, to, now, made, entry } => {
+                let back = Back { from, index: *index, gap: *gap, to, now: *now, made: *made, entry };
+                splices.extend(move_back(node, &back)?);
+            }
+            change => splices.push(splice(node, change)?),
+        }
         if let Some(root) = wanted.get_mut(edit.document) {
             change_data(root, edit).ok_or_else(|| refuse(node, "this cannot be changed"))?;
         }
@@ -229,8 +427,29 @@ fn change_data(root: &mut Value, edit: &Edit) -> Option<()> {
         Change::DropEntry(key) => {
             node.as_object_mut()?.remove(key)?;
         }
+        Change::Move { from, index, to, entry: (key, value) } => {
+            let map = node.as_object_mut()?;
+            let mut item = take(map.get_mut(from)?, *index)?;
+            item.as_object_mut()?.insert(key.clone(), value.json());
+            map.entry(to.clone()).or_insert_with(|| Value::Array(Vec::new())).as_array_mut()?.push(item);
+        }
+        Change::MoveBack { from, index, to, now, made, entry, .. } => {
+            let map = node.as_object_mut()?;
+            let mut item = take(map.get_mut(to)?, *now)?;
+            item.as_object_mut()?.remove(entry)?;
+            let list = map.get_mut(from)?.as_array_mut()?;
+            (*index <= list.len()).then(|| list.insert(*index, item))?;
+            if *made {
+                map.remove(to)?.as_array()?.is_empty().then_some(())?;
+            }
+        }
     }
     Some(())
+}
+
+fn take(list: &mut Value, index: usize) -> Option<Value> {
+    let list = list.as_array_mut()?;
+    (index < list.len()).then(|| list.remove(index))
 }
 
 /// What is replaced by what: an insertion replaces nothing.
@@ -256,6 +475,7 @@ fn splice(node: Node<'_>, change: &Change) -> Result<(Span, String), Refusal> {
             };
             Ok((own.key.outer_span().start..end, String::new()))
         }
+        Change::Move { .. } | Change::MoveBack { .. } => Err(refuse(node, "two places are changed by this")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What has to be put into a Pod template: decided from the manifest and the options alone.
 
-use super::record::{self, ANNOTATION, Put, is_exeunt, name};
+use super::record::{self, ANNOTATION, Move, Put, is_exeunt, name};
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, may_touch};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,10 @@ pub enum How {
     Wrap,
     /// They are asked by HTTP.
     Mesh,
+    /// They become init containers that are always restarted, which the kubelet ends: Kubernetes 1.29.
+    Native,
+    /// Wrapped, or asked where they cannot be wrapped.
+    Auto,
 }
 
 /// What the command line asks for.
@@ -63,6 +67,8 @@ pub struct Image {
 pub enum Outcome {
     /// These edits, for a reason that a person wants to read.
     Edits(Vec<Edit>, Vec<String>),
+    /// These containers become native sidecars.
+    Native(Vec<String>),
     /// Nothing is to be done, and why.
     Nothing(String),
     /// Something is not known, and which option tells it.
@@ -235,6 +241,12 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         return nothing("no helper is in it that would have to be ended");
     }
     let helpers: Vec<Node<'_>> = containers.iter().copied().filter(|container| !is_main(*container)).collect();
+    if wish.how == How::Native {
+        if let Some(container) = helpers.iter().find(|container| container.get("restartPolicy").is_some()) {
+            return Err(refuse(*container, "this container has a restartPolicy already; remove that first".to_owned()));
+        }
+        return Ok(Outcome::Native(helpers.iter().filter_map(|helper| name(*helper)).map(str::to_owned).collect()));
+    }
     let mut mesh = None;
     if wish.how == How::Mesh && wish.on_exit.is_empty() {
         let [helper] = helpers.as_slice() else {
@@ -306,7 +318,7 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         put.mounts(*container)?;
     }
     put.pod(spec, restarts_all)?;
-    put.annotation(pod)?;
+    put.edits.push(record_edit(template, &put.puts, &[]));
     Ok(Outcome::Edits(put.edits, put.notes))
 }
 
@@ -642,33 +654,6 @@ impl Putting<'_, '_> {
         self.puts.push(Put { owner: String::new(), field: key.to_owned(), items: items_put });
         Ok(())
     }
-
-    /// The record of all this.
-    fn annotation(&mut self, pod: Node<'_>) -> Result<(), Refusal> {
-        let map = |entries: Vec<(&str, Data)>| {
-            Data::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-        };
-        let metadata = pod.get("metadata");
-        let annotations = metadata.and_then(|metadata| metadata.get("annotations"));
-        let made = match (metadata, annotations) {
-            (None, _) => Some("metadata"),
-            (_, None) => Some("annotations"),
-            _ => None,
-        };
-        let text: Data = record::write(&self.puts, made).as_str().into();
-        let (path, key, value, near) = match (metadata, annotations) {
-            (None, _) => {
-                let value = map(vec![("annotations", map(vec![(ANNOTATION, text)]))]);
-                (self.path(&[]), "metadata", value, Some(pod))
-            }
-            (near, None) => (self.path(&["metadata"]), "annotations", map(vec![(ANNOTATION, text)]), near),
-            (_, near) => (self.path(&["metadata", "annotations"]), ANNOTATION, text, near),
-        };
-        let before =
-            near.and_then(|near| near.entries().next()).and_then(|entry| entry.key.text()).unwrap_or("").to_owned();
-        self.add(path, Change::Entry { key: key.to_owned(), value, before });
-        Ok(())
-    }
 }
 
 /// Which entry what is new is to stand before: the first of these keys that is here, but none with a comment above it, which
@@ -701,4 +686,34 @@ pub fn unknown_images(template: &Template<'_>, wish: &Wish) -> Vec<String> {
     });
     let images = silent.filter_map(|container| container.get("image").and_then(Node::str));
     images.filter(|image| !wish.images.contains_key(*image)).map(str::to_owned).collect()
+}
+
+/// The record of all this.
+pub fn record_edit(template: &Template<'_>, puts: &[Put], moves: &[Move]) -> Edit {
+    let pod = template.node;
+    let at = |keys: &[&str]| -> Vec<Step> {
+        template.path.iter().cloned().chain(keys.iter().map(|key| Step::Key((*key).to_owned()))).collect()
+    };
+    let map = |entries: Vec<(&str, Data)>| {
+        Data::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let metadata = pod.get("metadata");
+    let annotations = metadata.and_then(|metadata| metadata.get("annotations"));
+    let made = match (metadata, annotations) {
+        (None, _) => Some("metadata"),
+        (_, None) => Some("annotations"),
+        _ => None,
+    };
+    let text: Data = record::write(puts, moves, made).as_str().into();
+    let (path, key, value, near) = match (metadata, annotations) {
+        (None, _) => {
+            let value = map(vec![("annotations", map(vec![(ANNOTATION, text)]))]);
+            (at(&[]), "metadata", value, Some(pod))
+        }
+        (near, None) => (at(&["metadata"]), "annotations", map(vec![(ANNOTATION, text)]), near),
+        (_, near) => (at(&["metadata", "annotations"]), ANNOTATION, text, near),
+    };
+    let before =
+        near.and_then(|near| near.entries().next()).and_then(|entry| entry.key.text()).unwrap_or("").to_owned();
+    Edit { document: template.document, path, change: Change::Entry { key: key.to_owned(), value, before } }
 }

@@ -5,7 +5,7 @@
 //! name of a container, or empty for the Pod's own spec. `metadata` or `annotations` says that this was made for the
 //! annotation itself.
 
-use crate::yaml::{Change, Edit, Node, Refusal, Step};
+use crate::yaml::{Change, Edit, Moved, Node, Refusal, Step};
 
 /// The annotation, and the label of everything that is exeunt's in a manifest.
 pub const ANNOTATION: &str = "exeunt.dev/injected";
@@ -23,15 +23,64 @@ pub struct Put {
     pub items: Option<usize>,
 }
 
+/// A container that was moved to `initContainers`: `move:NAME:INDEX:GAP`, and `:new` if that list was made for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The container.
+    pub name: String,
+    /// Which of `containers` it was when it was moved.
+    pub index: usize,
+    /// How to find its place again.
+    pub moved: Moved,
+}
+
 /// The text of the annotation.
-pub fn write(puts: &[Put], made: Option<&str>) -> String {
+pub fn write(puts: &[Put], moves: &[Move], made: Option<&str>) -> String {
     let mut words = vec![VERSION.to_owned()];
     words.extend(made.map(str::to_owned));
     for put in puts {
         let count = put.items.map_or_else(String::new, |count| format!(":{count}"));
         words.push(format!("{}/{}{count}", put.owner, put.field));
     }
+    for Move { name, index, moved } in moves {
+        words.push(format!("move:{name}:{index}:{}{}", moved.gap, if moved.made { ":new" } else { "" }));
+    }
     words.join(" ")
+}
+
+/// The moves that the annotation tells, the first first.
+pub fn moves(template: Node<'_>) -> Vec<Move> {
+    let words = of(template).and_then(Node::text).unwrap_or("").split_ascii_whitespace();
+    let moves = words.filter_map(|word| {
+        let mut parts = word.strip_prefix("move:")?.split(':');
+        let (name, index, gap) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Move { name: name.to_owned(), index, moved: Moved { gap, made: parts.next() == Some("new") } })
+    });
+    moves.collect()
+}
+
+/// The edit that moves a container back, in a file without the annotation.
+///
+/// # Errors
+/// It is not where it was moved to.
+pub fn move_back(document: usize, path: &[Step], template: Node<'_>, mov: &Move) -> Result<Edit, Refusal> {
+    let inits = template.path(&["spec", "initContainers"]);
+    let now = inits.and_then(|list| list.items().position(|item| name(item) == Some(&mov.name)));
+    let now = now.ok_or_else(|| {
+        let what = format!("the container {}, which was moved to initContainers, is not there any more", mov.name);
+        template.file().refusal(template.span().start, what)
+    })?;
+    let change = Change::MoveBack {
+        from: "containers".to_owned(),
+        index: mov.index,
+        gap: mov.moved.gap,
+        to: "initContainers".to_owned(),
+        now,
+        made: mov.moved.made,
+        entry: "restartPolicy".to_owned(),
+    };
+    let path = path.iter().cloned().chain([Step::Key("spec".to_owned())]).collect();
+    Ok(Edit { document, path, change })
 }
 
 /// The annotation of a template, if it has one.
@@ -60,7 +109,7 @@ pub fn undo(document: usize, path: &[Step], template: Node<'_>) -> Result<Vec<Ed
     let edit = |path, change| Edit { document, path, change };
     let mut edits = Vec::new();
     let mut made = None;
-    for word in words {
+    for word in words.filter(|word| !word.starts_with("move:")) {
         let Some((owner, field)) = word.split_once('/') else {
             made = Some(word);
             continue;
