@@ -1,4 +1,4 @@
-//! The README is compared with the program: the usage block, and every table that a user acts on.
+//! docs/reference.md is compared with the program: the usage block, and every table that a user acts on.
 
 #[path = "house/here.rs"]
 mod here;
@@ -98,7 +98,7 @@ fn every_exit_code_of_the_table_is_the_program_s() {
             "125" => assert_eq!(run(&["--nonsense"], &["true"]), 125),
             "126" => assert_eq!(run(&[], &["/"]), 126),
             "127" => assert_eq!(run(&[], &["/nowhere/x"]), 127),
-            other => panic!("the README has an exit code that this test does not know: {other}"),
+            other => panic!("docs/reference.md has an exit code that this test does not know: {other}"),
         }
         seen.insert(code.to_owned());
     }
@@ -128,7 +128,7 @@ fn the_files_of_the_table_are_the_files_of_a_life() {
 }
 
 #[test]
-fn the_record_has_the_keys_that_the_readme_lists() {
+fn the_record_has_the_keys_that_the_reference_lists() {
     let here = Directory::new("record");
     let text = section("## The shared directory");
     let start = text.find("shows `protocol`").expect("the list of keys");
@@ -217,11 +217,12 @@ fn the_mesh_table_has_the_addresses_that_the_program_uses() {
 #[test]
 fn every_path_of_the_repository_that_a_document_names_is_there() {
     let mut named = 0;
-    for document in ["README.md", "CHANGELOG.md", "docs/design.md"] {
+    for document in ["README.md", "CHANGELOG.md", "docs/design.md", "docs/reference.md"] {
         let text = here::read(document);
         let words = text.split(|c: char| c.is_whitespace() || "()[]`'\",;:".contains(c));
         for word in words.map(|word| word.trim_end_matches('.')) {
             let ours = ["examples/", "docs/", "src/", "tests/", "benches/", "LICENSE-"];
+            let word = word.split('#').next().unwrap_or_default();
             if ours.iter().any(|start| word.starts_with(start)) {
                 assert!(here::path(word).exists(), "{document} names {word}, which is not there");
                 named += 1;
@@ -232,19 +233,51 @@ fn every_path_of_the_repository_that_a_document_names_is_there() {
 }
 
 #[test]
-fn every_anchor_in_the_readme_leads_somewhere() {
-    let readme = here::read("README.md");
-    let headings: BTreeSet<_> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix('#'))
-        .map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
-        .collect();
-    let anchors: Vec<_> = readme.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
-    assert!(!anchors.is_empty());
-    for anchor in anchors {
-        assert!(headings.contains(anchor), "#{anchor} is none of {headings:?}");
+fn every_anchor_in_a_page_leads_somewhere() {
+    let slug = |heading: &str| {
+        let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    };
+    let headings = |page: &Path| -> BTreeSet<_> {
+        let text = fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+        let lines = text.lines().filter_map(|line| line.strip_prefix('#'));
+        lines.map(|line| slug(line.trim_start_matches('#').trim())).collect()
+    };
+    for page in PAGES {
+        let at = here::path(page);
+        let text = here::read(page);
+        let mut seen = 0;
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { at.clone() } else { at.parent().unwrap().join(file) };
+            assert!(target.exists(), "{page}: {link} leads nowhere");
+            if !anchor.is_empty() {
+                assert!(headings(&target).contains(anchor), "{page}: {link} is none of {:?}", headings(&target));
+            }
+            seen += 1;
+        }
+        assert!(seen > 0, "{page} has no link");
     }
 }
+
+/// Who comes first must not have to scroll; who comes back looks a heading up.
+#[test]
+fn the_readme_is_short_and_the_long_pages_list_their_headings() {
+    assert!(here::read("README.md").lines().count() <= 150);
+    for page in &PAGES[1..] {
+        let text = here::read(page);
+        let chapters = text.lines().filter_map(|line| line.strip_prefix("## "));
+        for chapter in chapters {
+            assert!(text.contains(&format!("- [{chapter}](#")), "{page}: {chapter} is not in its list of contents");
+        }
+    }
+}
+
+/// The README, and the pages that begin with a list of what is in them.
+const PAGES: [&str; 4] = ["README.md", "docs/reference.md", "docs/troubleshooting.md", "docs/migrating.md"];
 
 struct Documented {
     flag: String,
@@ -364,9 +397,9 @@ fn help() -> String {
 
 /// The text from a line that begins so to the next heading of the same rank or a higher one.
 fn section(start: &str) -> String {
-    let readme = here::read("README.md");
+    let reference = here::read("docs/reference.md");
     let rank = start.chars().take_while(|c| *c == '#').count();
-    let lines = readme.lines().skip_while(|line| !line.starts_with(start));
+    let lines = reference.lines().skip_while(|line| !line.starts_with(start));
     let mut fenced = false;
     let mut text = String::new();
     for (at, line) in lines.enumerate() {
@@ -378,20 +411,20 @@ fn section(start: &str) -> String {
         text.push_str(line);
         text.push('\n');
     }
-    assert!(!text.is_empty(), "the README has no line that begins with {start:?}");
+    assert!(!text.is_empty(), "docs/reference.md has no line that begins with {start:?}");
     text
 }
 
 /// The cells of the first table after a line that begins so, without its head.
 fn table(start: &str) -> Vec<Vec<String>> {
-    let readme = here::read("README.md");
-    let lines = readme.lines().skip_while(|line| !line.starts_with(start));
+    let reference = here::read("docs/reference.md");
+    let lines = reference.lines().skip_while(|line| !line.starts_with(start));
     let rows = lines.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
     let cells = |row: &str| {
         row.trim_matches('|').split(" |").map(|cell| cell.trim_start_matches('|').trim().to_owned()).collect()
     };
     let rows: Vec<Vec<String>> = rows.map(cells).collect();
-    assert!(!rows.is_empty(), "the README has no table under {start:?}");
+    assert!(!rows.is_empty(), "docs/reference.md has no table under {start:?}");
     rows
 }
 

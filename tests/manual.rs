@@ -59,7 +59,7 @@ fn the_page_has_the_sections_that_a_reader_looks_for_in_their_order() {
     let found: Vec<&str> = sections.iter().copied().filter(|section| wanted.contains(section)).collect();
     assert_eq!(found, wanted);
     assert!(page.is_ascii(), "every terminal can show ASCII");
-    assert!(!page.contains("]("), "a link of the README has come through as it was");
+    assert!(!page.contains("]("), "a link of the reference has come through as it was");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The timelines of the README, each as a list: what happens, and what is done about it.
+//! The timelines of docs/reference.md, each as a list: what happens, and what is done about it.
 //!
 //! The machine is deterministic, so what `--log-level debug` prints is such a list: a bug report can be pasted here.
 

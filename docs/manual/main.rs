@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example manual -- DIRECTORY
 //!
-//! They come from the definition that `--help` comes from, and from the README. They are made for a release and are not
+//! They come from the definition that `--help` comes from, and from the reference. They are made for a release and are not
 //! kept in the repository, where they could grow old.
 
 mod completions;

@@ -1,9 +1,9 @@
-//! As much of Markdown as the README uses, turned into roff, so that the manual page says what the README says.
+//! As much of Markdown as the reference uses, turned into roff, so that the manual page says what the reference says.
 
 /// The text below a heading, without its subsections. `heading` is the whole line.
 pub fn section(text: &str, heading: &str) -> String {
     let mut lines = text.lines().skip_while(|line| *line != heading);
-    assert!(lines.next().is_some(), "the README has no line {heading:?}");
+    assert!(lines.next().is_some(), "the reference has no line {heading:?}");
     let mut fenced = false;
     let body = lines.take_while(|line| {
         fenced ^= line.starts_with("```");

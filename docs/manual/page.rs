@@ -1,15 +1,15 @@
-//! exeunt(1). What an option means is said by `src/cli.rs`; what the files, codes and signals are, by the README.
+//! exeunt(1). What an option means is said by `src/cli.rs`; what the files, codes and signals are, by docs/reference.md.
 
 use crate::markdown::{cells, escaped, inline, roff, section};
 use clap::{Arg, Command};
 use exeunt::cli;
 
-const README: &str = include_str!("../../README.md");
+const REFERENCE: &str = include_str!("../reference.md");
 
 /// The subcommands that a person calls. (`goodbye` is the program's own.)
 pub const SUBCOMMANDS: [&str; 3] = ["probe", "install", "status"];
 
-/// Options of which the README's table says more than their line of `--help`.
+/// Options of which the reference's table says more than their line of `--help`.
 const SAID_MORE_OF: [&str; 9] =
     ["dir", "name", "run-id", "restart-policy", "group", "watch", "log-level", "log-format", "outlive-main"];
 
@@ -76,14 +76,14 @@ pub fn page() -> String {
     section_of("DESCRIPTION", &roff(DESCRIPTION));
     section_of("OPTIONS", &options(&command, ".SS"));
     section_of("SUBCOMMANDS", &SUBCOMMANDS.map(subcommand).concat());
-    section_of("CONDITIONS", &readme("### Conditions"));
+    section_of("CONDITIONS", &reference("### Conditions"));
     section_of("ENVIRONMENT", &environment(&command));
-    section_of("EXIT STATUS", &readme("### Exit codes"));
-    section_of("FILES", &readme("## The shared directory"));
-    section_of("SIGNALS", &readme("### Signals"));
-    section_of("SIDECARS THAT CANNOT BE WRAPPED", &readme("### Sidecars that cannot be wrapped"));
-    section_of("SECURITY", &readme("## Security"));
-    section_of("LIMITS", &readme("## Limits"));
+    section_of("EXIT STATUS", &reference("### Exit codes"));
+    section_of("FILES", &reference("## The shared directory"));
+    section_of("SIGNALS", &reference("### Signals"));
+    section_of("SIDECARS THAT CANNOT BE WRAPPED", &reference("### Sidecars that cannot be wrapped"));
+    section_of("SECURITY", &reference("## Security"));
+    section_of("LIMITS", &reference("## Limits"));
     section_of("EXAMPLES", &roff(EXAMPLES));
     section_of(
         "SEE ALSO",
@@ -101,8 +101,8 @@ fn date(version: &str) -> &'static str {
     if date.starts_with(|c: char| c.is_ascii_digit()) { date } else { "" }
 }
 
-fn readme(heading: &str) -> String {
-    roff(&section(README, heading))
+fn reference(heading: &str) -> String {
+    roff(&section(REFERENCE, heading))
 }
 
 fn about(command: &Command) -> String {
@@ -167,11 +167,11 @@ fn option(argument: &Arg, at_length: bool) -> String {
     out
 }
 
-/// What the README's table of options says.
+/// What the reference's table of options says.
 fn meaning(long: &str) -> String {
     let flag = format!("`--{long}`");
-    let row = README.lines().filter_map(cells).find(|row| row[0] == flag);
-    row.unwrap_or_else(|| panic!("the README has no row for {flag}"))[3].to_owned()
+    let row = REFERENCE.lines().filter_map(cells).find(|row| row[0] == flag);
+    row.unwrap_or_else(|| panic!("the reference has no row for {flag}"))[3].to_owned()
 }
 
 fn subcommand(name: &str) -> String {
@@ -180,7 +180,7 @@ fn subcommand(name: &str) -> String {
     format!(".SS {}\n{}.\n{}", words(&usage), inline(&about(&command)), options(&command, ""))
 }
 
-/// The variables, and what the README says of them below its table of options.
+/// The variables, and what the reference says of them below its table of options.
 fn environment(command: &Command) -> String {
     let mut out = "Each option has its variable:\n".to_owned();
     let names = visible(command).filter_map(Arg::get_long);
@@ -188,7 +188,7 @@ fn environment(command: &Command) -> String {
         let variable = format!("EXEUNT_{}", long.to_uppercase().replace('-', "_"));
         out += &format!(".TP\n\\fB{variable}\\fR\n\\fB{}\\fR\n", escaped(&format!("--{long}")));
     }
-    let usage = section(README, "## Usage");
+    let usage = section(REFERENCE, "## Usage");
     let rules = usage.rsplit("\n\n").find(|part| part.starts_with("A flag wins")).expect("the rules for variables");
     out + ".PP\n" + &roff(rules)
 }

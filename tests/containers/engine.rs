@@ -70,11 +70,14 @@ fn find(program: &'static str, question: &[&str]) -> Result<Engine, String> {
     let engine = Engine { program, shell: image_name("shell") };
     images::import_shell(&engine, &busybox);
     // An engine that is installed is not yet one that works: limits, cgroups and storage decide when a container starts.
-    let trial = engine.attempt(&["run", "--rm", "--network", "none", &engine.shell, "/bin/true"]);
-    if trial.code != Some(0) {
-        engine.remove_image(&engine.shell);
-        let reason = trial.stderr.lines().last().unwrap_or("without a word").to_owned();
-        return Err(format!("{program} cannot run a container here: {reason}"));
+    // And one that runs its own root may know no other user: rootless Podman without subordinate ids.
+    for (user, who) in [("0:0", "a container"), ("4242:4242", "a container as another user")] {
+        let trial = engine.attempt(&["run", "--rm", "--network", "none", "--user", user, &engine.shell, "/bin/true"]);
+        if trial.code != Some(0) {
+            engine.remove_image(&engine.shell);
+            let reason = trial.stderr.lines().last().unwrap_or("without a word").to_owned();
+            return Err(format!("{program} cannot run {who} here: {reason}"));
+        }
     }
     images::remove_at_exit(program, &engine.shell);
     Ok(engine)

@@ -59,3 +59,40 @@ pub fn pass_over(reason: &str) {
     // Not eprintln!: libtest swallows what a passing test prints by the macros.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }
+
+/// A test binary begins as if an attended terminal had started it, whoever has: before libtest's first thread, dispositions
+/// that nohup, `&` or a runner has set to "ignore" are the default again, nothing is masked, no descriptor of the caller
+/// reaches a program under test, and there is room for those of a test. exeunt hands on what it inherits, and a test of
+/// that sets it by itself.
+#[used]
+// SAFETY: a function in this section is called once, before main, by the C library's start-up.
+#[unsafe(link_section = ".init_array")]
+static BEGIN_AS_ANYWHERE: extern "C" fn() = {
+    extern "C" fn begin() {
+        // A role is a program under test itself: what it inherits is what its test looks at.
+        if std::env::var_os("HOUSE_ROLE").is_some() {
+            return;
+        }
+        // SAFETY: system calls on values of our own; one thread runs, and no handler has been set yet.
+        unsafe {
+            for signal in 1..=libc::SIGRTMAX() {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                let known = libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0;
+                // SIGPIPE is Rust's own affair: std sets it after us, and resets it in what it starts.
+                if known && action.sa_sigaction == libc::SIG_IGN {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_cur < 1024 {
+                limit.rlim_cur = limit.rlim_max.min(1024);
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+            }
+        }
+    }
+    begin
+};
