@@ -139,11 +139,22 @@ fn injected(file: &File, seen: &mut Seen) {
         wish.main.extend(names.first().map(|name| (*name).to_owned()));
         wish.entrypoints.extend(names.iter().map(|name| ((*name).to_owned(), vec!["/p".to_owned()])));
     }
-    match inject(file, &wish) {
+    for how in [How::Native, How::Auto, How::Wrap] {
+        wish.how = how;
+        put_in(file, &wish, seen);
+    }
+    // Whatever somebody has written into the annotation.
+    let _ = eject(file);
+}
+
+/// Inject itself holds that what it has put in comes out again.
+fn put_in(file: &File, wish: &Wish, seen: &mut Seen) {
+    match inject(file, wish) {
         Ok(Injected::Text(text, _)) => {
-            seen.injected = text != file.text();
+            seen.injected |= text != file.text();
             let after = File::read("f", text.into_bytes()).expect("what was written can be read");
-            match inject(&after, &wish) {
+            assert!(text_back(file, &after));
+            match inject(&after, wish) {
                 Ok(Injected::Text(again, _)) => assert_eq!(again, after.text(), "twice is not once"),
                 other => panic!("{other:?}"),
             }
@@ -155,6 +166,12 @@ fn injected(file: &File, seen: &mut Seen) {
             seen.why = Some(refusal.to_string());
         }
     }
-    // Whatever somebody has written into the annotation.
-    let _ = eject(file);
+}
+
+/// Out again, it is what it was; unless exeunt was in before.
+fn text_back(file: &File, after: &File) -> bool {
+    let before = templates(file)
+        .iter()
+        .any(|template| template.node.path(&["metadata", "annotations", "exeunt.dev/injected"]).is_some());
+    before || eject(after).is_ok_and(|text| text == file.text())
 }

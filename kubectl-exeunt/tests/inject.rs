@@ -132,6 +132,34 @@ fn a_mesh_is_asked() {
     assert!(matches!(inject(&read(&deaf), &mesh), Ok(Injected::Missing(_))));
 }
 
+/// What inject writes is a command line of exeunt's, to exeunt's own reader.
+#[test]
+fn exeunt_understands_what_is_written() {
+    let text = JOB.replace("restartPolicy: Never", "restartPolicy: OnFailure\n      terminationGracePeriodSeconds: 7")
+        + "        - name: third\n          image: x\n          command: [x]\n";
+    let both =
+        Wish { main: vec!["load".to_owned(), "third".to_owned()], dir: "/shared".to_owned(), ..wish(Deliver::Init) };
+    let one = Wish { main: vec!["load".to_owned()], ..both.clone() };
+    let url = "http://127.0.0.1:9/quit".to_owned();
+    let mesh = Wish { how: How::Mesh, on_exit: vec![url], ..one.clone() };
+    for wish in [both, one, mesh] {
+        let with = there_and_back(&text, &wish);
+        for (container, program) in [("load", "sh"), ("envoy", "envoy"), ("third", "x")] {
+            let words = words(&with, container);
+            if words[0] != "/shared/exeunt" {
+                assert_eq!((wish.how, words[0].as_str()), (How::Mesh, program));
+                continue;
+            }
+            let read = exeunt::cli::command()
+                .try_get_matches_from(&words)
+                .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            let command: Vec<_> = read.get_many::<std::ffi::OsString>("command").unwrap().collect();
+            assert_eq!(command[0], program, "{words:?}");
+            assert_eq!(read.get_one::<std::ffi::OsString>("dir").map(|dir| dir.as_os_str()), Some("/shared".as_ref()));
+        }
+    }
+}
+
 #[test]
 fn helpers_become_native_sidecars_and_ordinary_ones_again() {
     let native = Wish { how: How::Native, ..wish(Deliver::Path) };
