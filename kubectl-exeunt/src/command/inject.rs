@@ -4,6 +4,7 @@ mod lookup;
 mod plan;
 mod record;
 
+pub(super) use plan::HELPERS;
 pub use plan::{Deliver, How, Image, Outcome, Template, Wish, plan, templates};
 pub use record::ANNOTATION;
 

@@ -2,6 +2,7 @@
 
 mod files;
 pub mod inject;
+pub mod rehearse;
 
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ struct Subcommand {
 
 /// Every subcommand, in the order of the help text.
 const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { options: rehearse::options, run: rehearse::run },
     Subcommand { options: inject::inject_options, run: inject::run_inject },
     Subcommand { options: inject::eject_options, run: inject::run_eject },
 ];

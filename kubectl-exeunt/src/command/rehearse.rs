@@ -1,0 +1,90 @@
+//! `rehearse`: every way in which a Pod can end.
+
+mod read;
+
+use super::files;
+use crate::judge::rehearse::{Rehearsal, json, rehearse, svg, text};
+use anyhow::{anyhow, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::io::Write as _;
+
+pub use read::{Read, scenarios};
+
+pub(super) fn options() -> Command {
+    Command::new("rehearse")
+        .about("Every way in which this Pod can end")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(clap::value_parser!(OsString))
+                .help("A manifest, or - for standard input"),
+        )
+        .arg(
+            Arg::new("main")
+                .long("main")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .help("The container that is the job (repeatable); all others are helpers"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(["text", "json", "svg"])
+                .default_value("text")
+                .help("text: a table, and a timeline of what breaks\njson: the facts\nsvg: the timelines, drawn"),
+        )
+}
+
+/// Plays every Pod of a file.
+///
+/// # Errors
+/// The file cannot be read, or nothing in it is a Job, a CronJob or a Pod; a command line that exeunt would refuse.
+pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
+    let name = matches.get_one::<OsString>("file").ok_or_else(|| anyhow!("no file is given"))?;
+    let main: Vec<String> = matches.get_many::<String>("main").into_iter().flatten().cloned().collect();
+    let file = files::read(name).map_err(|refusal| anyhow!("{refusal}"))?;
+    if let Some(place) = file.template() {
+        let refused = "this is a template that nobody has rendered: helm template … | kubectl exeunt rehearse -";
+        bail!("{}:{}:{}: {refused}", file.name(), place.line, place.column);
+    }
+    let mut played: Vec<(Rehearsal, Vec<String>)> = Vec::new();
+    for root in file.documents().filter_map(|document| document.root()) {
+        let value = root.json().map_err(|refusal| anyhow!("{refusal}"))?;
+        let place = root.place();
+        let read = scenarios(&value, &main)
+            .map_err(|error| anyhow!("{}:{}:{}: {error:#}", file.name(), place.line, place.column))?;
+        played.extend(read.into_iter().map(|read| (rehearse(&read.scenario), read.notes)));
+    }
+    if played.is_empty() {
+        bail!("{}:1:1: there is no Job, CronJob or Pod in it; nothing was played", file.name());
+    }
+    let out = match matches.get_one::<String>("format").map(String::as_str) {
+        Some("json") => {
+            let all: Vec<_> = played.iter().map(|(rehearsal, _)| json(rehearsal)).collect();
+            format!("{:#}\n", serde_json::json!({ "objects": all }))
+        }
+        Some("svg") => match played.as_slice() {
+            [(one, _)] => svg(one),
+            _ => bail!("{}:1:1: there are {} Pods in it; a drawing shows one", file.name(), played.len()),
+        },
+        _ => {
+            let mut out = String::new();
+            for (rehearsal, notes) in &played {
+                if !out.is_empty() {
+                    out.push('\n');
+                }
+                out += &text(rehearsal);
+                if !notes.is_empty() {
+                    out.push('\n');
+                }
+                notes.iter().for_each(|note| out += &format!("note: {note}\n"));
+            }
+            out
+        }
+    };
+    std::io::stdout().write_all(out.as_bytes())?;
+    Ok(0)
+}

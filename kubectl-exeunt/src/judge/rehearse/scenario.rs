@@ -1,0 +1,186 @@
+//! What a rehearsal needs to know of a Pod, and of the Job it belongs to. Plain data, without a place in a manifest.
+
+use super::actor::Wrapped;
+use exeunt::machine::Status;
+
+/// When an ended container is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Restart {
+    /// Never.
+    #[default]
+    Never,
+    /// After every code but 0.
+    OnFailure,
+    /// After every end.
+    Always,
+}
+
+impl Restart {
+    /// Whether it is started again after this code.
+    pub fn after(self, code: u8) -> bool {
+        match self {
+            Restart::Never => false,
+            Restart::OnFailure => code != 0,
+            Restart::Always => true,
+        }
+    }
+}
+
+/// What a restart rule of a container starts again (KEP-5307, KEP-5532).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Again {
+    /// This container.
+    Container,
+    /// Every container of the Pod, the init containers first; volumes keep their content.
+    Pod,
+}
+
+/// One entry of `restartPolicyRules`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What is started again.
+    pub again: Again,
+    /// The exit codes.
+    pub codes: Vec<u8>,
+    /// The rule is for all codes but these.
+    pub not_in: bool,
+}
+
+impl Rule {
+    /// Whether it is for this code.
+    pub fn matches(&self, code: u8) -> bool {
+        self.codes.contains(&code) != self.not_in
+    }
+}
+
+/// Where a container stands in the Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// An init container: the next one waits for its end.
+    Init,
+    /// An init container with `restartPolicy: Always`: a sidecar as Kubernetes has it (KEP-753).
+    Native,
+    /// One of `containers`.
+    Regular,
+}
+
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It ends by itself: this is what the Pod is for.
+    Job,
+    /// It serves until somebody ends it.
+    Helper,
+}
+
+/// On which ends of a job its own call to a helper is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Only after code 0: behind `&&`, or below `set -e`.
+    Success,
+    /// After every exit that the shell sees: behind `;`, or in a trap. Never if the container is killed.
+    Exit,
+}
+
+/// A call by which a job ends a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The helper, by its number in [`Scenario::containers`].
+    pub helper: usize,
+    /// When it is made.
+    pub when: When,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub seat: Seat,
+    /// What its command is for.
+    pub part: Part,
+    /// The `restartPolicy` of its own.
+    pub restart: Option<Restart>,
+    /// Its restart rules; the first that is for a code decides.
+    pub rules: Vec<Rule>,
+    /// The exeunt in front of its command.
+    pub wrapped: Option<Wrapped>,
+    /// How its command ends when it is asked to by SIGTERM; nothing if it is deaf.
+    pub answer: Option<Status>,
+    /// The helpers that it ends itself when it is over.
+    pub calls: Vec<Call>,
+    /// It begins the shared volume anew (`exeunt reset`).
+    pub resets: bool,
+}
+
+impl Container {
+    /// A container of which no more is known.
+    pub fn new(name: &str, seat: Seat, part: Part) -> Container {
+        Container {
+            name: name.to_owned(),
+            seat,
+            part,
+            restart: None,
+            rules: Vec::new(),
+            wrapped: None,
+            answer: Some(Status::Killed(15)),
+            calls: Vec::new(),
+            resets: false,
+        }
+    }
+}
+
+/// What of a Job touches its Pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// `backoffLimit`.
+    pub retries: u32,
+    /// `activeDeadlineSeconds`.
+    pub deadline: Option<u64>,
+    /// `suspend`: there is no Pod.
+    pub suspended: bool,
+    /// `podFailurePolicy`: the first entry that is for a code decides.
+    pub on_failure: Vec<FailureRule>,
+}
+
+/// One entry of a `podFailurePolicy` that goes by exit codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureRule {
+    /// The container that it is for; nothing: any.
+    pub container: Option<String>,
+    /// The codes.
+    pub codes: Vec<u8>,
+    /// All codes but these (and 0, which is no failure).
+    pub not_in: bool,
+    /// What becomes of the Job.
+    pub then: Then,
+}
+
+/// What a `podFailurePolicy` makes of a failed Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The Job is Failed.
+    FailJob,
+    /// A new Pod, not counted.
+    Ignore,
+    /// A new Pod, counted.
+    Count,
+    /// This index is Failed.
+    FailIndex,
+}
+
+/// A Pod as it is played.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// `Job/name`.
+    pub title: String,
+    /// The Pod's `restartPolicy`.
+    pub restart: Restart,
+    /// The Pod's `activeDeadlineSeconds`.
+    pub deadline: Option<u64>,
+    /// The Job, if it is one's Pod.
+    pub job: Option<Job>,
+    /// Init containers in their order, then the others.
+    pub containers: Vec<Container>,
+}
