@@ -290,6 +290,9 @@ pub struct Edit {
 /// A node on a path is not there, is an alias, has a merge key, holds a key twice, or is a template; or a result does not
 /// fulfil one of the two conditions.
 pub fn apply(file: &File, edits: &[Edit]) -> Result<String, Refusal> {
+    if edits.is_empty() {
+        return Ok(file.text().to_owned());
+    }
     let mut splices: Vec<(Span, String)> = Vec::new();
     let mut wanted: Vec<Value> = Vec::new();
     for document in file.documents() {
@@ -359,7 +362,11 @@ fn check(
     for document in after.documents() {
         found.push(document.root().map_or(Ok(Value::Null), Node::json)?);
     }
-    if found != wanted { Err(failed("it would mean something else")) } else { Ok(()) }
+    if found != wanted {
+        Err(failed("it would mean something else, there or where an alias repeats it"))
+    } else {
+        Ok(())
+    }
 }
 
 fn refuse(node: Node<'_>, message: &str) -> Refusal {
