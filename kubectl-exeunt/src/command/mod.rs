@@ -2,6 +2,7 @@
 
 mod files;
 pub mod inject;
+pub mod policy;
 pub mod rehearse;
 
 use clap::{ArgMatches, Command};
@@ -22,6 +23,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { options: rehearse::options, run: rehearse::run },
     Subcommand { options: inject::inject_options, run: inject::run_inject },
     Subcommand { options: inject::eject_options, run: inject::run_eject },
+    Subcommand { options: policy::options, run: policy::run },
 ];
 
 /// The whole command line. `name` is how the program was called: "kubectl exeunt", or the name of its file.

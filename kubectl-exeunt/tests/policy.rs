@@ -1,0 +1,114 @@
+//! The admission policies: one text, wherever it stands.
+
+use kubectl_exeunt::command::policy::policy;
+use kubectl_exeunt::yaml::File;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn documents(text: &str) -> Vec<Value> {
+    let file = File::read("policy", text.as_bytes().to_vec()).unwrap();
+    file.documents().filter_map(|document| document.root()).map(|root| root.json().unwrap()).collect()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt")).arg("policy").args(arguments).output().unwrap()
+}
+
+fn component() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize")
+}
+
+#[test]
+fn deploy_holds_what_the_command_prints() {
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(0));
+    let stored = std::fs::read_to_string(component().join("policy.yaml")).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), stored);
+}
+
+#[test]
+fn four_objects_that_belong_together() {
+    let all = documents(&policy("exeunt", false).unwrap());
+    let kinds: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    let wanted = [
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ];
+    assert_eq!(kinds, wanted);
+    for (of, binding) in [(0, 1), (2, 3)] {
+        assert_eq!(all[of]["metadata"]["name"], all[binding]["spec"]["policyName"]);
+        assert_eq!(all[of]["spec"]["failurePolicy"], "Fail");
+        // Pods, not Jobs: a Job's template must not change after its creation, and an apply of the same file would try to.
+        assert_eq!(all[of]["spec"]["matchConstraints"]["resourceRules"][0]["resources"], serde_json::json!(["pods"]));
+    }
+}
+
+#[test]
+fn the_traps_of_the_api_server_are_kept_out() {
+    let all = documents(&policy("exeunt", false).unwrap());
+    let mutations = all[0]["spec"]["mutations"].as_array().unwrap();
+    assert_eq!(mutations.len(), 1, "an empty list does not survive from one mutation to the next");
+    let expression = mutations[0]["jsonPatch"]["expression"].as_str().unwrap();
+    // A patch whose value is a list with an object in it makes API server 1.36.2 panic.
+    assert!(!expression.contains("value: [Object"), "{expression}");
+    let (mut round, mut curly, mut square) = (0, 0, 0);
+    for c in expression.chars() {
+        match c {
+            '(' => round += 1,
+            ')' => round -= 1,
+            '{' => curly += 1,
+            '}' => curly -= 1,
+            '[' => square += 1,
+            ']' => square -= 1,
+            _ => {}
+        }
+    }
+    assert_eq!((round, curly, square), (0, 0, 0), "{expression}");
+}
+
+#[test]
+fn the_guard_leaves_injected_proxies_alone() {
+    let all = documents(&policy("exeunt", false).unwrap());
+    let bare = all[2]["spec"]["variables"][0]["expression"].as_str().unwrap();
+    for proxy in ["istio-proxy", "linkerd-proxy", "vault-agent"] {
+        assert!(bare.contains(&format!("'{proxy}'")), "{bare}");
+    }
+}
+
+#[test]
+fn the_older_api_is_for_the_mutating_half_only() {
+    let all = documents(&policy("exeunt", true).unwrap());
+    let versions: Vec<_> =
+        all.iter().map(|one| one["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+    assert_eq!(versions, ["v1beta1", "v1beta1", "v1", "v1"]);
+}
+
+#[test]
+fn an_image_with_a_digest_and_none_that_breaks_out() {
+    let text = policy("registry.example:5000/a/exeunt@sha256:00ff", false).unwrap();
+    assert!(text.contains("image: \"registry.example:5000/a/exeunt@sha256:00ff\""));
+    for wrong in ["", "a\"}", "a b", "a\nb"] {
+        let output = run(&["--image", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_component_labels_the_pod_template() {
+    let text = std::fs::read_to_string(component().join("kustomization.yaml")).unwrap();
+    let component = documents(&text).remove(0);
+    for (patch, path) in component["patches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["/spec/template/metadata/labels", "/spec/jobTemplate/spec/template/metadata/labels"])
+    {
+        let object = documents(patch["patch"].as_str().unwrap()).remove(0);
+        assert_eq!(object["kind"], patch["target"]["kind"]);
+        assert_eq!(object.pointer(path).unwrap(), &serde_json::json!({"exeunt.dev/inject": "true"}));
+    }
+}
