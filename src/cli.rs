@@ -31,8 +31,9 @@ fn define(texts: Texts) -> Command {
             "exeunt --mode main    [OPTIONS] -- COMMAND [ARG]...\n       \
              exeunt --mode sidecar [OPTIONS] -- COMMAND [ARG]...\n       \
              exeunt probe [--timeout TIME] CONDITION...\n       \
-             exeunt install PATH\n       \
-             exeunt status [--json]",
+             exeunt install [--reset] PATH\n       \
+             exeunt reset [--dir DIR]\n       \
+             exeunt status [--json] [--watch]",
         )
         .help_template("{about}\n\nUsage: {usage}\n\n{all-args}{after-help}")
         .after_help(
@@ -134,16 +135,27 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "install" => Some(
             command("install")
                 .about("Copies this binary to PATH, for images that cannot be rebuilt")
-                .override_usage("exeunt install PATH")
+                .override_usage("exeunt install [--reset] PATH")
+                .arg(switch("reset", "Begin anew in the shared directory first, as exeunt reset does"))
+                .arg(dir)
                 .arg(words("PATH")),
+        ),
+        "reset" => Some(
+            command("reset")
+                .about("Removes the files of every life that is over, and no other: for the first init container")
+                .override_usage("exeunt reset [--dir DIR]")
+                .arg(dir)
+                .arg(words("NOTHING")),
         ),
         "status" => Some(
             command("status")
                 .about("Shows what the shared directory says of each name")
-                .override_usage("exeunt status [--json]")
+                .override_usage("exeunt status [--json] [--watch]")
                 .arg(dir)
                 .arg(run_id)
-                .arg(switch("json", "As JSON, one object a name")),
+                .arg(switch("json", "As JSON, one object a name"))
+                .arg(switch("watch", "Show it again whenever it changes"))
+                .arg(words("NOTHING")),
         ),
         "goodbye" => Some(command("goodbye").about("Sends the requests of --on-exit").arg(words("URL"))),
         _ => None,

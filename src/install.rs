@@ -1,7 +1,6 @@
 //! The subcommand `install`: copies this binary into a volume, for images that cannot be rebuilt.
 
-use crate::report::Report;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -14,13 +13,20 @@ const EXECUTABLE: u32 = 0o755;
 /// scylladb/scylla-operator#573).
 ///
 /// # Errors
-/// One line that names the file.
-pub fn run(target: &Path, report: &Report) -> Result<()> {
+/// One line that names the file. A volume that is mounted noexec is an error: in an init container the Pod must not go on
+/// to containers whose commands cannot be executed.
+pub fn run(target: &Path) -> Result<()> {
     let target = if target.is_dir() { target.join("exeunt") } else { target.to_owned() };
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    ensure!(
+        !statvfs(directory).is_ok_and(|volume| volume.flags().contains(FsFlags::ST_NOEXEC)),
+        "{} is on a volume that is mounted noexec, where nothing can be executed; choose another volume, or mount it \
+         without noexec",
+        target.display()
+    );
     let name = target.file_name().with_context(|| format!("{} is no file name", target.display()))?;
     let temporary: PathBuf = directory.join(format!(".{}.new.{}", name.to_string_lossy(), std::process::id()));
     let copied = copy(&temporary).and_then(|()| Ok(std::fs::rename(&temporary, &target)?));
@@ -28,12 +34,6 @@ pub fn run(target: &Path, report: &Report) -> Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     copied.with_context(|| format!("exeunt cannot be copied to {}", target.display()))?;
-    if statvfs(directory).is_ok_and(|volume| volume.flags().contains(FsFlags::ST_NOEXEC)) {
-        report.warning(&format!(
-            "{} is on a volume that is mounted noexec here; where it is mounted so, nothing on it can be executed",
-            target.display()
-        ));
-    }
     Ok(())
 }
 

@@ -104,6 +104,7 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
     report.mode = match command.get_name() {
         "probe" => "probe",
         "install" => "install",
+        "reset" => "reset",
         "status" => "status",
         // Its warnings are main's, on whose behalf it runs.
         _ => "main",
@@ -153,17 +154,40 @@ fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
             let (Some(path), None) = (words.next(), words.next()) else {
                 anyhow::bail!("one path is wanted: exeunt install PATH")
             };
-            install::run(std::path::Path::new(path), &report).map(|()| 0)
+            if flags.get_flag("reset") {
+                let (dir, ..) = plan::surroundings(flags, probe::LIMIT)?;
+                reset(&dir, &report)?;
+            }
+            install::run(std::path::Path::new(path)).map(|()| 0)
+        }
+        "reset" => {
+            ensure!(words().next().is_none(), "reset takes no word; name the directory with --dir");
+            let (dir, ..) = plan::surroundings(flags, probe::LIMIT)?;
+            reset(&dir, &report).map(|()| 0)
         }
         "status" => {
+            ensure!(words().next().is_none(), "status takes no word; name the directory with --dir");
             let (dir, run_id, _) = plan::surroundings(flags, probe::LIMIT)?;
-            Ok(print(&status::run(&dir, run_id.as_deref(), flags.get_flag("json"))?))
+            let show = || status::run(&dir, run_id.as_deref(), flags.get_flag("json"), &report);
+            if !flags.get_flag("watch") {
+                return Ok(print(&show()?));
+            }
+            status::watch(show, |text| print(text) == 0)
         }
         _ => {
             let urls = texts().map(|text| http::Url::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
             Ok(probe::goodbye(&urls, report))
         }
     }
+}
+
+/// Begins anew in a directory that may hold lives of an earlier round. Who lives there still is named: it is seldom meant.
+fn reset(dir: &std::path::Path, report: &Report) -> anyhow::Result<()> {
+    let reset = stage::reset::run(&stage::Directory::open(dir)?)?;
+    if !reset.alive.is_empty() {
+        report.warning(&format!("{} lives in {} and stays", reset.alive.join(", "), dir.display()));
+    }
+    Ok(())
 }
 
 /// Writes what was asked for to standard output.

@@ -1,14 +1,24 @@
 //! The subcommand `status`: what the shared directory says, for people.
 
+use crate::exit;
 use crate::machine::{Status, Verdict};
+use crate::report::Report;
 use crate::stage::observe::{Conclusion, Observer};
-use crate::stage::record::Record;
+use crate::stage::record::{Policy, Record};
 use crate::stage::{Directory, ready, running, terminated};
 use crate::sys::signals;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
+
+/// How many names are shown, and how many files gone through in search of them. Who may write into the directory decides how
+/// many there are, and `status` runs within the job's memory.
+const NAMES: usize = 1000;
+const ENTRIES: usize = 100_000;
+/// How often `--watch` looks: a person reads it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// One line of the table.
 #[derive(Debug, Serialize)]
@@ -16,6 +26,8 @@ struct Line {
     name: String,
     state: &'static str,
     ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart_policy: Option<Policy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,17 +42,26 @@ struct Line {
 ///
 /// # Errors
 /// If the directory cannot be read.
-pub fn run(dir: &Path, run_id: Option<&str>, json: bool) -> Result<String> {
+pub fn run(dir: &Path, run_id: Option<&str>, json: bool, report: &Report) -> Result<String> {
     let directory = Directory::open(dir)?;
     let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))? {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
+    let mut more = false;
+    for (count, entry) in entries.enumerate() {
+        if count == ENTRIES || names.len() > NAMES {
+            more = true;
+            break;
+        }
         let Ok(file) = entry?.file_name().into_string() else { continue };
         let name = ["-running", "-ready", "-terminated"].iter().find_map(|suffix| file.strip_suffix(suffix));
         if let Some(name) = name.filter(|name| crate::plan::name(name).is_ok()) {
             names.insert(name.to_owned());
         }
     }
-    let lines: Vec<Line> = names.into_iter().map(|name| line(&directory, name, run_id)).collect();
+    if more {
+        report.warning(&format!("{} holds more than is shown here: at most {NAMES} names", dir.display()));
+    }
+    let lines: Vec<Line> = names.into_iter().take(NAMES).map(|name| line(&directory, name, run_id)).collect();
     if json {
         return Ok(serde_json::to_string(&lines)? + "\n");
     }
@@ -48,6 +69,24 @@ pub fn run(dir: &Path, run_id: Option<&str>, json: bool) -> Result<String> {
         return Ok(format!("nobody is on stage in {}\n", dir.display()));
     }
     Ok(table(&lines))
+}
+
+/// Shows it, and again whenever it has changed, until nobody reads it any more.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn watch(show: impl Fn() -> Result<String>, print: impl Fn(&str) -> bool) -> Result<u8> {
+    let mut shown = String::new();
+    loop {
+        let text = show()?;
+        if text != shown {
+            if !print(&text) {
+                return Ok(exit::OURS);
+            }
+            shown = text;
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 fn line(directory: &Directory, name: String, run_id: Option<&str>) -> Line {
@@ -73,6 +112,7 @@ fn line(directory: &Directory, name: String, run_id: Option<&str>) -> Line {
         name,
         state,
         ready: is_ready,
+        restart_policy: record.as_ref().map(|record| record.restart_policy),
         attempt: record.as_ref().map(|record| record.attempt),
         exit_code: status.and_then(|status| match status {
             Status::Exited(code) => Some(code),
@@ -87,7 +127,7 @@ fn line(directory: &Directory, name: String, run_id: Option<&str>) -> Line {
 }
 
 fn table(lines: &[Line]) -> String {
-    let mut rows = vec![["NAME", "STATE", "READY", "ATTEMPT", "CODE", "SINCE"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "STATE", "READY", "RESTARTS", "ATTEMPT", "CODE", "SINCE"].map(str::to_owned)];
     for line in lines {
         let code = match (line.exit_code, line.signal) {
             (Some(code), _) => code.to_string(),
@@ -98,6 +138,7 @@ fn table(lines: &[Line]) -> String {
             line.name.clone(),
             line.state.to_owned(),
             if line.ready { "yes" } else { "no" }.to_owned(),
+            line.restart_policy.map_or("-", Policy::word).to_owned(),
             line.attempt.map_or("-".to_owned(), |attempt| attempt.to_string()),
             code,
             // Somebody else wrote it: no more than a time is long, and nothing that moves a terminal's cursor.
@@ -106,7 +147,7 @@ fn table(lines: &[Line]) -> String {
                 .map_or("-".to_owned(), |since| since.chars().filter(|c| !c.is_control()).take(30).collect()),
         ]);
     }
-    let widths = rows.iter().fold([0; 6], |mut widths, row| {
+    let widths = rows.iter().fold([0; 7], |mut widths, row| {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }

@@ -218,3 +218,49 @@ fn whoever_takes_the_lock_of_a_killed_main_keeps_its_sidecars_until_he_lets_go_o
         }
     }
 }
+
+/// Another file in the place of a life that is seen and held: a copy of its record, with the copy's own device and inode, so
+/// that its free lock would prove a death, or a mere `touch`.
+#[test]
+fn another_file_in_the_place_of_a_life_that_is_held_ends_no_sidecar() {
+    for copy in [true, false] {
+        let house = House::new();
+        let mut job = house.job(&[]);
+        let mut sidecar = house.helper(&[]);
+        let path = house.pod("copy");
+        let mut record = house.record("main-job-running");
+        let file = File::create(&path).expect("a copy");
+        if copy {
+            let place = file.metadata().expect("its inode");
+            record["device"] = place.dev().into();
+            record["inode"] = place.ino().into();
+            writeln!(&file, "{record}").expect("a record");
+        }
+        let before = proc::wake_ups_of_thread(sidecar.pid, sidecar.pid);
+        fs::rename(&path, house.pod("main-job-running")).expect("the copy in its place");
+        wait_until("a look at it", || proc::wake_ups_of_thread(sidecar.pid, sidecar.pid) > before);
+        // One more, because the first may have been begun before.
+        house.touch("main-job-running");
+        wait_until("another", || proc::wake_ups_of_thread(sidecar.pid, sidecar.pid) > before + 1);
+        assert_eq!(sidecar.try_ended(), None, "{}", sidecar.err());
+        house.cue(0);
+        assert_eq!((job.code(), sidecar.code()), (0, 0));
+    }
+}
+
+/// Where the mount point is above it, the directory itself can be exchanged: then nothing is written through a link.
+#[test]
+fn a_link_in_the_place_of_the_directory_is_not_followed_out_of_the_volume() {
+    let house = House::new();
+    fs::create_dir(house.path("victim")).expect("a directory");
+    fs::write(house.path("victim/main-job-ready"), "precious").expect("a file");
+    let mut job = house.job(&[]);
+    fs::rename(house.pod(""), house.path("moved")).expect("the directory moved");
+    fs::remove_file(house.path("moved/main-job-running")).expect("the life removed");
+    fs::remove_dir_all(house.path("moved")).expect("the directory removed");
+    symlink(house.path("victim"), house.path("pod")).expect("a link");
+    house.cue(7);
+    assert_eq!(job.code(), 7);
+    assert!(job.err().contains("cannot be opened again"), "{}", job.err());
+    assert_eq!(house::scene::listing(&house.path("victim")), ["main-job-ready"]);
+}

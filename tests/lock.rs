@@ -3,6 +3,7 @@
 mod house;
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use house::scene::{HELPER, JOB, boot_id, is_locked, mkfifo};
@@ -151,6 +152,31 @@ fn a_free_lock_under_another_kernel_is_not_trusted() {
 fn a_free_lock_on_another_inode_or_device_is_not_trusted() {
     does_not_trust(|record| record["inode"] = (record["inode"].as_u64().expect("a number") + 1).into());
     does_not_trust(|record| record["device"] = (record["device"].as_u64().expect("a number") + 1).into());
+}
+
+/// The life of another user that is closed to us: that it is there is known, and neither its lock nor its record.
+#[test]
+fn a_life_that_cannot_be_opened_is_neither_absent_nor_dead_and_it_is_said_once() {
+    // SAFETY: a system call that cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not run: only root can be another user");
+        return;
+    }
+    let house = House::new();
+    fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let life = house.life("main-job", |_| {});
+    fs::set_permissions(house.pod("main-job-running"), fs::Permissions::from_mode(0o000)).expect("a mode");
+    let sidecar =
+        house.sidecar().command(HELPER).behind(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    let mut sidecar = sidecar.start();
+    sidecar.ready();
+    wait_until("the warning", || sidecar.err().contains("main-job-running is there and cannot be opened"));
+    drop(life);
+    house.touch("another");
+    assert_eq!(sidecar.try_ended(), None, "a free lock that nobody has seen is no death");
+    house.touch("main-job-terminated");
+    assert_eq!(sidecar.code(), 0);
+    assert_eq!(sidecar.err().matches("warning").count(), 1, "{}", sidecar.err());
 }
 
 #[test]

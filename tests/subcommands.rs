@@ -1,4 +1,4 @@
-//! `exeunt probe`, `exeunt install` and `exeunt status`: ordinary programs, for init containers and for people.
+//! `exeunt probe`, `exeunt install`, `exeunt reset` (more of it in reset.rs) and `exeunt status`: ordinary programs, for init containers and for people.
 
 mod house;
 mod stand_in;
@@ -97,7 +97,7 @@ fn a_word_that_is_not_the_first_is_no_subcommand() {
 #[test]
 fn each_subcommand_has_help() {
     let house = House::new();
-    for name in ["probe", "install", "status"] {
+    for name in ["probe", "install", "reset", "status"] {
         for help in ["--help", "-h"] {
             let mut process = exeunt(&house, &[name, help]).finish();
             assert_eq!((process.code(), process.err()), (0, String::new()));
@@ -248,16 +248,17 @@ fn install_on_a_full_volume_keeps_the_old_binary_and_leaves_nothing_behind() {
 }
 
 /// "Permission denied" in the next container is a riddle (tektoncd/pipeline#623, argoproj/argo-cd#21870).
+/// An init container that succeeds lets the Pod go on.
 #[test]
-fn install_on_a_volume_that_is_mounted_noexec_says_so() {
+fn install_on_a_volume_that_is_mounted_noexec_is_an_error_that_says_so() {
     let house = House::new();
     fs::create_dir(house.path("volume")).unwrap();
-    for (options, warned) in [("noexec", true), ("exec", false)] {
+    for (options, code) in [("noexec", 125), ("exec", 0)] {
         let run = exeunt(&house, &["install"]).arg(house.path("volume"));
         let mut process = run.after(&format!("mount -t tmpfs -o {options} none \"$1\""), house.path("volume")).start();
-        assert_eq!(process.code(), 0, "{}", process.err());
-        assert_eq!(process.err().contains("noexec"), warned, "{options}: {}", process.err());
-        assert_eq!(process.err().lines().count(), usize::from(warned), "{options}: {}", process.err());
+        assert_eq!(process.code(), code, "{}", process.err());
+        assert_eq!(process.err().contains("noexec"), code != 0, "{options}: {}", process.err());
+        assert_eq!(process.err().lines().count(), usize::from(code != 0), "{options}: {}", process.err());
     }
 }
 
@@ -308,22 +309,22 @@ fn status_shows_everybody_in_a_table_and_in_json() {
     fs::write(house.pod("garbage-terminated"), "\u{1b}[31m\0{]").unwrap();
 
     let rows = rows(&status(&house, &[]));
-    assert_eq!(rows[0], ["NAME", "STATE", "READY", "ATTEMPT", "CODE", "SINCE"]);
+    assert_eq!(rows[0], ["NAME", "STATE", "READY", "RESTARTS", "ATTEMPT", "CODE", "SINCE"]);
     let expected = [
-        ["again", "between attempts", "no", "1", "5"],
-        ["alive", "running", "yes", "1", "-"],
-        ["done", "over", "no", "1", "0"],
-        ["failed", "over", "no", "2", "4"],
-        ["garbage", "over", "no", "-", "-"],
-        ["killed", "dead", "no", "1", "-"],
-        ["shot", "over", "no", "1", "SIGKILL"],
-        ["shy", "running", "no", "1", "-"],
-        ["touched", "over", "no", "-", "-"],
+        ["again", "between attempts", "no", "on-failure", "1", "5"],
+        ["alive", "running", "yes", "never", "1", "-"],
+        ["done", "over", "no", "never", "1", "0"],
+        ["failed", "over", "no", "never", "2", "4"],
+        ["garbage", "over", "no", "-", "-", "-"],
+        ["killed", "dead", "no", "never", "1", "-"],
+        ["shot", "over", "no", "never", "1", "SIGKILL"],
+        ["shy", "running", "no", "never", "1", "-"],
+        ["touched", "over", "no", "-", "-", "-"],
     ];
-    let cells: Vec<_> = rows[1..].iter().map(|row| row[..5].to_vec()).collect();
+    let cells: Vec<_> = rows[1..].iter().map(|row| row[..6].to_vec()).collect();
     assert_eq!(cells, expected);
     for row in &rows[1..] {
-        let since = &row[5];
+        let since = &row[6];
         assert!(since == "-" || since.starts_with("20") && since.ends_with('Z'), "{row:?}");
     }
 
@@ -358,7 +359,7 @@ fn status_counts_only_the_run_that_is_asked_for() {
     let house = House::new();
     house.main().args(["--run-id", "1"]).command("exit 3").finish();
     let rows = rows(&status(&house, &["--run-id", "1"]));
-    assert_eq!(rows[1][..5], ["main-job", "over", "no", "1", "3"]);
+    assert_eq!(rows[1][..6], ["main-job", "over", "no", "never", "1", "3"]);
     let other = status(&house, &["--run-id", "2"]);
     assert!(!other.contains("over"), "{other}");
 }
@@ -383,6 +384,29 @@ fn status_changes_nothing_and_needs_no_right_to_write() {
     assert_eq!(house.listing(), before);
     house.cue(0);
     assert_eq!(job.code(), 0);
+}
+
+/// It runs in the job's cgroup, and who may write into the directory decides how much is in it.
+#[test]
+fn status_shows_a_thousand_names_and_says_that_there_are_more() {
+    let house = House::new();
+    for number in 0..1500 {
+        house.touch(&format!("name{number}-terminated"));
+    }
+    let mut process = exeunt(&house, &["status", "--dir"]).arg(house.pod("")).finish();
+    assert_eq!((process.code(), process.out().lines().count()), (0, 1001));
+    assert!(process.err().lines().count() == 1 && process.err().contains("more"), "{}", process.err());
+}
+
+#[test]
+fn status_watches_until_it_is_ended() {
+    let house = House::new();
+    let mut watch = exeunt(&house, &["status", "--watch", "--dir"]).arg(house.pod("")).start();
+    wait_until("the first table", || watch.out().contains("nobody is on stage"));
+    house.touch("main-job-terminated");
+    wait_until("the second", || watch.out().contains("main-job  over"));
+    watch.signal(libc::SIGTERM);
+    assert_eq!(watch.killed_by(), libc::SIGTERM);
 }
 
 #[test]

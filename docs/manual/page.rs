@@ -7,7 +7,7 @@ use exeunt::cli;
 const REFERENCE: &str = include_str!("../reference.md");
 
 /// The subcommands that a person calls. (`goodbye` is the program's own.)
-pub const SUBCOMMANDS: [&str; 3] = ["probe", "install", "status"];
+pub const SUBCOMMANDS: [&str; 4] = ["probe", "install", "reset", "status"];
 
 /// Options of which the reference's table says more than their line of `--help`.
 const SAID_MORE_OF: [&str; 9] =

@@ -6,6 +6,7 @@
 pub mod observe;
 pub mod publish;
 pub mod record;
+pub mod reset;
 pub mod watch;
 
 use anyhow::{Context, Result};
@@ -42,6 +43,20 @@ impl Directory {
             )
         })?;
         Ok(Directory { path: path.to_owned(), fd })
+    }
+
+    /// Opens it once more, for the path may lead to another directory by now. The last part of the path is not followed
+    /// if it is a link: whoever may write beside the directory could lead us out of the volume with one.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub fn reopen(&self) -> Result<Directory> {
+        // Without a slash at the end, which would make the kernel follow it (path_resolution(7)).
+        let path: PathBuf = self.path.components().collect();
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::open(&path, flags, Mode::empty())
+            .with_context(|| format!("the shared directory {} cannot be opened again", self.path.display()))?;
+        Ok(Directory { path: self.path.clone(), fd })
     }
 
     /// Where it is.
@@ -85,15 +100,35 @@ impl Directory {
         self.stat(name).is_some()
     }
 
-    /// Opens a regular file for reading: no link is followed, no FIFO or device waited for.
+    /// Opens a regular file for reading: no link is followed, no FIFO or device waited for. `None` if there is none that
+    /// can be opened.
     pub fn open_file(&self, name: &str) -> Option<File> {
+        self.try_open_file(name).ok().flatten()
+    }
+
+    /// The same, but a regular file that is there and closed to us is told from none.
+    ///
+    /// # Errors
+    /// Why it cannot be opened: EACCES, EMFILE, ...
+    pub fn try_open_file(&self, name: &str) -> Result<Option<File>, Errno> {
         // A device could act on being opened alone, so the kind is looked at first; and once more afterwards, for the
         // name may mean something else by then.
-        self.stat(name).filter(is_regular)?;
+        if self.stat(name).filter(is_regular).is_none() {
+            return Ok(None);
+        }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let fd = openat(&self.fd, name, flags, Mode::empty()).ok()?;
-        nix::sys::stat::fstat(&fd).ok().filter(is_regular)?;
-        Some(File::from(fd))
+        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            // It has gone, or has become a link, in between.
+            Err(Errno::ENOENT | Errno::ELOOP) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        let regular = nix::sys::stat::fstat(&fd).ok().filter(is_regular).is_some();
+        Ok(regular.then(|| File::from(fd)))
+    }
+
+    fn is_directory(&self, name: &str) -> bool {
+        self.stat(name).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
     }
 
     fn path_of(&self, name: &str) -> String {

@@ -7,6 +7,7 @@
 use super::record::{Policy, Record, boot_id};
 use super::{Directory, Identity, Lock, identity, ready, running, terminated};
 use crate::machine::{Status, Verdict};
+use nix::errno::Errno;
 use std::fs::File;
 
 /// What one look at one name saw. Plain data: [`conclude`] decides, and a test tries every combination.
@@ -19,7 +20,7 @@ pub struct Sighting {
 }
 
 /// What was seen of `-running`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Running {
     /// Somebody holds its lock.
     pub locked: bool,
@@ -71,6 +72,8 @@ pub struct Observer {
     run_id: Option<String>,
     boot_id: String,
     held: Option<Held>,
+    /// Why `-running` cannot be opened, although it is there.
+    pub closed: Option<Errno>,
     /// What the last look concluded.
     pub conclusion: Conclusion,
 }
@@ -91,6 +94,7 @@ impl Observer {
             run_id: run_id.map(str::to_owned),
             boot_id: boot_id(),
             held: None,
+            closed: None,
             conclusion: Conclusion::NotStarted,
         }
     }
@@ -150,14 +154,22 @@ impl Observer {
         let there = dir.stat(&current).map(|stat| identity(&stat));
         // A life that was seen and is gone from the directory (the job has emptied it, or removed it) can still be told by
         // its lock, which is on the inode.
-        let lost = there.is_none() && self.held.as_ref().is_some_and(|held| held.seen_locked);
-        if !lost && (there.is_none() || self.held.as_ref().map(|held| held.identity) != there) {
-            self.held = there.and_then(|_| {
-                let file = dir.open_file(&current)?;
+        // And whoever puts another file in its place ends nobody: as long as its own lock is held, it lives.
+        let stays = self.held.as_ref().is_some_and(|held| {
+            held.seen_locked && (there.is_none() || Some(held.identity) == there || Lock::of(&held.file) == Lock::Held)
+        });
+        if !stays && (there.is_none() || self.held.as_ref().map(|held| held.identity) != there) {
+            let opened = if there.is_some() { dir.try_open_file(&current) } else { Ok(None) };
+            self.closed = opened.as_ref().err().copied();
+            self.held = opened.ok().flatten().and_then(|file| {
                 let identity = identity(&nix::sys::stat::fstat(&file).ok()?);
                 let record = Record::read(&file);
                 Some(Held { file, identity, seen_locked: false, record })
             });
+        }
+        if self.closed.is_some() && self.held.is_none() {
+            // There, and nothing can be told of it: neither its lock nor whose run it is.
+            return Some(Running::default());
         }
         let run_id = self.run_id.clone();
         let held = self.held.as_mut()?;

@@ -167,7 +167,7 @@ impl Life {
         let created = self.create(dir, &sentinel);
         if created.is_err() && !dir.is_current() {
             // The directory itself has been made anew.
-            return self.create(&Directory::open(dir.path())?, &sentinel);
+            return self.create(&dir.reopen()?, &sentinel);
         }
         created
     }
@@ -188,6 +188,31 @@ impl Life {
             let _ = dir.remove(&temporary);
         }
         created.with_context(|| cannot_write(dir, name))
+    }
+}
+
+/// Makes an empty sentinel for a name that could not be claimed, although nobody holds it: a full volume has room for an
+/// empty file, and one without locks for any. Its existence is the fact, "over, code unknown". Nothing is made where that
+/// could be untrue: a life stands there of which it cannot be told whether it is over.
+///
+/// # Errors
+/// One line that names the file.
+pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
+    let (current, sentinel) = (running(name), terminated(name));
+    let life = dir.try_open_file(&current).with_context(|| cannot_write(dir, &sentinel))?;
+    if dir.has(&current) && life.as_ref().map(Lock::of) != Some(Lock::Free) {
+        anyhow::bail!("{} is not made: {} is there, and may live", dir.path_of(&sentinel), dir.path_of(&current));
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(&dir.fd, sentinel.as_str(), flags, READABLE) {
+        // Whatever the umask; where it cannot be, its existence is enough.
+        Ok(file) => {
+            let _ = fchmod(&file, READABLE);
+            Ok(())
+        }
+        // An earlier end: it counts as well.
+        Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno).with_context(|| cannot_write(dir, &sentinel)),
     }
 }
 

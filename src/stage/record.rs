@@ -62,6 +62,16 @@ pub enum Policy {
     Never,
 }
 
+impl Policy {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Policy::OnFailure => "on-failure",
+            Policy::Never => "never",
+        }
+    }
+}
+
 impl From<RestartPolicy> for Policy {
     fn from(policy: RestartPolicy) -> Self {
         match policy {

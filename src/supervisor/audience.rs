@@ -5,7 +5,7 @@ use crate::plan::{How, Plan};
 use crate::report::Report;
 use crate::stage::observe::{Conclusion, Observer, together};
 use crate::stage::watch::{Bell, Watch};
-use crate::stage::{Directory, terminated};
+use crate::stage::{Directory, running, terminated};
 use anyhow::Context;
 use std::time::{Duration, Instant};
 
@@ -151,18 +151,30 @@ impl Audience {
             Conclusion::Over(verdict) => Some(Event::JobOver(verdict)),
             Conclusion::BetweenAttempts(verdict) => Some(Event::JobPaused(verdict)),
             Conclusion::Unproven => {
-                if !self.said.unproven {
-                    self.said.unproven = true;
-                    report.warning(&format!(
-                        "{} has a record whose lock cannot be trusted here (another kernel, or a file system that does \
-                         not share locks); relying on its sentinel",
-                        self.names()
-                    ));
-                }
+                self.say_unproven(dir, report);
                 Some(Event::JobOn)
             }
             Conclusion::NotStarted | Conclusion::Running => Some(Event::JobOn),
         }
+    }
+
+    fn say_unproven(&mut self, dir: &Directory, report: &Report) {
+        if std::mem::replace(&mut self.said.unproven, true) {
+            return;
+        }
+        let closed = self.observers.iter().find_map(|observer| Some((observer.name(), observer.closed?)));
+        report.warning(&match closed {
+            Some((name, errno)) => format!(
+                "{} is there and cannot be opened ({}); relying on its sentinel, for a kill of {name} cannot be seen",
+                dir.path().join(running(name)).display(),
+                errno.desc()
+            ),
+            None => format!(
+                "{} has a record whose lock cannot be trusted here (another kernel, or a file system that does not share \
+                 locks); relying on its sentinel",
+                self.names()
+            ),
+        });
     }
 
     /// The directory may have been removed, and made again: then all begins anew there.
@@ -171,7 +183,7 @@ impl Audience {
             self.said.vanished = false;
             return;
         }
-        match Directory::open(dir.path()) {
+        match dir.reopen() {
             Ok(new) => {
                 *dir = new;
                 self.said.vanished = false;
