@@ -1,5 +1,7 @@
 //! The subcommand `status`: what the shared directory says, for people.
 
+#![allow(clippy::disallowed_methods, reason = "a process of its own, and no init: it may sleep")]
+
 use crate::exit;
 use crate::machine::{Status, Verdict};
 use crate::report::Report;

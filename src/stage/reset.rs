@@ -1,6 +1,8 @@
 //! To begin anew in a volume that holds lives of an earlier round: `RestartAllContainers` (KEP-5532) starts every container
 //! of a Pod again, init containers first, and keeps the volumes, so the sentinel of the round before is still there.
 
+#![allow(clippy::disallowed_methods, reason = "a process of its own, and no init: it may sleep")]
+
 use super::{Directory, Lock, ready, running, terminated};
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
