@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use exeunt::machine::{Status, Verdict};
 use exeunt::plan;
+use exeunt::report::Report;
 use exeunt::stage::observe::{Conclusion, Observer};
 use exeunt::stage::record::{Policy, Record, boot_id};
 use exeunt::stage::{Directory, Identity, ready, running, terminated};
@@ -168,9 +169,9 @@ pub fn everything(place: &Path) -> BTreeMap<OsString, (u64, u32, u64, i64, Optio
 
 /// The table for people says of each name what an observer says, in lines that a terminal can take.
 pub fn is_told_to_people(place: &Path, dir: &Directory) {
-    let text = status::run(place, None, false).expect("the directory can be read");
+    let text = status::run(place, None, false, &Report::early()).expect("the directory can be read");
     assert!(text.ends_with('\n') && !text.replace('\n', "").contains(char::is_control), "{text:?}");
-    let json = status::run(place, None, true).expect("the directory can be read");
+    let json = status::run(place, None, true, &Report::early()).expect("the directory can be read");
     let rows: Vec<serde_json::Value> = serde_json::from_str(&json).expect("JSON");
     let mut names = BTreeSet::new();
     for file in everything(place).keys().filter_map(|file| file.to_str()) {
