@@ -3,11 +3,11 @@
 //! The proxy is another container's program and may answer anything. The head of its answer is read up to a limit, all of it
 //! within a time, and judged by a parser; the body is not read.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use nix::errno::Errno;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// The longest head of an answer that is read.
@@ -33,6 +33,7 @@ impl Url {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Url> {
+        refuse_https(text)?;
         let rest =
             text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -57,6 +58,16 @@ impl fmt::Display for Url {
     }
 }
 
+/// The one sentence about what is not spoken here.
+///
+/// # Errors
+/// If the text is an address of that kind.
+pub fn refuse_https(text: &str) -> Result<()> {
+    let https = text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    ensure!(!https, "{text:?}: https is not spoken here; a proxy's own address in its Pod is http: write http://HOST:PORT/PATH");
+    Ok(())
+}
+
 /// Whether a text is HOST:PORT, with a bracketed IPv6 address if it is one.
 pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
@@ -74,13 +85,30 @@ pub fn is_address(text: &str) -> bool {
 /// Why the last did not.
 pub fn connect(address: &str, end: Instant) -> Result<TcpStream> {
     let mut last = anyhow!("the name has no address");
-    for address in address.to_socket_addrs().context("the name cannot be looked up")? {
-        match TcpStream::connect_timeout(&address, left(end)) {
+    let found = look_up(address)?;
+    for (tried, address) in found.iter().enumerate() {
+        // One that is silent leaves the others their share of the time.
+        let share = u32::try_from(found.len() - tried).unwrap_or(1);
+        match TcpStream::connect_timeout(address, left(end) / share) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = plain(&error),
         }
     }
     Err(last)
+}
+
+/// The addresses of HOST:PORT. A name server that fails for one family (SERVFAIL for AAAA) makes the resolver fail for both,
+/// so each family is then asked for by itself.
+fn look_up(address: &str) -> Result<Vec<SocketAddr>> {
+    let error = match address.to_socket_addrs() {
+        Ok(found) => return Ok(found.collect()),
+        Err(error) => error,
+    };
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let port = port.parse::<u16>().unwrap_or_default();
+    let found = crate::sys::lookup::one_family_at_a_time(host);
+    ensure!(!found.is_empty(), "the name cannot be looked up: {error}");
+    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 /// Sends a request and returns the status of the answer.
@@ -103,6 +131,7 @@ pub fn ask(method: &str, url: &Url, limit: Duration) -> Result<u16> {
 fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) -> Result<u16> {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
+    let mut taken = 0;
     loop {
         prepare(from)?;
         let count = match from.read(&mut piece) {
@@ -111,18 +140,22 @@ fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) ->
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(plain(&error)),
         };
+        taken += count;
         let piece = piece.get(..count).unwrap_or_default();
         head.extend_from_slice(piece);
         // Nothing new can be said before a line has ended.
-        if piece.contains(&b'\n') {
+        while head.contains(&b'\n') && piece.contains(&b'\n') {
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_AT_MOST];
             let mut answer = httparse::Response::new(&mut headers);
             let parsed = answer.parse(&head).map_err(|error| anyhow!("the answer is not HTTP ({error})"))?;
-            if let (true, Some(code)) = (parsed.is_complete(), answer.code) {
+            let (httparse::Status::Complete(length), Some(code)) = (parsed, answer.code) else { break };
+            // 100 Continue, 103 Early Hints: the answer itself is still to come (RFC 9110, 15.2). 101 is the last word.
+            if !(100..200).contains(&code) || code == 101 {
                 return Ok(code);
             }
+            head.drain(..length);
         }
-        ensure!(head.len() <= HEAD_AT_MOST, "the head of the answer is longer than {} KiB", HEAD_AT_MOST / 1024);
+        ensure!(taken <= HEAD_AT_MOST, "the head of the answer is longer than {} KiB", HEAD_AT_MOST / 1024);
     }
 }
 

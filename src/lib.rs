@@ -47,7 +47,8 @@ use std::ffi::OsString;
 /// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
 pub fn run(words: Vec<OsString>) -> u8 {
     if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
-        // No init is wanted here, but an ordinary program, which a signal ends.
+        // No init is wanted here, but an ordinary program, which a signal ends. Its sockets are nobody's standard error.
+        sys::descriptors::keep_standard_numbers_free();
         sys::signals::unblock_all();
         return subcommand(command, words.get(2..).unwrap_or_default());
     }

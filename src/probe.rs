@@ -103,6 +103,8 @@ fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) 
 }
 
 fn command(words: &[String]) -> Result<()> {
+    // Where it was inherited ignored, no child leaves word of how it ended (wait(2)).
+    signals::hear_of_children();
     let nowhere = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
     let mut launch = Launch::new(words, 0)?;
     launch.stdio = nowhere.as_ref().ok().map(AsRawFd::as_raw_fd);
@@ -124,24 +126,27 @@ fn command(words: &[String]) -> Result<()> {
     }
 }
 
-/// Sends the requests of the goodbye, all at once, and says which of them failed.
+/// Sends the requests of the goodbye, all at once, and says which of them failed. Where there is no room for another thread
+/// (a job that has reached the limit of its processes), one after the other is better than none.
 pub fn goodbye(urls: &[Url], report: Report) -> u8 {
-    let senders: Vec<_> = urls
-        .iter()
-        .map(|url| {
-            let url = url.clone();
-            thread::Builder::new().spawn(move || {
-                if let Err(error) = post(&url) {
-                    report.warning(&format!("POST {url}: {error:#}"));
-                }
-            })
-        })
-        .collect();
-    for sender in senders {
-        match sender {
-            Ok(sender) => drop(sender.join()),
-            Err(error) => report.warning(&format!("a request is not sent: no thread can be started: {error}")),
+    let say = move |url: &Url| {
+        if let Err(error) = post(url) {
+            report.warning(&format!("POST {url}: {error:#}"));
         }
+    };
+    let Some((last, others)) = urls.split_last() else { return 0 };
+    let mut senders = Vec::new();
+    let mut left = vec![last];
+    for url in others {
+        let sent = url.clone();
+        match thread::Builder::new().spawn(move || say(&sent)) {
+            Ok(sender) => senders.push(sender),
+            Err(_) => left.push(url),
+        }
+    }
+    left.into_iter().for_each(say);
+    for sender in senders {
+        drop(sender.join());
     }
     0
 }

@@ -113,7 +113,9 @@ impl Report {
 
     fn say(&self, level: Level, message: &str) {
         if level <= self.level {
-            write_now(&self.line(level, message));
+            // A line that a person waits for is worth a moment; a replay that nobody reads is not.
+            let patience = if level <= Level::Info { FULL_FOR_AN_INSTANT } else { 0 };
+            write_now(&self.line(level, message), patience);
         }
     }
 
@@ -167,30 +169,56 @@ fn one_line(message: &str) -> String {
         .collect()
 }
 
-/// Writes to standard error without ever waiting: a full pipe, a stopped terminal or a reader that is gone costs the line.
+/// How long a pipe that is full gets for its reader to take something, in milliseconds: a helper that floods standard error
+/// fills it for an instant again and again.
+const FULL_FOR_AN_INSTANT: libc::c_int = 10;
+
+/// Writes to standard error without ever waiting for long: a full pipe, a stopped terminal or a reader that is gone costs
+/// the line. Three ways, because each is refused somewhere: no flag on old kernels, no call under a filter that answers EPERM
+/// or ENOSYS to whatever it does not know, and EAGAIN from xfs and btrfs, which mean "not without a lock" by it.
 ///
 /// O_NONBLOCK would be shared with the command, which has the same open file.
-fn write_now(line: &[u8]) {
+fn write_now(line: &[u8], patience: libc::c_int) {
+    use nix::errno::Errno;
     let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast(), iov_len: line.len() };
-    // SAFETY: the buffer lives through both calls; the kernel only reads it.
-    unsafe {
-        if libc::syscall(libc::SYS_pwritev2, 2, &raw const part, 1usize, -1i64, -1i64, libc::RWF_NOWAIT) >= 0 {
+    let at_once = || {
+        // SAFETY: the buffer lives through the call; the kernel only reads it.
+        let written =
+            unsafe { libc::syscall(libc::SYS_pwritev2, 2, &raw const part, 1usize, -1i64, -1i64, libc::RWF_NOWAIT) };
+        if written >= 0 { Ok(()) } else { Err(Errno::last()) }
+    };
+    match at_once() {
+        Ok(()) | Err(Errno::EPIPE | Errno::EBADF | Errno::ENOSPC | Errno::EIO | Errno::EFBIG) => return,
+        // A regular file is never full: a plain write to it waits for no reader.
+        Err(Errno::EAGAIN) if !is_regular_file() => {
+            if has_room(patience) {
+                let _ = at_once();
+            }
             return;
         }
-        match nix::errno::Errno::last() {
-            // Files, terminals, sockets and, on old kernels, pipes do not know the flag. A socket has one of its own.
-            nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS => {}
-            _ => return,
-        }
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        if libc::send(2, line.as_ptr().cast(), line.len(), flags) >= 0
-            || nix::errno::Errno::last() != nix::errno::Errno::ENOTSOCK
-        {
-            return;
-        }
-        let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
-        if libc::poll(&raw mut poll, 1, 0) == 1 && poll.revents & libc::POLLOUT != 0 {
-            libc::write(2, line.as_ptr().cast(), line.len());
-        }
+        Err(_) => {}
     }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: as above.
+    let sent = unsafe { libc::send(2, line.as_ptr().cast(), line.len(), flags) };
+    // What a filter answers is no answer of a socket.
+    if sent >= 0 || !matches!(Errno::last(), Errno::ENOTSOCK | Errno::EPERM | Errno::EACCES | Errno::ENOSYS) {
+        return;
+    }
+    if is_regular_file() || has_room(patience) {
+        // SAFETY: as above.
+        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+    }
+}
+
+fn is_regular_file() -> bool {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills it in if it answers 0, and only then it is read.
+    unsafe { libc::fstat(2, stat.as_mut_ptr()) == 0 && stat.assume_init().st_mode & libc::S_IFMT == libc::S_IFREG }
+}
+
+fn has_room(patience: libc::c_int) -> bool {
+    let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: reads and writes one live local.
+    unsafe { libc::poll(&raw mut poll, 1, patience) == 1 && poll.revents & libc::POLLOUT != 0 }
 }

@@ -45,22 +45,7 @@ impl Supervisor {
         launch.own_group = self.plan.group || self.foreground;
         signals::share_group(!launch.own_group);
         let pid = launch.start().map_err(|refused| {
-            let (code, message) = match refused {
-                // A script or a dynamic binary in an image that lacks what would run it: the kernel says the same.
-                Refused::NotFound(Errno::ENOENT) if name.contains('/') && Path::new(&name).exists() => (
-                    exit::NOT_FOUND,
-                    format!("the command {name:?} is there, but the interpreter or loader that it names was not found"),
-                ),
-                Refused::NotFound(errno) => {
-                    (exit::NOT_FOUND, format!("the command {name:?} was not found: {}", errno.desc()))
-                }
-                Refused::NotExecutable(errno) => {
-                    (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
-                }
-                Refused::NoProcess(errno) => {
-                    (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc()))
-                }
-            };
+            let (code, message) = why(&name, &launch, refused);
             self.report.failure(&message);
             code
         })?;
@@ -165,4 +150,52 @@ impl Supervisor {
         // ctrl-Z has stopped the whole group.
         let _ = child::send(pid, self.foreground || self.plan.group, libc::SIGCONT as u8);
     }
+}
+
+/// The code and the message for a command that did not start.
+fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String) {
+    match refused {
+        Refused::NotFound(Errno::ENOENT) if launch.found().is_some() => {
+            // A script or a dynamic binary in an image that lacks what would run it: the kernel says the same.
+            let mut message =
+                format!("the command {name:?} is there, but the interpreter or loader that it names was not found");
+            if let Some(line) = launch.found().and_then(first_line).as_deref().and_then(|line| line.strip_prefix("#!")) {
+                let interpreter = line.split_whitespace().next().unwrap_or_default();
+                message += &format!(": {interpreter}");
+                if line.ends_with('\r') {
+                    message += "; its lines end in CRLF, and the name of the interpreter with them: convert it to LF";
+                }
+            }
+            (exit::NOT_FOUND, message)
+        }
+        Refused::NotFound(errno) => {
+            let blank = name.contains(char::is_whitespace);
+            let hint = if blank { "; it is one word: write each word by itself, or sh -c '...'" } else { "" };
+            (exit::NOT_FOUND, format!("the command {name:?} was not found: {}{hint}", errno.desc()))
+        }
+        Refused::NotExecutable(Errno::ENOEXEC) => {
+            let is_program =
+                launch.found().and_then(first_line).is_some_and(|line| line.as_bytes().starts_with(child::ELF));
+            let reason = if is_program {
+                format!("it is a program for another kind of machine; this one is {}", std::env::consts::ARCH)
+            } else {
+                "it has no #! line, and there is no /bin/sh that could run it".to_owned()
+            };
+            let errno = Errno::ENOEXEC.desc();
+            (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {errno}: {reason}"))
+        }
+        Refused::NotExecutable(errno) => {
+            (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
+        }
+        Refused::NoProcess(errno) => (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc())),
+    }
+}
+
+/// What a file begins with, to the end of its first line, as far as it matters to a person.
+fn first_line(path: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(256).read_to_end(&mut bytes).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Some(String::from_utf8_lossy(line).into_owned())
 }

@@ -44,6 +44,11 @@ pub enum Refused {
     NoProcess(Errno),
 }
 
+/// What every program for Linux begins with (elf(5)).
+pub const ELF: &[u8; 4] = b"\x7fELF";
+/// Who runs a script without `#!` (execvp(3)).
+const SHELL: &std::ffi::CStr = c"/bin/sh";
+
 /// The default search path of execvp(3) with musl.
 const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/bin:/usr/bin";
 
@@ -77,6 +82,9 @@ impl Launch {
         /// For a few small frames, and for that of a signal handler, which holds all registers (11 KiB at most).
         const STACK: usize = 32 * 1024;
         let argv: Vec<_> = self.arguments.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+        // The same for the shell: its own name, and a place for the script.
+        let words = argv.iter().skip(1).copied();
+        let mut by_shell: Vec<_> = [SHELL.as_ptr(), std::ptr::null()].into_iter().chain(words).collect();
         // "LISTEN_PID=", at most ten digits, and the end. Socket activation (sd_listen_fds(3)) names the process that is
         // to take the sockets: us. It is the command that will, and its number is known only in the child.
         let mut listen_pid = *b"LISTEN_PID=\0\0\0\0\0\0\0\0\0\0\0";
@@ -84,6 +92,7 @@ impl Launch {
         let mut start = Start {
             launch: self,
             argv: &argv,
+            by_shell: &mut by_shell,
             envp: &envp,
             digits: listen_pid[11..].as_mut_ptr(),
             parent: nix::unistd::getpid(),
@@ -124,7 +133,9 @@ impl Launch {
         // SAFETY: plain system calls.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            if nix::unistd::getppid() != parent {
+            // 0 is no dead parent, but one in another namespace (unshare --pid without --fork).
+            let above = nix::unistd::getppid();
+            if above != parent && above.as_raw() != 0 {
                 libc::_exit(127);
             }
             if let Some(directory) = &self.directory {
@@ -146,7 +157,12 @@ impl Launch {
     ///
     /// # Safety
     /// Both lists end in a null pointer.
-    unsafe fn exec(&self, argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
+    unsafe fn exec(
+        &self,
+        argv: &[*const libc::c_char],
+        by_shell: &mut [*const libc::c_char],
+        envp: &[*const libc::c_char],
+    ) -> Errno {
         let mut answer = None;
         for candidate in &self.candidates {
             // SAFETY: the caller's promise.
@@ -155,10 +171,47 @@ impl Launch {
                 missing @ (Errno::ENOENT | Errno::ENOTDIR) => answer = answer.or(Some(missing)),
                 // A later directory may hold one that we may execute.
                 Errno::EACCES => answer = Some(Errno::EACCES),
+                // No #! line, or another architecture: as execvp(3) does, and the other inits with it.
+                Errno::ENOEXEC => {
+                    // SAFETY: the caller's promise.
+                    return unsafe { Launch::exec_by_shell(candidate, by_shell, envp) };
+                }
                 errno => return errno,
             }
         }
         answer.unwrap_or(Errno::ENOENT)
+    }
+
+    /// In the child: a file that the kernel cannot execute is a script without `#!`, unless it is a program of another kind of
+    /// machine. Returns if there is no shell.
+    ///
+    /// # Safety
+    /// As for [`Launch::exec`]; `by_shell` has a place for the candidate behind its first word.
+    unsafe fn exec_by_shell(
+        candidate: &std::ffi::CStr,
+        by_shell: &mut [*const libc::c_char],
+        envp: &[*const libc::c_char],
+    ) -> Errno {
+        let mut magic = [0u8; 4];
+        // SAFETY: plain system calls on a string, a live local and the caller's lists.
+        unsafe {
+            let file = libc::open(candidate.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            libc::read(file, magic.as_mut_ptr().cast(), magic.len());
+            libc::close(file);
+            if &magic != ELF
+                && let Some(place) = by_shell.get_mut(1)
+            {
+                *place = candidate.as_ptr();
+                libc::execve(SHELL.as_ptr(), by_shell.as_ptr(), envp.as_ptr());
+            }
+        }
+        Errno::ENOEXEC
+    }
+
+    /// The file that the search has found, whatever became of it then.
+    pub fn found(&self) -> Option<&std::path::Path> {
+        let paths = self.candidates.iter().map(|path| std::path::Path::new(OsStr::from_bytes(path.as_bytes())));
+        paths.into_iter().find(|path| path.is_file())
     }
 }
 
@@ -166,6 +219,7 @@ impl Launch {
 struct Start<'a> {
     launch: &'a Launch,
     argv: &'a [*const libc::c_char],
+    by_shell: &'a mut [*const libc::c_char],
     envp: &'a [*const libc::c_char],
     /// Room for ten digits in the child's environment.
     digits: *mut u8,
@@ -185,8 +239,10 @@ impl Start<'_> {
             let start = &mut *start.cast::<Start<'_>>();
             write_decimal(start.digits, pid.as_raw().unsigned_abs());
             start.launch.prepare(pid, start.parent);
-            start.failure = start.launch.exec(start.argv, start.envp) as i32;
-            libc::_exit(127)
+            let errno = start.launch.exec(start.argv, start.by_shell, start.envp);
+            start.failure = errno as i32;
+            // An emulator may have made a copy of our memory for it (QEMU's vfork is a fork): then the code is all we hear of.
+            libc::_exit(if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { 127 } else { 126 })
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod child;
 pub mod descriptors;
 pub mod environment;
+pub mod lookup;
 pub mod memory;
 pub mod signals;
 pub mod terminal;

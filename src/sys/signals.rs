@@ -49,6 +49,9 @@ pub fn unblock_all() {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, SET_BYTES) };
 }
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("the kernel's `struct sigaction` is written down here for x86_64 and aarch64 alone");
+
 /// The kernel's `struct sigaction` on 64-bit x86 and ARM: handler, flags, restorer, mask.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -119,12 +122,12 @@ impl Signals {
             events: libc::POLLIN,
             revents: 0,
         };
-        let time = limit.map(|limit| libc::timespec {
+        let mut time = limit.map(|limit| libc::timespec {
             // No wait is longer than a year.
             tv_sec: limit.as_secs().cast_signed(),
             tv_nsec: libc::c_long::from(limit.subsec_nanos().cast_signed()),
         });
-        let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
         let none: Set = 0;
         // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left
         // into `time`, which is not read again.
@@ -133,14 +136,14 @@ impl Signals {
         if readable {
             // ppoll(2) does not look at signals when a descriptor is ready: a bell that never falls silent would make us
             // deaf. With nothing else to look at it does.
-            let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: as above.
             unsafe {
                 libc::syscall(
                     libc::SYS_ppoll,
                     std::ptr::null_mut::<libc::pollfd>(),
                     0usize,
-                    &raw const now,
+                    &raw mut now,
                     &raw const none,
                     SET_BYTES,
                 )
@@ -228,9 +231,14 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
     if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(number) != 0 && SHARED_GROUP.load(Relaxed) {
         return;
     }
-    // A write into a broken pipe of our own is no message for the command. The kernel names the writer as the sender.
+    // Our own CPU time, never the command's: it has a limit of its own.
+    if info.si_code == SI_KERNEL && signal == libc::SIGXCPU {
+        return;
+    }
+    // A write of our own into a broken pipe, or past RLIMIT_FSIZE, is no message for the command. The kernel names the writer
+    // as the sender.
     // SAFETY: `si_pid` is there for what kill(2) or the kernel on behalf of a process sends; else it is some number.
-    if signal == libc::SIGPIPE && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
+    if matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) && unsafe { info.si_pid() } == nix::unistd::getpid().as_raw() {
         return;
     }
     NOTED.fetch_or(bit(number), Relaxed);
@@ -250,6 +258,11 @@ static SHARED_GROUP: AtomicBool = AtomicBool::new(false);
 /// from there is then not passed on a second time.
 pub fn share_group(shared: bool) {
     SHARED_GROUP.store(shared, Relaxed);
+}
+
+/// Gives SIGCHLD its default action, for a process without handlers that waits for its child.
+pub fn hear_of_children() {
+    set_simple(CHILD, libc::SIG_DFL);
 }
 
 /// Ignores these signals again. For a child before exec(2): async-signal-safe.
