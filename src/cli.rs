@@ -162,9 +162,124 @@ pub fn subcommand(name: &str) -> Option<Command> {
     }
 }
 
-/// The first line of a complaint of the parser, without its prefix: one line is what a log shows.
-pub fn complaint(error: &clap::Error) -> String {
+/// The first line of a complaint of the parser, without its prefix: one line is what a log shows. A misspelt option gets the
+/// nearest one.
+pub fn complaint(error: &clap::Error, command: &Command) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    let unknown = match error.get(clap::error::ContextKind::InvalidArg) {
+        Some(clap::error::ContextValue::String(word)) if error.kind() == clap::error::ErrorKind::UnknownArgument => {
+            word
+        }
+        _ => return line,
+    };
+    match nearest(long_name(unknown), longs(command)) {
+        Some(option) => format!("{line}; did you mean --{option}?"),
+        None => line,
+    }
+}
+
+/// An option whose value is the next option, or `--`: an empty variable of a shell or a template has stood there.
+pub fn missing_value(flags: &clap::ArgMatches, command: &Command) -> Option<String> {
+    let options = command.get_arguments().filter(|argument| argument.get_action().takes_values());
+    let mut options = options.filter_map(Arg::get_long);
+    options.find_map(|option| {
+        let value = flags.get_many::<OsString>(option)?.find(|value| value.as_encoded_bytes().starts_with(b"--"))?;
+        Some(format!("--{option}: its value is missing; {} stands there", value.display()))
+    })
+}
+
+/// The subcommands that a person calls.
+pub const SUBCOMMANDS: [&str; 3] = ["probe", "install", "status"];
+
+/// The long names of the options of a command.
+pub fn longs(command: &Command) -> impl Iterator<Item = &str> {
+    command.get_arguments().filter_map(Arg::get_long)
+}
+
+/// Of `--name=value` the name.
+fn long_name(word: &str) -> &str {
+    word.trim_start_matches('-').split('=').next().unwrap_or_default()
+}
+
+/// What one of these words was probably meant by a misspelt one; none if they are too far apart.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length < 2 {
+        return None;
+    }
+    let far = |known: &'a str| (if known.starts_with(word) { 1 } else { distance(word, known) }, known);
+    let (distance, found) = known.map(far).min_by_key(|(distance, _)| *distance)?;
+    (distance > 0 && distance <= 1 + length / 4).then_some(found)
+}
+
+/// How many letters have to be put in, left out, changed, or changed for their neighbour (optimal string alignment).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut before = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    let mut previous = None;
+    for letter in one.chars() {
+        let mut row = vec![last.first().map_or(0, |distance| distance + 1)];
+        for (at, wanted) in other.iter().enumerate() {
+            let of = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (of(&last, at + 1) + 1).min(of(&row, at) + 1);
+            best = best.min(of(&last, at) + usize::from(letter != *wanted));
+            if at > 0 && previous == Some(*wanted) && other.get(at - 1) == Some(&letter) {
+                best = best.min(of(&before, at - 1).saturating_add(1));
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+        previous = Some(letter);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+/// What can be read of a command line that the parser refuses: the settings that say whose end is to be published, where, and
+/// whether it is final.
+///
+/// A misspelt option swallows its value, too. What is missing its value, or looks like a misspelt one of these, is in
+/// `doubtful`: nothing may be concluded from its absence.
+#[derive(Debug, Default)]
+pub struct Readable {
+    /// Option and value, the last one last.
+    pub given: Vec<(String, OsString)>,
+    /// What was probably given, but not so that it could be read.
+    pub doubtful: Vec<String>,
+}
+
+/// Reads what can be read. The first word is the program's own name.
+pub fn readable(words: &[OsString]) -> Readable {
+    let command = command();
+    let mut found = Readable::default();
+    let mut words = words.iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        // What is not UTF-8 text can be a value, but no option.
+        let Some(option) = word.to_str().and_then(|word| word.strip_prefix("--")) else {
+            if word.as_encoded_bytes().starts_with(b"-") {
+                continue;
+            }
+            break;
+        };
+        if option.is_empty() {
+            break;
+        }
+        let name = long_name(option);
+        let known = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+        let is_option = |word: &&&OsString| word.as_encoded_bytes().starts_with(b"-");
+        let mut value = option.split_once('=').map(|(_, value)| OsString::from(value));
+        let takes = known.is_none_or(|known| known.get_action().takes_values() && !known.is_require_equals_set());
+        if value.is_none() && takes && words.peek().is_some_and(|word| !is_option(&word)) {
+            value = words.next().cloned();
+        }
+        match (known, value) {
+            (Some(_), Some(value)) => found.given.push((name.to_owned(), value)),
+            (Some(_), None) if takes => found.doubtful.push(name.to_owned()),
+            (Some(_), None) => {}
+            (None, _) => found.doubtful.extend(nearest(name, longs(&command)).map(str::to_owned)),
+        }
+    }
+    found
 }

@@ -1,7 +1,7 @@
 //! "Is it there yet": one grammar, one parser. Testing is the business of `probe.rs`, and of the loop for what can be
 //! watched.
 
-use crate::http::{Url, is_address};
+use crate::http::{Url, is_address, refuse_https};
 use crate::plan::name;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt;
@@ -38,10 +38,9 @@ impl Condition {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Condition> {
+        refuse_https(text)?;
         let kind = if text.starts_with("http://") {
             Kind::Http(Url::parse(text)?)
-        } else if text.starts_with("https://") {
-            bail!("{text:?}: https is not spoken here; a proxy's own readiness address is http")
         } else if let Some(address) = text.strip_prefix("tcp://") {
             ensure!(is_address(address), "{text:?} is not a TCP address; write tcp://HOST:PORT");
             Kind::Tcp(address.to_owned())
@@ -56,10 +55,21 @@ impl Condition {
                 "{text:?} names no command; write exec:COMMAND"
             );
             ensure!(!command.contains('\0'), "{text:?} has a NUL in it");
+            ensure!(
+                !command.starts_with("//"),
+                "{text:?}: exec: takes a command and no address; write exec:{}",
+                command.replacen("//", "/", 1).replacen("//", "/", 1)
+            );
+            if let Some(meant) = for_a_shell(command, &words) {
+                bail!(
+                    "{text:?} has a {meant:?} that only a shell understands, and no shell reads it; write exec:sh -c '{command}'"
+                );
+            }
             Kind::Exec(words)
         } else if text.contains("://") {
             bail!("{text:?} is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
         } else {
+            ensure!(!is_address(text), "{text:?} is an address and no NAME; write tcp://{text}");
             name(text)?;
             Kind::Name(text.to_owned())
         };
@@ -84,6 +94,35 @@ impl fmt::Display for Condition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
     }
+}
+
+/// What of a command only a shell would understand. What is quoted for a shell that is called by name is that shell's.
+fn for_a_shell(command: &str, words: &[String]) -> Option<char> {
+    let program = words.first().map(|word| word.rsplit('/').next().unwrap_or_default());
+    let is_shell = program.is_some_and(|program| ["sh", "bash", "dash", "ash", "zsh", "ksh"].contains(&program));
+    let mut quote = None;
+    let mut letters = command.chars().peekable();
+    let mut before = ' ';
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (None, '\'' | '"') => quote = Some(letter),
+            (None | Some('"'), '\\') => {
+                letters.next();
+            }
+            (None, '|' | '&' | ';' | '<' | '>' | '$' | '`' | '(' | ')') => return Some(letter),
+            (None, '~') if before.is_whitespace() => return Some(letter),
+            (Some('"'), '$') if !is_shell => {
+                if letters.peek().is_some_and(|next| next.is_ascii_alphabetic() || "_{(".contains(*next)) {
+                    return Some(letter);
+                }
+            }
+            (Some('"'), '`') if !is_shell => return Some(letter),
+            _ => {}
+        }
+        before = letter;
+    }
+    (words.first().map(String::as_str) == Some("!")).then_some('!')
 }
 
 fn absolute(text: &str, path: &str) -> Result<PathBuf> {

@@ -64,7 +64,10 @@ impl fmt::Display for Url {
 /// If the text is an address of that kind.
 pub fn refuse_https(text: &str) -> Result<()> {
     let https = text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-    ensure!(!https, "{text:?}: https is not spoken here; a proxy's own address in its Pod is http: write http://HOST:PORT/PATH");
+    ensure!(
+        !https,
+        "{text:?}: https is not spoken here; a proxy's own address in its Pod is http: write http://HOST:PORT/PATH"
+    );
     Ok(())
 }
 

@@ -68,10 +68,14 @@ pub fn run(words: Vec<OsString>) -> u8 {
     let flags = match parsed {
         Ok(flags) => flags,
         Err(error) => {
-            report.failure(&format!("{}; see exeunt --help", cli::complaint(&error)));
-            return exit::OURS;
+            report.failure(&format!("{}; see exeunt --help", cli::complaint(&error, &cli::command())));
+            return fail(&words, signals, report);
         }
     };
+    if let Some(missing) = cli::missing_value(&flags, &parser) {
+        report.failure(&missing);
+        return fail(&words, signals, report);
+    }
     if flags.get_flag("help") {
         return print(&cli::command().render_help().to_string());
     }
@@ -84,20 +88,36 @@ pub fn run(words: Vec<OsString>) -> u8 {
     let outcome = level.and_then(|level| {
         report.level = level;
         format?;
-        let role = plan::role(&flags)?;
+        let role = plan::role(&flags).map_err(|error| plan::instead_of_a_mode(&words).unwrap_or(error))?;
         report.mode = match role {
             machine::Role::Main => "main",
             machine::Role::Sidecar => "sidecar",
         };
+        plan::check_what_precedes_the_command(&flags, &words)?;
         plan::Plan::new(&flags, role)
     });
     match outcome {
-        Ok(plan) => supervisor::run(plan, signals, report),
+        Ok(plan) => {
+            plan::unknown_variables().iter().for_each(|warning| report.warning(warning));
+            supervisor::run(plan, signals, report)
+        }
         Err(error) => {
             report.failure(&format!("{error:#}"));
-            exit::OURS
+            fail(&words, signals, report)
         }
     }
+}
+
+/// The way out of a command line that is wrong, with the code for it. If it is a main's, its sidecars must not wait for ever
+/// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
+fn fail(words: &[OsString], signals: sys::signals::Signals, mut report: Report) -> u8 {
+    let Some(plan) = plan::Plan::of_a_failure(&cli::readable(words)) else { return exit::OURS };
+    // What is wrong has been said. A directory that is not there either would be a second word about the same start.
+    if !plan.dir.is_dir() {
+        return exit::OURS;
+    }
+    report.mode = "main";
+    supervisor::run(plan, signals, report)
 }
 
 fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
@@ -111,13 +131,18 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
         _ => "main",
     };
     let help = command.render_help().to_string();
-    let flags = match command.try_get_matches_from(words) {
+    let flags = match command.clone().try_get_matches_from(words) {
         Ok(flags) => flags,
         Err(error) => {
-            report.error(&format!("{}; see exeunt {} --help", cli::complaint(&error), report.mode));
+            let complaint = cli::complaint(&error, &cli::subcommand(report.mode).unwrap_or_default());
+            report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
             return exit::OURS;
         }
     };
+    if let Some(missing) = cli::missing_value(&flags, &command) {
+        report.error(&missing);
+        return exit::OURS;
+    }
     if flags.get_flag("help") {
         return print(&help);
     }

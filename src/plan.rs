@@ -1,5 +1,6 @@
 //! The validated settings: what a run is to do, with nothing left in it that still needs parsing.
 
+use crate::cli;
 use crate::condition::Condition;
 use crate::http::Url;
 use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub outlive_main: Duration,
     /// Where we were started, for what runs on our behalf.
     pub working_directory: PathBuf,
+    /// Whether the run has failed before it began: only that is to be published.
+    pub failed: bool,
     /// The command and its arguments, at least one word.
     pub command: Vec<OsString>,
 }
@@ -79,10 +82,16 @@ impl Given {
     /// One of a few words.
     fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
         let text = self.text()?;
-        choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice).ok_or_else(|| {
+        let is_it = |word: &str| word == text || (self.spelt_as_in_kubernetes() && camel(word) == text);
+        choices.iter().find(|(word, _)| is_it(word)).map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
             anyhow!("{}: {text:?} is not known; use {}", self.from, words.join(", "))
         })
+    }
+
+    /// Kubernetes has words of its own for the same choices: `OnFailure`, `Never`.
+    fn spelt_as_in_kubernetes(&self) -> bool {
+        ["--restart-policy", "EXEUNT_RESTART_POLICY", "--restart", "EXEUNT_RESTART"].contains(&self.from.as_str())
     }
 
     fn duration(&self) -> Result<Duration> {
@@ -101,12 +110,20 @@ impl Given {
     }
 }
 
+/// `on-failure` as `OnFailure`.
+fn camel(word: &str) -> String {
+    let parts = word.split('-').filter_map(|part| part.split_at_checked(1));
+    parts.map(|(first, rest)| first.to_ascii_uppercase() + rest).collect()
+}
+
 /// The flags, with the environment behind them.
 struct Settings<'a> {
     flags: &'a ArgMatches,
     role: Option<Role>,
     /// Whether there is any variable of ours. As a rule there is none, and twenty names need not be made and looked up.
     variables: bool,
+    /// The options that count; `None`: all.
+    only: Option<&'a [&'a str]>,
 }
 
 /// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
@@ -117,7 +134,7 @@ const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 impl Settings<'_> {
     fn new(flags: &ArgMatches, role: Option<Role>) -> Settings<'_> {
         let variables = environment::entries().any(|entry| entry.starts_with(b"EXEUNT_"));
-        Settings { flags, role, variables }
+        Settings { flags, role, variables, only: None }
     }
 
     fn belongs(&self, option: &str) -> bool {
@@ -129,10 +146,10 @@ impl Settings<'_> {
     }
 
     fn environment(&self, option: &str) -> Option<Given> {
-        if !self.variables {
+        if !self.variables || self.only.is_some_and(|only| !only.contains(&option)) {
             return None;
         }
-        let variable = format!("EXEUNT_{}", option.to_ascii_uppercase().replace('-', "_"));
+        let variable = variable(option);
         let value = std::env::var_os(&variable).filter(|value| !value.is_empty())?;
         self.belongs(option).then_some(Given { from: variable, value })
     }
@@ -205,6 +222,8 @@ impl Settings<'_> {
         let Some(given) = self.find("outlive-main") else { return Ok((false, DEFAULT)) };
         match given.value.to_str() {
             Some("true" | "yes" | "on") => Ok((true, DEFAULT)),
+            // As for the switches; behind the flag it is a second, as any number is.
+            Some("1") if !given.from.starts_with('-') => Ok((true, DEFAULT)),
             Some("false" | "no" | "off" | "0") => Ok((false, DEFAULT)),
             _ => Ok((true, given.duration()?)),
         }
@@ -244,7 +263,113 @@ pub fn role(flags: &ArgMatches) -> Result<Role> {
     given.choice(&[("main", Role::Main), ("sidecar", Role::Sidecar)])
 }
 
+/// For a first word that stands where a mode should: what was probably meant by it.
+pub fn instead_of_a_mode(words: &[OsString]) -> Option<anyhow::Error> {
+    let word = words.get(1)?.to_str().filter(|word| !word.starts_with('-') && !word.is_empty())?;
+    let meant = match word {
+        "main" | "sidecar" => format!("exeunt --mode {word} -- COMMAND"),
+        "help" | "version" => format!("exeunt --{word}"),
+        _ => match cli::nearest(word, cli::SUBCOMMANDS.into_iter()) {
+            Some(subcommand) => format!("exeunt {subcommand}"),
+            None => {
+                return Some(anyhow!(
+                    "{word:?} is no subcommand, and no mode is given; use --mode main for the job or --mode sidecar for a \
+                     helper (see exeunt --help)"
+                ));
+            }
+        },
+    };
+    Some(anyhow!("{word:?} is no subcommand, and no mode is given; did you mean {meant}?"))
+}
+
+/// Without `--` the first word that is no option begins the command. A time is no command, but somebody's value; and an
+/// option behind the command is the command's.
+///
+/// # Errors
+/// What was probably meant.
+pub fn check_what_precedes_the_command(flags: &ArgMatches, words: &[OsString]) -> Result<()> {
+    let command: Vec<&OsString> = flags.get_many("command").into_iter().flatten().collect();
+    let marked = words.len().checked_sub(command.len() + 1).and_then(|at| words.get(at));
+    let Some(first) = command.first().and_then(|word| word.to_str()) else { return Ok(()) };
+    if marked.is_some_and(|word| word == "--") {
+        return Ok(());
+    }
+    if duration(first).is_ok() {
+        let outlive = flags.value_source("outlive-main").is_some();
+        let hint =
+            if outlive { format!("write --outlive-main={first}") } else { "an option is missing before it".into() };
+        bail!("{first:?} stands where the command begins, and is a time; {hint}");
+    }
+    let dir = Settings::new(flags, None).find("dir");
+    let behind = command.iter().any(|word| *word == "--dir" || word.as_encoded_bytes().starts_with(b"--dir="));
+    if dir.is_none() && behind && !std::path::Path::new(DIR).is_dir() {
+        bail!(
+            "the shared directory {DIR} is not there, and --dir stands behind the command {first:?}, which gets it; put \
+             exeunt's own options first, then --, then the command"
+        );
+    }
+    Ok(())
+}
+
+/// A warning for each variable that looks like one of ours and is none. Kubernetes makes some for a Service of that name.
+pub fn unknown_variables() -> Vec<String> {
+    if !environment::entries().any(|entry| entry.starts_with(b"EXEUNT_")) {
+        return Vec::new();
+    }
+    let command = cli::command();
+    let known: Vec<String> = cli::longs(&command)
+        .filter(|option| !["help", "version"].contains(option))
+        .chain(["timeout"])
+        .map(variable)
+        .collect();
+    let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = given.filter(|name| name.starts_with("EXEUNT_") && !known.contains(name));
+    let ours = ours.filter(|name| !name.contains("_SERVICE_") && !name.contains("_PORT"));
+    ours.map(|name| {
+        let rest = name.strip_prefix("EXEUNT_").unwrap_or_default();
+        let others = known.iter().filter_map(|name| name.strip_prefix("EXEUNT_"));
+        match cli::nearest(rest, others) {
+            Some(meant) => format!("{name} is no variable of exeunt; EXEUNT_{meant} is"),
+            None => format!("{name} is no variable of exeunt; see exeunt --help for its options"),
+        }
+    })
+    .collect()
+}
+
+fn variable(option: &str) -> String {
+    format!("EXEUNT_{}", option.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The shared directory unless another is given.
+const DIR: &str = "/tmp/pod";
+
 impl Plan {
+    /// The plan of a main whose command line is wrong: to publish that it has failed, and nothing else. `None` where it is
+    /// no main's, or where what it would publish could be untrue: the restart policy cannot be told, or the name.
+    pub fn of_a_failure(readable: &cli::Readable) -> Option<Plan> {
+        const DECIDING: [&str; 6] = ["mode", "dir", "name", "run-id", "restart-policy", "restart-on"];
+        if readable.doubtful.iter().any(|option| DECIDING.contains(&option.as_str())) {
+            return None;
+        }
+        let mut words = vec![OsString::from("exeunt")];
+        for (option, value) in &readable.given {
+            if DECIDING.contains(&option.as_str()) {
+                let mut word = OsString::from(format!("--{option}="));
+                word.push(value);
+                words.push(word);
+            }
+        }
+        words.extend(["--".into(), "exeunt".into()]);
+        let flags = cli::command().try_get_matches_from(words).ok()?;
+        if role(&flags).ok()? != Role::Main {
+            return None;
+        }
+        // The variables may be what is wrong: those that do not decide are left out.
+        let settings = Settings { only: Some(&DECIDING), ..Settings::new(&flags, Some(Role::Main)) };
+        let plan = Plan::from_settings(&settings, &flags, Role::Main).ok()?;
+        Some(Plan { failed: true, ..plan })
+    }
+
     /// Turns text into a plan.
     ///
     /// # Errors
@@ -252,13 +377,17 @@ impl Plan {
     pub fn new(flags: &ArgMatches, role: Role) -> Result<Plan> {
         let settings = Settings::new(flags, Some(role));
         settings.refuse_options_of_the_other_mode()?;
+        Plan::from_settings(&settings, flags, role)
+    }
+
+    fn from_settings(settings: &Settings<'_>, flags: &ArgMatches, role: Role) -> Result<Plan> {
         let name = match (settings.find("name"), role) {
             (Some(given), _) => Some(given.name()?),
             (None, Role::Main) => Some("main-job".to_owned()),
             (None, Role::Sidecar) => None,
         };
         let run_id = settings.find("run-id").map(|given| run_id(&given)).transpose()?;
-        let dir = settings.find("dir").map_or_else(|| PathBuf::from("/tmp/pod"), |given| PathBuf::from(given.value));
+        let dir = settings.find("dir").map_or_else(|| PathBuf::from(DIR), |given| PathBuf::from(given.value));
         let dir = std::path::absolute(&dir).map_err(|error| anyhow!("--dir: {}: {error}", dir.display()))?;
         let until = match role {
             Role::Main => Vec::new(),
@@ -327,6 +456,7 @@ impl Plan {
             stop_with,
             outlive_main,
             working_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            failed: false,
             command,
         })
     }
@@ -350,11 +480,11 @@ const MESHES: [(&str, (&str, &str)); 4] = [
 /// # Errors
 /// What is wrong with it.
 pub fn name(text: &str) -> Result<()> {
-    let wrong = |c: char| c == '/' || c == ',' || c.is_whitespace() || c.is_control();
+    let letter = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     ensure!(!text.is_empty(), "a name is empty");
     ensure!(
-        !text.starts_with('.') && !text.contains(wrong),
-        "{text:?} cannot be a name; use letters, digits, '-', '_' and '.', and no '.' first"
+        text.starts_with(char::is_alphanumeric) && text.chars().all(letter),
+        "{text:?} cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first"
     );
     ensure!(text.len() <= LONGEST_NAME, "the name is {} bytes long; {LONGEST_NAME} are the most", text.len());
     Ok(())
@@ -379,6 +509,11 @@ pub fn duration(text: &str) -> Result<Duration> {
 fn run_id(given: &Given) -> Result<String> {
     let text = given.text()?;
     ensure!(!text.is_empty(), "{}: the run id is empty", given.from);
+    ensure!(
+        !text.starts_with('-'),
+        "{}: {text:?} begins with '-', as an option does; is its value missing?",
+        given.from
+    );
     ensure!(!text.contains(char::is_control), "{}: {text:?} has a control character", given.from);
     ensure!(
         text.len() <= LONGEST_RUN_ID,
@@ -406,7 +541,7 @@ fn stop_signal(given: &Given) -> Result<u8> {
 pub fn surroundings(flags: &ArgMatches, default_limit: Duration) -> Result<(PathBuf, Option<String>, Duration)> {
     let settings = Settings::new(flags, None);
     let find = |option: &str| flags.try_contains_id(option).is_ok().then(|| settings.find(option)).flatten();
-    let dir = find("dir").map_or_else(|| PathBuf::from("/tmp/pod"), |given| PathBuf::from(given.value));
+    let dir = find("dir").map_or_else(|| PathBuf::from(DIR), |given| PathBuf::from(given.value));
     let run_id = find("run-id").map(|given| run_id(&given)).transpose()?;
     let limit = find("timeout").map_or(Ok(default_limit), |given| given.duration())?;
     Ok((dir, run_id, limit))

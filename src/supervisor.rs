@@ -210,7 +210,12 @@ impl Supervisor {
     }
 
     fn fail(&mut self, message: &str) {
-        self.report.failure(message);
+        // The reason of a run that has failed before it began stands in the termination log already.
+        if self.plan.failed {
+            self.report.warning(message);
+        } else {
+            self.report.failure(message);
+        }
         self.queue.push_back(Event::NotClaimed);
     }
 
@@ -238,7 +243,10 @@ impl Supervisor {
                 self.queue.push_back(Event::Claimed);
             }
             Ok(failed @ (Claim::Held | Claim::Contested)) => {
-                let first = Waiting { until: now + CLAIM_PATIENCE, next: now, pause: CLAIM_PAUSE, contested: None };
+                // A run that has failed already leaves a live process its name.
+                let patience =
+                    if self.plan.failed && matches!(failed, Claim::Held) { Duration::ZERO } else { CLAIM_PATIENCE };
+                let first = Waiting { until: now + patience, next: now, pause: CLAIM_PAUSE, contested: None };
                 let waiting = self.claim.get_or_insert(first);
                 waiting.contested = matches!(failed, Claim::Contested).then(|| waiting.contested.unwrap_or(now));
                 if now >= waiting.until {

@@ -21,7 +21,7 @@ fn refuses(house: &House, run: Run, names: &[&str]) -> Process {
     assert_eq!(run.code(), 125, "{}", run.err());
     said_one_line(&run, names);
     assert!(!started.exists(), "the command was started");
-    assert_eq!(tree(&house.pod("")), before, "something was created");
+    assert_eq!(but_for_a_failed_main(tree(&house.pod(""))), but_for_a_failed_main(before), "something was created");
     run
 }
 
@@ -31,6 +31,15 @@ fn tree(dir: &Path) -> Vec<(OsString, Vec<u8>)> {
     let mut tree: Vec<_> =
         entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap_or_default())).collect();
     tree.sort();
+    tree
+}
+
+/// Without the one thing that a main leaves whose command line is wrong: the sentinel, so that its sidecars leave.
+fn but_for_a_failed_main(mut tree: Vec<(OsString, Vec<u8>)>) -> Vec<(OsString, Vec<u8>)> {
+    tree.retain(|(name, content)| {
+        let failed = String::from_utf8_lossy(content).contains("\"exit_code\":125,\"final\":true");
+        !(failed && name.to_string_lossy().ends_with("-terminated"))
+    });
     tree
 }
 
@@ -49,7 +58,7 @@ fn no_command_is_refused() {
             said_one_line(&run, &["command"]);
         }
     }
-    assert_eq!(tree(&house.pod("")), []);
+    assert_eq!(but_for_a_failed_main(tree(&house.pod(""))), []);
 }
 
 #[test]

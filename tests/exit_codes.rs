@@ -114,8 +114,7 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
     let bad_interpreter = file("interpreter", 0o755, b"#!/no/such/interpreter\n");
     let plain = file("plain", 0o644, b"#!/bin/sh\n");
     let not_interpreter = file("not-interpreter", 0o755, format!("#!{}\n", plain.display()).as_bytes());
-    let empty = file("empty", 0o755, b"");
-    let text = file("text", 0o755, b"echo no line tells who runs this\n");
+    let foreign = file("foreign", 0o755, b"\x7fELF of no machine");
     let garbage = file("garbage", 0o755, b"\x7fELF and nothing more");
     let directory = house.path("directory");
     let the_loop = house.path("loop");
@@ -126,8 +125,7 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
         (&plain, 126, "ermission denied"),
         (&not_interpreter, 126, "ermission denied"),
         (&directory, 126, "ermission denied"),
-        (&empty, 126, "xec format error"),
-        (&text, 126, "xec format error"),
+        (&foreign, 126, "xec format error: it is a program for another kind of machine"),
         (&garbage, 126, "xec format error"),
         (&busy_path, 126, "ext file busy"),
         (&the_loop, 126, "symbolic links"),

@@ -46,16 +46,19 @@ fn set(name: &OsStr, value: &OsStr) {
 
 fn understand(words: Vec<OsString>) {
     if let Some(command) = words.first().and_then(|word| cli::subcommand(word.to_str()?)) {
-        match command.try_get_matches_from(&words[1..]) {
+        match command.clone().try_get_matches_from(&words[1..]) {
             Ok(flags) => subcommand(&flags),
-            Err(error) => super::is_sayable(&cli::complaint(&error)),
+            Err(error) => super::is_sayable(&cli::complaint(&error, &command)),
         }
         return;
     }
     let whole: Vec<OsString> = [OsString::from("exeunt")].into_iter().chain(words.iter().cloned()).collect();
+    // Whatever is wrong with it: what can be read of it is a plan that starts nothing, or none.
+    let failed = Plan::of_a_failure(&cli::readable(&whole));
+    assert!(failed.is_none_or(|plan| plan.failed && plan.policy.role == Role::Main));
     let flags = match cli::command().try_get_matches_from(whole) {
         Ok(flags) => flags,
-        Err(error) => return super::is_sayable(&cli::complaint(&error)),
+        Err(error) => return super::is_sayable(&cli::complaint(&error, &cli::command())),
     };
     let (level, format) = plan::report(&flags);
     for error in [level.err(), format.err()].into_iter().flatten() {

@@ -34,6 +34,9 @@ impl Supervisor {
     }
 
     pub(super) fn launch(&mut self) -> Result<Pid, u8> {
+        if self.plan.failed {
+            return Err(exit::OURS);
+        }
         let name = program(&self.plan.command).display().to_string();
         let mut launch = Launch::new(&self.plan.command, self.signals.ignored()).map_err(|error| {
             self.report.failure(&format!("{name}: {error}"));
@@ -159,7 +162,8 @@ fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String) {
             // A script or a dynamic binary in an image that lacks what would run it: the kernel says the same.
             let mut message =
                 format!("the command {name:?} is there, but the interpreter or loader that it names was not found");
-            if let Some(line) = launch.found().and_then(first_line).as_deref().and_then(|line| line.strip_prefix("#!")) {
+            if let Some(line) = launch.found().and_then(first_line).as_deref().and_then(|line| line.strip_prefix("#!"))
+            {
                 let interpreter = line.split_whitespace().next().unwrap_or_default();
                 message += &format!(": {interpreter}");
                 if line.ends_with('\r') {

@@ -1,0 +1,152 @@
+//! What a command line is answered that is nearly right; and that the sidecars of a main that is wrong do not wait for ever.
+
+mod house;
+#[path = "house/init.rs"]
+mod init;
+
+use house::{EXEUNT, House, wait_for};
+use init::said_one_line;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+/// A typing error is the commonest failure of all: the only one whose Job hung.
+#[test]
+fn a_main_with_a_wrong_option_ends_its_sidecars_and_keeps_125() {
+    let wrong: [&[&str]; 9] = [
+        &["--wait-timeout", "5min."],
+        &["--graces", "5s"],
+        &["--grace"],
+        &["--until", "x"],
+        &["--name=main-job", "--wait-for", "db:5432"],
+        &["--nonsense=x", "--restart-policy", "Never"],
+        &["-x"],
+        &["--on-exit", "https://a/"],
+        &["--group=perhaps"],
+    ];
+    for options in wrong {
+        let house = House::new();
+        let sidecar = house.mode("sidecar").args(["--", "sleep", "1000"]).start();
+        let mut main = house.run(EXEUNT).args(["--mode", "main"]).args(options).arg("--dir").arg(house.pod(""));
+        main = main.args(["--", "touch"]).arg(house.path("started"));
+        let mut main = main.finish();
+        assert_eq!(main.code(), 125, "{options:?}: {}", main.err());
+        said_one_line(&main, &[]);
+        assert_eq!(house.record("main-job-terminated")["exit_code"], 125, "{options:?}");
+        let mut sidecar = sidecar;
+        assert_eq!(sidecar.code(), 0, "{options:?}: {}", sidecar.err());
+        assert!(!house.path("started").exists());
+    }
+}
+
+#[test]
+fn what_could_be_untrue_is_not_published() {
+    let wrong: [&[&str]; 8] = [
+        &["--restart-policy", "sometimes"],
+        &["--restart-polcy", "on-failure"],
+        &["--graces", "5s", "--restart-policy"],
+        &["--graces", "5s", "--name", "a/b"],
+        &["--nmae", "other"],
+        &["--name", "--grace", "5s"],
+        &["--moed", "main"],
+        &["--run-id", "--graces", "5s"],
+    ];
+    for options in wrong {
+        let house = House::new();
+        let mut main = house.run(EXEUNT).args(["--mode", "main"]).arg("--dir").arg(house.pod("")).args(options);
+        main = main.args(["--", "true"]);
+        let mut main = main.finish();
+        assert_eq!(main.code(), 125, "{options:?}: {}", main.err());
+        assert_eq!(house.listing(), [""; 0], "{options:?}");
+    }
+    // An end that is repeated is none.
+    let house = House::new();
+    let mut main = house.main().args(["--restart-policy", "OnFailure", "--graces", "5s", "--", "true"]).finish();
+    assert_eq!(main.code(), 125);
+    assert_eq!(house.listing(), ["main-job-running"]);
+    // The name is another's, who lives.
+    let house = House::new();
+    let job = house.job(&[]);
+    let before = fs::read(house.pod("main-job-running")).unwrap();
+    let mut main = house.main().args(["--graces", "5s", "--", "true"]).finish();
+    assert_eq!(main.code(), 125);
+    assert_eq!(fs::read(house.pod("main-job-running")).unwrap(), before);
+    assert!(!house.pod("main-job-terminated").exists());
+    drop(job);
+}
+
+#[test]
+fn what_is_misspelt_gets_the_nearest() {
+    let house = House::new();
+    for (words, names) in [
+        (&["--mode", "sidecar", "--graces", "5s", "--", "x"][..], &["--graces", "did you mean --grace?"][..]),
+        (&["--mode", "sidecar", "--lgo-level=info", "--", "x"], &["did you mean --log-level?"]),
+        (&["status", "--jsn"], &["did you mean --json?"]),
+        (&["staus"], &["staus", "did you mean exeunt status?"]),
+        (&["intsall", "/x"], &["did you mean exeunt install?"]),
+        (&["main", "--", "x"], &["did you mean exeunt --mode main -- COMMAND?"]),
+        (&["help"], &["did you mean exeunt --help?"]),
+        (&["nginx"], &["nginx", "--mode"]),
+    ] {
+        let mut run = house.run(EXEUNT).args(words).finish();
+        assert_eq!(run.code(), 125, "{words:?}: {}", run.err());
+        said_one_line(&run, names);
+    }
+}
+
+#[test]
+fn two_dashes_are_no_value_and_a_time_is_no_command() {
+    let house = House::new();
+    for option in ["--name", "--until", "--run-id", "--grace", "--dir"] {
+        let mut run = house.run(EXEUNT).args(["--mode", "sidecar", option, "--", "true"]).finish();
+        assert_eq!(run.code(), 125);
+        said_one_line(&run, &[option, "value"]);
+    }
+    for command in [&["5s", "--", "true"][..], &["20", "true"]] {
+        let mut run = house.mode("sidecar").arg("--outlive-main").args(command).finish();
+        assert_eq!(run.code(), 125, "{}", run.err());
+        said_one_line(&run, &[&format!("write --outlive-main={}", command[0])]);
+    }
+    // Behind -- it is what it is.
+    assert_eq!(house.mode("sidecar").args(["--until", "nobody", "--", "5s"]).finish().code(), 127);
+}
+
+#[test]
+fn a_variable_that_is_none_is_named_with_the_nearest() {
+    let house = House::new();
+    let mut run =
+        house.main().env("EXEUNT_GRACES", "5s").env("EXEUNT_SERVICE_HOST", "1").env("EXEUNT_PORT_80_TCP", "1");
+    run = run.env("EXEUNT_TIMEOUT", "1s").args(["--", "true"]);
+    let mut run = run.finish();
+    assert_eq!(run.code(), 0);
+    said_one_line(&run, &["warning", "EXEUNT_GRACES is no variable of exeunt; EXEUNT_GRACE is"]);
+}
+
+#[test]
+fn a_script_without_a_first_line_for_the_kernel_is_the_shell_s() {
+    let house = House::new();
+    let script = house.path("job");
+    fs::write(&script, "echo $1 $2; exit 3\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    // Another thread of this process may have the file open for writing for a moment in what it starts.
+    let ran = wait_for("the script", Duration::from_secs(10), || {
+        let mut run = house.main().arg("--").arg(&script).args(["a b", "c"]).finish();
+        (run.code() == 3).then(|| run.out())
+    });
+    assert_eq!(ran, "a b c\n");
+}
+
+/// The name is found by the search, and what it names is not there.
+#[test]
+fn the_interpreter_that_is_missing_is_named_and_so_are_its_line_ends() {
+    let house = House::new();
+    let script = house.path("entry.sh");
+    fs::write(&script, "#!/bin/no-such-shell\r\nexit 3\r\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut run = house.main().env("PATH", house.path("").to_str().unwrap()).args(["--", "entry.sh"]).finish();
+    assert_eq!(run.code(), 127);
+    said_one_line(&run, &["is there", "/bin/no-such-shell", "CRLF"]);
+    let mut run = house.main().args(["--", "echo hello world"]).finish();
+    assert_eq!(run.code(), 127);
+    said_one_line(&run, &["one word", "sh -c"]);
+}
