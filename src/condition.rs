@@ -96,6 +96,10 @@ impl fmt::Display for Condition {
     }
 }
 
+fn begins_a_variable(letter: &char) -> bool {
+    letter.is_ascii_alphabetic() || "_{(".contains(*letter)
+}
+
 /// What of a command only a shell would understand. What is quoted for a shell that is called by name is that shell's.
 fn for_a_shell(command: &str, words: &[String]) -> Option<char> {
     let program = words.first().map(|word| word.rsplit('/').next().unwrap_or_default());
@@ -112,11 +116,7 @@ fn for_a_shell(command: &str, words: &[String]) -> Option<char> {
             }
             (None, '|' | '&' | ';' | '<' | '>' | '$' | '`' | '(' | ')') => return Some(letter),
             (None, '~') if before.is_whitespace() => return Some(letter),
-            (Some('"'), '$') if !is_shell => {
-                if letters.peek().is_some_and(|next| next.is_ascii_alphabetic() || "_{(".contains(*next)) {
-                    return Some(letter);
-                }
-            }
+            (Some('"'), '$') if !is_shell && letters.peek().is_some_and(begins_a_variable) => return Some(letter),
             (Some('"'), '`') if !is_shell => return Some(letter),
             _ => {}
         }
