@@ -162,12 +162,16 @@ pub fn subcommand(name: &str) -> Option<Command> {
     }
 }
 
-/// The first line of a complaint of the parser, without its prefix: one line is what a log shows. A misspelt option gets the
-/// nearest one.
-pub fn complaint(error: &clap::Error, command: &Command) -> String {
+/// The first line of a complaint of the parser, without its prefix: one line is what a log shows.
+pub fn complaint(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// The same with the nearest option of the command for one that is misspelt.
+pub fn complaint_of(command: &Command, error: &clap::Error) -> String {
+    let line = complaint(error);
     let unknown = match error.get(clap::error::ContextKind::InvalidArg) {
         Some(clap::error::ContextValue::String(word)) if error.kind() == clap::error::ErrorKind::UnknownArgument => {
             word

@@ -68,7 +68,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     let flags = match parsed {
         Ok(flags) => flags,
         Err(error) => {
-            report.failure(&format!("{}; see exeunt --help", cli::complaint(&error, &cli::command())));
+            report.failure(&format!("{}; see exeunt --help", cli::complaint_of(&cli::command(), &error)));
             return fail(&words, signals, report);
         }
     };
@@ -134,7 +134,7 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
     let flags = match command.clone().try_get_matches_from(words) {
         Ok(flags) => flags,
         Err(error) => {
-            let complaint = cli::complaint(&error, &cli::subcommand(report.mode).unwrap_or_default());
+            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error);
             report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
             return exit::OURS;
         }

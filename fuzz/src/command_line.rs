@@ -48,7 +48,7 @@ fn understand(words: Vec<OsString>) {
     if let Some(command) = words.first().and_then(|word| cli::subcommand(word.to_str()?)) {
         match command.clone().try_get_matches_from(&words[1..]) {
             Ok(flags) => subcommand(&flags),
-            Err(error) => super::is_sayable(&cli::complaint(&error, &command)),
+            Err(error) => super::is_sayable(&cli::complaint_of(&command, &error)),
         }
         return;
     }
@@ -58,7 +58,7 @@ fn understand(words: Vec<OsString>) {
     assert!(failed.is_none_or(|plan| plan.failed && plan.policy.role == Role::Main));
     let flags = match cli::command().try_get_matches_from(whole) {
         Ok(flags) => flags,
-        Err(error) => return super::is_sayable(&cli::complaint(&error, &cli::command())),
+        Err(error) => return super::is_sayable(&cli::complaint_of(&cli::command(), &error)),
     };
     let (level, format) = plan::report(&flags);
     for error in [level.err(), format.err()].into_iter().flatten() {
