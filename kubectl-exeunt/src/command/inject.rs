@@ -218,7 +218,7 @@ pub(super) fn eject_options() -> Command {
     common(Command::new("eject").about("Take exeunt out of a manifest again, byte for byte"))
 }
 
-fn wish(matches: &ArgMatches) -> Result<Wish, String> {
+pub(super) fn wish(matches: &ArgMatches) -> Result<Wish, String> {
     let many = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
     let one = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let mut entrypoints = BTreeMap::new();

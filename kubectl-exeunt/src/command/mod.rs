@@ -1,6 +1,7 @@
 //! The subcommands: options in, exit code out. Only this room reads files and starts programs.
 
 mod files;
+pub mod function;
 pub mod inject;
 pub mod policy;
 pub mod rehearse;
@@ -24,6 +25,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { options: inject::inject_options, run: inject::run_inject },
     Subcommand { options: inject::eject_options, run: inject::run_eject },
     Subcommand { options: policy::options, run: policy::run },
+    Subcommand { options: function::options, run: function::run },
 ];
 
 /// The whole command line. `name` is how the program was called: "kubectl exeunt", or the name of its file.
