@@ -69,6 +69,29 @@ fn the_traps_of_the_api_server_are_kept_out() {
     assert_eq!((round, curly, square), (0, 0, 0), "{expression}");
 }
 
+/// A Pod of a manifest that `inject` has changed, or a person, may carry the label as well.
+#[test]
+fn nothing_is_wrapped_twice() {
+    let manifest = "kind: Job\nmetadata: {name: n}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      \
+                    - {name: load, image: a, command: [load]}\n      - {name: envoy, image: b, command: [envoy]}\n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
+        .args(["inject", "--main", "load", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), manifest.as_bytes()).unwrap();
+    let injected = documents(std::str::from_utf8(&child.wait_with_output().unwrap().stdout).unwrap()).remove(0);
+    let volume = injected["spec"]["template"]["spec"]["volumes"][0]["name"].as_str().unwrap();
+    let all = documents(&policy("exeunt", false).unwrap());
+    let condition = |index: usize| all[0]["spec"]["matchConditions"][index]["expression"].as_str().unwrap();
+    assert!(condition(0).contains(&format!("'{volume}'")), "{volume}");
+    assert!(condition(1).contains("endsWith('/exeunt')"));
+    // What the policy itself puts in is known by the same name.
+    let expression = all[0]["spec"]["mutations"][0]["jsonPatch"]["expression"].as_str().unwrap();
+    assert!(expression.contains(&format!("Object.spec.volumes{{name: \"{volume}\"")), "{expression}");
+}
+
 #[test]
 fn the_guard_leaves_injected_proxies_alone() {
     let all = documents(&policy("exeunt", false).unwrap());

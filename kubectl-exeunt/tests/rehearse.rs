@@ -224,3 +224,25 @@ fn the_facts_as_json() {
     assert_eq!(facts["objects"][0]["ends"], true);
     assert_eq!(facts["objects"][0]["lives"][0]["endings"][0]["codes"][0], 0);
 }
+
+/// Whatever way exeunt is put in by, the Pod then ends in every life in which its job ends.
+#[test]
+fn what_inject_writes_ends() {
+    let bare = "kind: Job\nmetadata: {name: n}\nspec:\n  template:\n    spec:\n      restartPolicy: POLICY\n      containers:\n      \
+                - {name: load, image: a, command: [load]}\n      - {name: proxy, image: b, command: [proxy]}\n";
+    for policy in ["Never", "OnFailure"] {
+        for deliver in ["init", "image", "path"] {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
+                .args(["inject", "--main", "load", "--deliver", deliver, "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let input = bare.replace("POLICY", policy);
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            nothing_breaks(&play(std::str::from_utf8(&output.stdout).unwrap()));
+        }
+    }
+}
