@@ -16,7 +16,8 @@ for variable in "${!EXEUNT_@}"; do unset "$variable"; done
 unset EXEUNT
 
 if [[ -z $exeunt ]]; then
-	(cd "$here/.." && cargo build --release --locked)
+	echo 'Building exeunt: half a minute, if it has not been built yet.' >&2
+	(cd "$here/.." && cargo build --quiet --release --locked -p exeunt)
 	exeunt=${CARGO_TARGET_DIR:-$here/../target}/release/exeunt
 fi
 exeunt=$(realpath -- "$exeunt")

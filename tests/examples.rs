@@ -105,7 +105,7 @@ fn docker_compose_accepts_the_compose_file_and_wants_the_run_to_be_named() {
     config.args(["-f", "examples/compose/compose.yaml", "config"]).current_dir(here::path("")).env_remove("RUN");
     let output = config.output().unwrap();
     assert_ne!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("the head of compose.yaml says how to set it"), "{}", told(&output));
+    assert!(told(&output).contains("say first - export RUN=17"), "{}", told(&output));
     let output = config.env("RUN", "17").output().unwrap();
     succeeded(&output);
     assert_eq!(String::from_utf8_lossy(&output.stdout).matches("EXEUNT_RUN_ID: '17'").count(), 2, "{}", told(&output));

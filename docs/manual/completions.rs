@@ -163,7 +163,7 @@ fn fish() -> String {
             let short = flag.short.map(|short| format!(" -s {short}")).unwrap_or_default();
             let value = match &flag.value {
                 None | Some(Value::Optional) => String::new(),
-                Some(Value::Word(words)) => format!(" -x -a '{}'", words.join(" ")),
+                Some(Value::Word(words)) => format!(" -x -a '{}'", described(&flag, words)),
                 Some(Value::Directory) => " -x -a '(__fish_complete_directories)'".to_owned(),
                 Some(Value::Free) => " -x".to_owned(),
             };
@@ -179,6 +179,20 @@ fn fish() -> String {
         out += &format!("complete -c exeunt -n '__exeunt_at first' -a {name} -d '{}'\n", about(name));
     }
     out
+}
+
+/// fish shows what stands behind a tab beside a value: where the help has a line for each value, its own.
+fn described(flag: &Flag, words: &[&str]) -> String {
+    let meaning = |word: &str| {
+        let (_, rest) = flag.help.split_once(&format!("{word}: "))?;
+        let end = words.iter().filter_map(|other| rest.find(&format!(" {other}: "))).min();
+        Some(rest[..end.unwrap_or(rest.len())].replace('\'', "\\'"))
+    };
+    let one = |word: &&str| match meaning(word) {
+        Some(text) => format!("{word}\\t\"{text}\""),
+        None => format!("{word}\\t\"\""),
+    };
+    words.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// For the inside of a pair of single quotes.

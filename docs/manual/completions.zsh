@@ -28,7 +28,11 @@ _exeunt() {
 }
 
 _exeunt_command() {
-  ((word > 2)) || _describe -t subcommands subcommand subcommands
+  # At the first word subcommands and options are offered; all programs of the machine are not, unless one has been begun.
+  if ((word == 2)); then
+    _describe -t subcommands subcommand subcommands
+    [[ -n $PREFIX ]] || return 0
+  fi
   _normal
 }
 
