@@ -195,7 +195,7 @@ pub fn missing_value(flags: &clap::ArgMatches, command: &Command) -> Option<Stri
 }
 
 /// The subcommands that a person calls.
-pub const SUBCOMMANDS: [&str; 3] = ["probe", "install", "status"];
+pub const SUBCOMMANDS: [&str; 4] = ["probe", "install", "reset", "status"];
 
 /// The long names of the options of a command.
 pub fn longs(command: &Command) -> impl Iterator<Item = &str> {
