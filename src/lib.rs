@@ -131,7 +131,7 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
         _ => "main",
     };
     let help = command.render_help().to_string();
-    let flags = match command.clone().try_get_matches_from(words) {
+    let flags = match command.try_get_matches_from_mut(words) {
         Ok(flags) => flags,
         Err(error) => {
             let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error);

@@ -480,10 +480,10 @@ const MESHES: [(&str, (&str, &str)); 4] = [
 /// # Errors
 /// What is wrong with it.
 pub fn name(text: &str) -> Result<()> {
-    let letter = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     ensure!(!text.is_empty(), "a name is empty");
     ensure!(
-        text.starts_with(char::is_alphanumeric) && text.chars().all(letter),
+        text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(letter),
         "{text:?} cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first"
     );
     ensure!(text.len() <= LONGEST_NAME, "the name is {} bytes long; {LONGEST_NAME} are the most", text.len());
