@@ -51,6 +51,7 @@ fn define(texts: Texts) -> Command {
         .arg(option("name", "NAME", "What this container is called there [main: main-job]"))
         .arg(option("run-id", "ID", "Count only records of this run: for volumes that outlive the Pod"))
         .arg(option("restart-policy", "POLICY", "The Pod's restartPolicy: never, on-failure [never]"))
+        .arg(option("restart-on", "CODES", "Codes after which this container is started again whatever the\npolicy (restartPolicyRules): 42,43, 40-49, !0,1 for all but these"))
         .arg(many("wait-for", "CONDITION", "Start the command when this holds (repeatable): http://, tcp://,\nunix:///, file:///, exec:COMMAND, or a NAME that is ready"))
         .arg(option("wait-timeout", "TIME", "Give up waiting after this, with 124 [5m]"))
         .arg(option("ready-when", "CONDITION", "Publish NAME-ready when this holds [the command has started]"))
@@ -76,6 +77,8 @@ fn define(texts: Texts) -> Command {
                 .require_equals(true)
                 .default_missing_value("20s"),
         )
+        .arg(option("linger", "TIME", "Wait so long between the job's end and the stop signal [0s]"))
+        .arg(option("absence-timeout", "TIME", "Give up, with 124, when the job has not been there so long [off]"))
         .arg(option("restart", "WHEN", "Start the command again while the job runs:\nnever, on-failure, always [never]"))
         .arg(
             Arg::new("command")

@@ -28,6 +28,7 @@
 compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespaces and signals as Linux has them");
 
 pub mod cli;
+pub mod codes;
 pub mod condition;
 pub mod exit;
 pub mod http;

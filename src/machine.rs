@@ -4,8 +4,9 @@
 //! compiles this file without the standard library to keep it so. Events are facts in the past tense, actions are
 //! orders, states say what we are doing, causes are nouns. Every action whose failure matters comes back as an event.
 //!
-//! Each state names what is awaited; each `match` lists every event, so that a new one has to be thought about in
-//! every state. `tests/model.rs` visits every state that can be reached, for every policy.
+//! Each state names what is awaited; each `match` lists every kind of event, and all that a kind can say where the state
+//! cares for it, so that a new one has to be thought about. `tests/model.rs` visits every state that can be reached, for
+//! every policy; `docs/design.md` shows the same as a table, printed from here.
 
 /// How a process ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,44 +50,121 @@ impl Verdict {
     }
 }
 
-/// Which side of the partnership this process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Runs the job and tells the others when it is over.
-    Main,
-    /// Runs a helper and stops it when the job is over.
-    Sidecar,
+/// A set of exit codes, as the kubelet goes by them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Codes([u64; 4]);
+
+impl Codes {
+    /// None at all: every end is final.
+    pub const NONE: Codes = Codes([0; 4]);
+    /// All but 0: what `restartPolicy: OnFailure` repeats.
+    pub const FAILURES: Codes = Codes([!1, !0, !0, !0]);
+
+    /// Whether `code` is among them.
+    pub const fn contains(self, code: u8) -> bool {
+        let [a, b, c, d] = self.0;
+        let word = match code >> 6 {
+            0 => a,
+            1 => b,
+            2 => c,
+            _ => d,
+        };
+        word & 1 << (code & 63) != 0
+    }
+
+    /// These and `code`.
+    pub const fn with(self, code: u8) -> Codes {
+        let [a, b, c, d] = self.0;
+        let bit = 1 << (code & 63);
+        Codes(match code >> 6 {
+            0 => [a | bit, b, c, d],
+            1 => [a, b | bit, c, d],
+            2 => [a, b, c | bit, d],
+            _ => [a, b, c, d | bit],
+        })
+    }
+
+    /// These and those together.
+    pub const fn union(self, those: Codes) -> Codes {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, those.0);
+        Codes([a | e, b | f, c | g, d | h])
+    }
+
+    /// All but these.
+    pub const fn others(self) -> Codes {
+        let [a, b, c, d] = self.0;
+        Codes([!a, !b, !c, !d])
+    }
 }
 
-/// The Pod's `restartPolicy` as far as it concerns us: what the kubelet does with a container that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RestartPolicy {
-    /// Every end is final.
-    Never,
-    /// An exit code other than 0 is not: the container will be started again in the same Pod.
-    OnFailure,
+/// A choice of an option: its values and the words for them stand once, and plan, completions and model go by this list.
+macro_rules! choice {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$meaning])* $value,)+
+        }
+
+        impl $name {
+            /// Every value, with the word for it on the command line.
+            pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$value),)+];
+        }
+    };
 }
 
-/// What a sidecar exits with after *we* stopped its child because the job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ExitWith {
-    /// 0: the Job must not fail because Envoy answers SIGTERM with 143.
-    Zero,
-    /// The child's own code.
-    Child,
-    /// The job's code.
-    Main,
+choice! {
+    /// Which side of the partnership this process is.
+    Role {
+        /// Runs the job and tells the others when it is over.
+        Main = "main",
+        /// Runs a helper and stops it when the job is over.
+        Sidecar = "sidecar",
+    }
 }
 
-/// When a sidecar's child that ended by itself is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Restart {
-    /// Never: its end is ours.
-    Never,
-    /// After a code other than 0, or a signal.
-    OnFailure,
-    /// Always, while the job runs.
-    Always,
+choice! {
+    /// The Pod's `restartPolicy` as far as it concerns us: what the kubelet does with a container that failed.
+    RestartPolicy {
+        /// Every end is final.
+        Never = "never",
+        /// An exit code other than 0 is not: the container will be started again in the same Pod.
+        OnFailure = "on-failure",
+    }
+}
+
+impl RestartPolicy {
+    /// The exit codes that are not final.
+    pub const fn codes(self) -> Codes {
+        match self {
+            RestartPolicy::Never => Codes::NONE,
+            RestartPolicy::OnFailure => Codes::FAILURES,
+        }
+    }
+}
+
+choice! {
+    /// What a sidecar exits with after *we* stopped its child because the job ended.
+    ExitWith {
+        /// 0: the Job must not fail because Envoy answers SIGTERM with 143.
+        Zero = "zero",
+        /// The child's own code.
+        Child = "child",
+        /// The job's code.
+        Main = "main",
+    }
+}
+
+choice! {
+    /// When a sidecar's child that ended by itself is started again.
+    Restart {
+        /// Never: its end is ours.
+        Never = "never",
+        /// After a code other than 0, or a signal.
+        OnFailure = "on-failure",
+        /// Always, while the job runs.
+        Always = "always",
+    }
 }
 
 /// When `NAME-ready` is published.
@@ -98,6 +176,11 @@ pub enum Readiness {
     WhenHeld,
 }
 
+impl Readiness {
+    /// Every value.
+    pub const ALL: &'static [Readiness] = &[Readiness::AtOnce, Readiness::WhenHeld];
+}
+
 /// Everything that is fixed before the first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
@@ -105,8 +188,9 @@ pub struct Policy {
     pub role: Role,
     /// Whether this process publishes a life of its own. Main always does.
     pub named: bool,
-    /// The Pod's restart policy.
-    pub restart_policy: RestartPolicy,
+    /// The exit codes after which the kubelet starts this container again in the same Pod (`restartPolicy` and
+    /// `restartPolicyRules`): they are not final.
+    pub restart_on: Codes,
     /// The exit code of a sidecar that we stopped.
     pub exit_with: ExitWith,
     /// The signal that asks the child to end.
@@ -117,6 +201,8 @@ pub struct Policy {
     pub readiness: Readiness,
     /// Whether SIGTERM is held back until the job is over (sidecar).
     pub outlive_main: bool,
+    /// Whether some time passes between the job's end and the stop signal (sidecar).
+    pub lingers: bool,
     /// Whether the child is started again while the job runs (sidecar).
     pub restart: Restart,
     /// Whether the command is stopped when its partner ends (main).
@@ -130,40 +216,81 @@ pub struct Policy {
 pub enum Event {
     /// The process is set up: handlers are in place.
     Begun,
-    /// The name is ours, or none was wanted.
-    Claimed,
-    /// The name cannot be had.
-    NotClaimed,
-    /// Another live process holds the name; it is tried again.
-    NameHeld,
-    /// A look: the job is not over.
-    JobOn,
-    /// A look: an attempt of the job has failed and the next is expected.
-    JobPaused(Verdict),
-    /// A look: the job is over.
-    JobOver(Verdict),
-    /// The sidecar that the job cannot do without has ended.
-    PartnerGone,
-    /// All conditions hold.
-    GateOpened,
-    /// The command runs.
-    Started,
-    /// The command could not be run; the exit code says why (125, 126, 127).
-    StartFailed(u8),
+    /// What came of asking for the name.
+    Name(Name),
+    /// What a look has found.
+    Seen(Seen),
+    /// What came of the conditions before the start.
+    Gate(Gate),
     /// The readiness condition holds.
     ReadyHeld,
-    /// The command has been reaped (with a group: and the group is empty).
-    ChildExited(Status),
-    /// SIGKILL may not be sent to the command: it has changed its user, and we lack CAP_KILL.
-    KillRefused,
+    /// Something has become of the command.
+    Command(Command),
     /// We were sent this signal. Never SIGCHLD.
     Signal(u8),
-    /// The one deadline has passed.
-    DeadlineElapsed,
-    /// The end has been written, or could not be and this has been said.
-    Published,
-    /// The requests of the goodbye have been sent, or have failed for good.
-    GoodbyeSaid,
+    /// The one deadline has passed: this one.
+    Elapsed(Timer),
+    /// What was to be told to others has been told, or has failed for good.
+    Said(Word),
+}
+
+/// What came of asking for the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// It is ours, or none was wanted.
+    Ours,
+    /// Another live process holds it; it is tried again.
+    Held,
+    /// It cannot be had.
+    Refused,
+}
+
+/// What a look has found. Of the job in a sidecar, of the partner in main.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Seen {
+    /// The job is not over.
+    On,
+    /// An attempt of the job has failed and the next is expected.
+    Paused(Verdict),
+    /// The job is over.
+    Over(Verdict),
+    /// The job, or its next attempt, has not been there for as long as it may be away (`--absence-timeout`).
+    Missing,
+    /// The sidecar that the job cannot do without has ended.
+    PartnerGone,
+}
+
+/// What came of the conditions before the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gate {
+    /// All of them hold.
+    Opened,
+    /// One of them will never hold: the life that it names is over.
+    Hopeless,
+}
+
+/// What has become of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// It runs.
+    Started,
+    /// It could not be run; the exit code says why (125, 126, 127).
+    Failed(u8),
+    /// It could not be started again just now, for want of something that passes (a process, memory, a busy file).
+    Deferred,
+    /// It has been reaped (with a group: and the group is empty).
+    Ended(Status),
+    /// SIGKILL may not be sent to it: it has changed its user, and we lack CAP_KILL.
+    Unkillable,
+}
+
+/// What is told to others at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Word {
+    /// How it ended, in the shared directory.
+    End,
+    /// The requests of the goodbye.
+    Goodbye,
 }
 
 /// What the one deadline is for. How long it is, the driver knows.
@@ -171,8 +298,12 @@ pub enum Event {
 pub enum Timer {
     /// `--wait-timeout`.
     Gate,
+    /// `--linger`.
+    Linger,
     /// `--grace`.
     Grace,
+    /// How long one who was sent SIGKILL may take to be gone.
+    Kill,
     /// The pause before the child is started again.
     BackOff,
     /// `--outlive-main`.
@@ -186,16 +317,15 @@ pub enum Timer {
 /// An order to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Make the name ours. Answered by `Claimed` or `NotClaimed`.
+    /// Make the name ours. Answered by `Name`.
     Claim,
-    /// Look at the job (a sidecar), or at the partner (main), from now on. Answered by `JobOn`, `JobPaused` or `JobOver`,
-    /// or by `PartnerGone`.
+    /// Look at the job (a sidecar), or at the partner (main), from now on. Answered by `Seen`.
     Look,
-    /// Test the conditions until they hold. Answered by `GateOpened`.
+    /// Test the conditions until they hold. Answered by `Gate`.
     OpenGate,
     /// Stop testing them.
     CloseGate,
-    /// Run the command. Answered by `Started` or `StartFailed`.
+    /// Run the command. Answered by `Command`.
     Start,
     /// Publish readiness now.
     PublishReady,
@@ -207,22 +337,22 @@ pub enum Action {
     Forward(u8),
     /// Send these signals (bit n-1 is signal n), which came before there was a child.
     ForwardKept(u64),
-    /// Send SIGKILL to the child. Answered by `KillRefused` if that is not allowed.
+    /// Send SIGKILL to the child. Answered by `Command::Unkillable` if that is not allowed.
     Kill,
-    /// Set the deadline, in place of any other.
+    /// Set the deadline, in place of any other. Answered by `Elapsed`.
     Arm(Timer),
     /// There is no deadline any more.
     Disarm,
     /// Nobody needs to be watched any more.
     StopWatching,
-    /// Write how it ended. Answered by `Published`.
+    /// Write how it ended. Answered by `Said(End)`.
     Publish {
         /// How the command ended.
         status: Status,
         /// Whether that is the end for good, or the next attempt is awaited.
         last: bool,
     },
-    /// Send the requests. Answered by `GoodbyeSaid`.
+    /// Send the requests. Answered by `Said(Goodbye)`.
     SayGoodbye,
     /// Leave. The last action of any run.
     Exit(u8),
@@ -238,6 +368,8 @@ pub enum Cause {
     Told(Option<Verdict>),
     /// The partner ended.
     PartnerGone,
+    /// The job did not come, or not again.
+    Missing,
 }
 
 /// Whether somebody outside has asked the child to end, and how.
@@ -247,7 +379,9 @@ pub enum Told {
     Nothing,
     /// By a signal that many programs take for "cancel": SIGINT, SIGQUIT.
     Asked,
-    /// By SIGTERM or the stop signal itself: it is not sent a second time.
+    /// By SIGTERM, where the stop signal is another: that one is still to be sent, for the child may know no other.
+    Terminated,
+    /// By the stop signal itself: it is not sent a second time.
     Ordered,
 }
 
@@ -255,8 +389,9 @@ impl Told {
     /// What has been asked for once this signal, too, has been passed on.
     fn after(self, policy: &Policy, signal: u8) -> Told {
         match (self, signal) {
-            (Told::Ordered, _) | (_, SIGTERM) => Told::Ordered,
+            (Told::Ordered, _) => Told::Ordered,
             (_, signal) if signal == policy.stop_signal => Told::Ordered,
+            (Told::Terminated, _) | (_, SIGTERM) => Told::Terminated,
             (_, SIGINT | SIGQUIT) => Told::Asked,
             (told, _) => told,
         }
@@ -292,6 +427,8 @@ pub enum State {
     Starting {
         /// Signals to forward once there is a child.
         kept: u64,
+        /// How the child before it ended, if there was one.
+        last: Option<Status>,
     },
     /// The command runs.
     Running {
@@ -300,6 +437,11 @@ pub enum State {
     },
     /// The command runs and a SIGTERM is held back.
     Holding,
+    /// The job is over, and the command has a while left.
+    Lingering {
+        /// How the job ended.
+        verdict: Verdict,
+    },
     /// The command has been asked to end by us.
     Stopping {
         /// Why.
@@ -314,6 +456,8 @@ pub enum State {
     BackingOff {
         /// How it ended.
         last: Status,
+        /// Signals to forward once there is a child again.
+        kept: u64,
     },
     /// The end is being written.
     Publishing {
@@ -363,6 +507,9 @@ const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
 /// Signals whose default action does not end a process: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH (signal(7)).
 const HARMLESS: [u8; 8] = [17, 18, 19, 20, 21, 22, 23, 28];
+/// The exit code of a wait that has been given up (timeout(1)).
+const TIMED_OUT: u8 = 124;
+const OURS: u8 = 125;
 
 /// Whether the default action of a signal is to end the process (signal(7), "Term" and "Core").
 pub fn ends_by_default(signal: u8) -> bool {
@@ -373,347 +520,174 @@ pub fn ends_by_default(signal: u8) -> bool {
 ///
 /// Total: an event that cannot come in a state, or comes too late, changes nothing.
 pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
+    use Event::{Begun, Command as Cmd, Elapsed, Gate as Gated, Name as Named, ReadyHeld, Said, Seen as Saw, Signal};
     match state {
         State::New => match event {
-            Event::Begun => (State::Claiming { kept: 0, held: false }, [Action::Claim].into()),
-            Event::Signal(_)
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Begun => (State::Claiming { kept: 0, held: false }, [Action::Claim].into()),
+            Named(_) | Saw(_) | Gated(_) | ReadyHeld | Cmd(_) | Signal(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Claiming { kept, held } => match event {
             // A signal that came first ends us, but not without a word.
-            Event::Claimed => match (ending(kept), policy.role) {
+            Named(Name::Ours) => match (ending(kept), policy.role) {
                 (Some(signal), _) => finish_unstarted(policy, signal),
                 (None, Role::Sidecar) => (State::Looking { kept }, [Action::Look].into()),
                 (None, Role::Main) => open_gate(policy, kept),
             },
-            // Whoever holds the name will say goodbye himself.
-            Event::NotClaimed if policy.role == Role::Sidecar => (State::Unclaimed, [Action::Look].into()),
-            Event::NotClaimed if held => exit(125),
-            Event::NotClaimed => leave(policy.goodbye && is_last(policy, 125), 125),
             // The name is somebody else's, so nothing is said in it.
-            Event::NameHeld => match ending(kept) {
+            Named(Name::Held) => match ending(kept) {
                 Some(signal) => exit(128 + signal),
                 None => stay(State::Claiming { kept, held: true }),
             },
-            Event::Signal(signal) if held && ends_by_default(signal) => exit(128 + signal),
-            Event::Signal(signal) => keep(kept, signal, |kept| State::Claiming { kept, held }),
-            Event::Begun
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Named(Name::Refused) => match policy.role {
+                Role::Sidecar => (State::Unclaimed, [Action::Look].into()),
+                // Whoever holds the name will say goodbye himself.
+                Role::Main => leave(!held && policy.goodbye && is_last(policy, OURS), OURS),
+            },
+            Signal(signal) if held && ends_by_default(signal) => exit(128 + signal),
+            Signal(signal) => keep(kept, signal, |kept| State::Claiming { kept, held }),
+            Begun | Saw(_) | Gated(_) | ReadyHeld | Cmd(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Unclaimed => match event {
-            Event::JobOver(_) => exit(0),
-            Event::JobOn | Event::JobPaused(_) => exit(125),
-            Event::Signal(signal) if ends_by_default(signal) => exit(128 + signal),
-            Event::Signal(_)
-            | Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Saw(Seen::Over(_)) => exit(0),
+            Saw(Seen::On | Seen::Paused(_) | Seen::Missing) => exit(OURS),
+            Signal(signal) if ends_by_default(signal) => exit(128 + signal),
+            Saw(Seen::PartnerGone) | Signal(_) => stay(state),
+            Begun | Named(_) | Gated(_) | ReadyHeld | Cmd(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Looking { kept } => match event {
-            Event::JobOn | Event::JobPaused(_) => open_gate(policy, kept),
-            Event::JobOver(_) => finish(policy, Status::Exited(0), 0),
-            Event::Signal(signal) if ends_by_default(signal) => finish_unstarted(policy, signal),
-            Event::Signal(signal) => keep(kept, signal, |kept| State::Looking { kept }),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Saw(Seen::On | Seen::Paused(_)) => open_gate(policy, kept),
+            Saw(Seen::Over(_)) => finish(policy, Status::Exited(0), 0),
+            Saw(Seen::Missing) => finish(policy, Status::Exited(TIMED_OUT), TIMED_OUT),
+            Saw(Seen::PartnerGone) => stay(state),
+            Signal(signal) if ends_by_default(signal) => finish_unstarted(policy, signal),
+            Signal(signal) => keep(kept, signal, |kept| State::Looking { kept }),
+            Begun | Named(_) | Gated(_) | ReadyHeld | Cmd(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Gated { kept } => match event {
-            Event::GateOpened => (State::Starting { kept }, [Action::CloseGate, Action::Disarm, Action::Start].into()),
-            Event::DeadlineElapsed => first(Action::CloseGate, finish(policy, Status::Exited(124), 124)),
-            Event::JobOver(_) => first(Action::CloseGate, finish(policy, Status::Exited(0), 0)),
-            Event::Signal(signal) if ends_by_default(signal) => {
-                first(Action::CloseGate, finish_unstarted(policy, signal))
+            Gated(Gate::Opened) => {
+                (State::Starting { kept, last: None }, [Action::CloseGate, Action::Disarm, Action::Start].into())
             }
-            Event::Signal(signal) => keep(kept, signal, |kept| State::Gated { kept }),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::PartnerGone
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Gated(Gate::Hopeless) | Elapsed(Timer::Gate) | Saw(Seen::Missing) => {
+                first(Action::CloseGate, finish(policy, Status::Exited(TIMED_OUT), TIMED_OUT))
+            }
+            Saw(Seen::Over(_)) => first(Action::CloseGate, finish(policy, Status::Exited(0), 0)),
+            Saw(Seen::On | Seen::Paused(_) | Seen::PartnerGone) => stay(state),
+            Signal(signal) if ends_by_default(signal) => first(Action::CloseGate, finish_unstarted(policy, signal)),
+            Signal(signal) => keep(kept, signal, |kept| State::Gated { kept }),
+            Begun | Named(_) | ReadyHeld | Cmd(_) | Elapsed(_) | Said(_) => stay(state),
         },
-        State::Starting { kept } => match event {
-            Event::Started => {
-                let ready = match (policy.named, policy.readiness) {
-                    (false, _) => None,
-                    (true, Readiness::AtOnce) => Some(Action::PublishReady),
-                    (true, Readiness::WhenHeld) => Some(Action::AwaitReady),
-                };
-                let look = policy.stop_with.then_some(Action::Look);
-                let forward = (kept != 0).then_some(Action::ForwardKept(kept));
-                // The kept ones are sent now, and count as any other that is forwarded.
-                let told = (1..=64)
-                    .filter(|signal| kept & 1 << (signal - 1) != 0)
-                    .fold(Told::Nothing, |told, signal| told.after(policy, signal));
-                (State::Running { told }, Actions { list: [ready, look, forward, None] })
-            }
-            Event::StartFailed(code) => finish(policy, Status::Exited(code), code),
+        State::Starting { kept, last } => match event {
+            Cmd(Command::Started) => started(policy, kept),
+            Cmd(Command::Failed(code)) => finish(policy, Status::Exited(code), code),
+            Cmd(Command::Deferred) => match last {
+                Some(last) => (State::BackingOff { last, kept }, [Action::Arm(Timer::BackOff)].into()),
+                None => finish(policy, Status::Exited(OURS), OURS),
+            },
+            Cmd(Command::Ended(_) | Command::Unkillable) => stay(state),
             // The driver answers a start before it reports anything else; if it did not, the signal would be kept.
-            Event::Signal(signal) => keep(kept, signal, |kept| State::Starting { kept }),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Signal(signal) => keep(kept, signal, |kept| State::Starting { kept, last }),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
         State::Running { told } => match event {
-            Event::ChildExited(status) => {
-                if told == Told::Nothing && starts_again(policy, status) {
-                    (State::BackingOff { last: status }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
-                } else {
-                    finish(policy, status, status.code())
-                }
+            Cmd(Command::Ended(last)) if told == Told::Nothing && starts_again(policy, last) => {
+                (State::BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
             }
+            Cmd(Command::Ended(status)) => finish(policy, status, status.code()),
+            Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
             // The job is looked at once more: an attempt that failed a moment ago will not be repeated in a Pod that
             // is being deleted, and no event would come for it.
-            Event::Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => {
+            Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => {
                 (State::Holding, [Action::Arm(Timer::Outlive), Action::Look].into())
             }
-            Event::Signal(signal) => {
+            Signal(signal) => {
                 let told = told.after(policy, signal);
                 (State::Running { told }, [Action::Forward(signal)].into())
             }
-            Event::JobOver(verdict) => match told {
-                Told::Nothing | Told::Asked => stop(policy, Cause::JobOver(verdict)),
-                Told::Ordered => (
-                    State::Stopping { cause: Cause::Told(Some(verdict)) },
-                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
-                ),
+            Saw(Seen::Over(verdict)) => match told {
+                Told::Nothing | Told::Asked if policy.lingers => {
+                    (State::Lingering { verdict }, [Action::Arm(Timer::Linger), Action::StopWatching].into())
+                }
+                _ => stop(policy, told, Cause::JobOver(verdict)),
             },
-            Event::PartnerGone => match told {
-                Told::Nothing | Told::Asked => stop(policy, Cause::PartnerGone),
-                Told::Ordered => (
-                    State::Stopping { cause: Cause::Told(None) },
-                    [Action::Arm(Timer::Grace), Action::StopWatching].into(),
-                ),
-            },
-            Event::ReadyHeld => (state, [Action::PublishReady].into()),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::DeadlineElapsed
-            | Event::KillRefused
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Saw(Seen::Missing) => stop(policy, told, Cause::Missing),
+            Saw(Seen::PartnerGone) => stop(policy, told, Cause::PartnerGone),
+            Saw(Seen::On | Seen::Paused(_)) => stay(state),
+            ReadyHeld => (state, [Action::PublishReady].into()),
+            Begun | Named(_) | Gated(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Holding => match event {
-            Event::ChildExited(status) => finish(policy, status, status.code()),
-            Event::JobOver(verdict) | Event::JobPaused(verdict) => stop(policy, Cause::JobOver(verdict)),
-            Event::DeadlineElapsed | Event::Signal(SIGTERM) => {
-                (State::Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(SIGTERM)].into())
-            }
+            Cmd(Command::Ended(status)) => finish(policy, status, status.code()),
+            Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
+            Saw(Seen::Over(verdict) | Seen::Paused(verdict)) => stop(policy, Told::Nothing, Cause::JobOver(verdict)),
+            Saw(Seen::Missing) => stop(policy, Told::Nothing, Cause::Missing),
+            Saw(Seen::On | Seen::PartnerGone) => stay(state),
+            Elapsed(Timer::Outlive) => release(policy, SIGTERM),
             // The stop signal by another name: whoever sends it means it.
-            Event::Signal(signal) if signal == policy.stop_signal => {
-                (State::Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(signal)].into())
+            Signal(signal) if signal == SIGTERM || signal == policy.stop_signal => release(policy, signal),
+            Signal(signal) => (state, [Action::Forward(signal)].into()),
+            ReadyHeld => (state, [Action::PublishReady].into()),
+            Begun | Named(_) | Gated(_) | Elapsed(_) | Said(_) => stay(state),
+        },
+        State::Lingering { verdict } => match event {
+            Cmd(Command::Ended(status)) => finish_stopped(policy, Cause::JobOver(verdict), status),
+            Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
+            Elapsed(Timer::Linger) => stop(policy, Told::Nothing, Cause::JobOver(verdict)),
+            // Whoever asks for the end does not want to wait.
+            Signal(signal) if signal == SIGTERM || signal == policy.stop_signal => {
+                stop(policy, Told::Nothing, Cause::JobOver(verdict))
             }
-            Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
-            Event::ReadyHeld => (state, [Action::PublishReady].into()),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::KillRefused
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Signal(signal) => (state, [Action::Forward(signal)].into()),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
         State::Stopping { cause } => match event {
-            Event::ChildExited(status) => finish(policy, status, code_after_stop(policy, cause, status)),
+            Cmd(Command::Ended(status)) => finish_stopped(policy, cause, status),
+            Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
             // The deadline stays where it is: somebody who repeats himself does not get more time for it.
-            Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
-            Event::DeadlineElapsed => {
+            Signal(signal) => (state, [Action::Forward(signal)].into()),
+            Elapsed(Timer::Grace) => {
                 // The signal did not end it; that the job is over does.
                 let cause = match cause {
                     Cause::Told(Some(verdict)) => Cause::JobOver(verdict),
-                    Cause::Told(None) | Cause::JobOver(_) | Cause::PartnerGone => cause,
+                    Cause::Told(None) | Cause::JobOver(_) | Cause::PartnerGone | Cause::Missing => cause,
                 };
-                (State::Killing { cause }, [Action::Kill].into())
+                (State::Killing { cause }, [Action::Kill, Action::Arm(Timer::Kill)].into())
             }
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::KillRefused
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
         State::Killing { cause } => match event {
-            Event::ChildExited(status) => finish(policy, status, code_after_stop(policy, cause, status)),
-            // Nothing is left that could end it but our own end: as PID 1 it takes everybody along.
-            Event::KillRefused => {
-                let status = Status::Killed(SIGKILL);
-                finish(policy, status, code_after_stop(policy, cause, status))
-            }
-            Event::Signal(signal) => (state, [Action::Forward(signal)].into()),
-            Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::DeadlineElapsed
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            Cmd(Command::Ended(status)) => finish_stopped(policy, cause, status),
+            // Nothing is left that could end it but our own end: as PID 1 it takes everybody along. Whoever is still there
+            // some time after SIGKILL waits in the kernel, and will not run again.
+            Cmd(Command::Unkillable) | Elapsed(Timer::Kill) => finish_stopped(policy, cause, Status::Killed(SIGKILL)),
+            Cmd(Command::Started | Command::Failed(_) | Command::Deferred) => stay(state),
+            Signal(signal) => (state, [Action::Forward(signal)].into()),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
-        State::BackingOff { last } => match event {
-            Event::DeadlineElapsed => (State::Starting { kept: 0 }, [Action::Start].into()),
-            Event::JobOver(verdict) => {
-                first(Action::Disarm, finish(policy, last, code_after_stop(policy, Cause::JobOver(verdict), last)))
-            }
-            // There is nobody to forward it to, and nobody is started any more. Others (a reload, a rotation of logs) were
-            // meant for a command that is not there, and the next one begins with a fresh configuration anyway.
-            Event::Signal(signal) if Told::Nothing.after(policy, signal) != Told::Nothing => {
+        State::BackingOff { last, kept } => match event {
+            Elapsed(Timer::BackOff) => (State::Starting { kept, last: Some(last) }, [Action::Start].into()),
+            Saw(Seen::Over(verdict)) => first(Action::Disarm, finish_stopped(policy, Cause::JobOver(verdict), last)),
+            Saw(Seen::Missing) => first(Action::Disarm, finish_stopped(policy, Cause::Missing, last)),
+            Saw(Seen::On | Seen::Paused(_) | Seen::PartnerGone) => stay(state),
+            // There is nobody to forward it to, and nobody is started any more.
+            Signal(signal) if Told::Nothing.after(policy, signal) != Told::Nothing => {
                 first(Action::Disarm, finish_unstarted(policy, signal))
             }
-            Event::Signal(_)
-            | Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::Published
-            | Event::GoodbyeSaid => stay(state),
+            // Others (a reload, a rotation of logs) are for the next.
+            Signal(signal) => keep(kept, signal, |kept| State::BackingOff { last, kept }),
+            Begun | Named(_) | Gated(_) | ReadyHeld | Cmd(_) | Elapsed(_) | Said(_) => stay(state),
         },
         State::Publishing { code, goodbye } => match event {
             // A volume that does not answer must not hold the job's code for ever.
-            Event::Published | Event::DeadlineElapsed => leave(goodbye, code),
-            Event::Signal(_)
-            | Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::GoodbyeSaid => stay(state),
+            Said(Word::End) | Elapsed(Timer::Publish) => leave(goodbye, code),
+            Said(Word::Goodbye) => stay(state),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Cmd(_) | Signal(_) | Elapsed(_) => stay(state),
         },
         State::Leaving { code } => match event {
-            Event::GoodbyeSaid | Event::DeadlineElapsed => exit(code),
+            Said(Word::Goodbye) | Elapsed(Timer::Goodbye) => exit(code),
+            Said(Word::End) => stay(state),
             // Whoever asks us to end now stops the others himself.
-            Event::Signal(signal) if ends_by_default(signal) => exit(code),
-            Event::Signal(_)
-            | Event::Begun
-            | Event::Claimed
-            | Event::NotClaimed
-            | Event::NameHeld
-            | Event::JobOn
-            | Event::JobPaused(_)
-            | Event::JobOver(_)
-            | Event::PartnerGone
-            | Event::GateOpened
-            | Event::Started
-            | Event::StartFailed(_)
-            | Event::ReadyHeld
-            | Event::ChildExited(_)
-            | Event::KillRefused
-            | Event::Published => stay(state),
+            Signal(signal) if ends_by_default(signal) => exit(code),
+            Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Cmd(_) | Signal(_) | Elapsed(_) => stay(state),
         },
         State::Done => stay(state),
     }
@@ -738,7 +712,7 @@ fn leave(goodbye: bool, code: u8) -> (State, Actions) {
 
 /// Whether the kubelet will not start this container again.
 fn is_last(policy: &Policy, code: u8) -> bool {
-    code == 0 || policy.restart_policy == RestartPolicy::Never
+    !policy.restart_on.contains(code)
 }
 
 fn keep(kept: u64, signal: u8, state: impl Fn(u64) -> State) -> (State, Actions) {
@@ -759,15 +733,41 @@ fn open_gate(policy: &Policy, kept: u64) -> (State, Actions) {
     if policy.gated {
         (State::Gated { kept }, [Action::Arm(Timer::Gate), Action::OpenGate].into())
     } else {
-        (State::Starting { kept }, [Action::Start].into())
+        (State::Starting { kept, last: None }, [Action::Start].into())
     }
 }
 
-fn stop(policy: &Policy, cause: Cause) -> (State, Actions) {
-    (
-        State::Stopping { cause },
-        [Action::Forward(policy.stop_signal), Action::Arm(Timer::Grace), Action::StopWatching].into(),
-    )
+fn started(policy: &Policy, kept: u64) -> (State, Actions) {
+    let ready = match (policy.named, policy.readiness) {
+        (false, _) => None,
+        (true, Readiness::AtOnce) => Some(Action::PublishReady),
+        (true, Readiness::WhenHeld) => Some(Action::AwaitReady),
+    };
+    let look = policy.stop_with.then_some(Action::Look);
+    let forward = (kept != 0).then_some(Action::ForwardKept(kept));
+    // The kept ones are sent now, and count as any other that is forwarded.
+    let told = (1..=64)
+        .filter(|signal| kept & 1 << (signal - 1) != 0)
+        .fold(Told::Nothing, |told, signal| told.after(policy, signal));
+    (State::Running { told }, Actions { list: [ready, look, forward, None] })
+}
+
+/// What was held back is passed on.
+fn release(policy: &Policy, signal: u8) -> (State, Actions) {
+    let told = Told::Nothing.after(policy, signal);
+    (State::Running { told }, [Action::Disarm, Action::Forward(signal)].into())
+}
+
+/// Asks the child to end, unless it has been asked in these words already. Whoever had asked before us is the cause.
+fn stop(policy: &Policy, told: Told, cause: Cause) -> (State, Actions) {
+    let cause = match (told, cause) {
+        (Told::Nothing | Told::Asked, cause) => cause,
+        (Told::Terminated | Told::Ordered, Cause::JobOver(verdict)) => Cause::Told(Some(verdict)),
+        (Told::Terminated | Told::Ordered, Cause::Told(_) | Cause::PartnerGone | Cause::Missing) => Cause::Told(None),
+    };
+    let signal = (told != Told::Ordered).then_some(Action::Forward(policy.stop_signal));
+    let list = [signal, Some(Action::Arm(Timer::Grace)), Some(Action::StopWatching), None];
+    (State::Stopping { cause }, Actions { list })
 }
 
 fn starts_again(policy: &Policy, status: Status) -> bool {
@@ -781,10 +781,15 @@ fn starts_again(policy: &Policy, status: Status) -> bool {
 fn code_after_stop(policy: &Policy, cause: Cause, status: Status) -> u8 {
     match (cause, policy.exit_with) {
         (Cause::Told(_) | Cause::PartnerGone, _) => status.code(),
+        (Cause::Missing, _) => TIMED_OUT,
         (Cause::JobOver(_), ExitWith::Zero) => 0,
         (Cause::JobOver(_), ExitWith::Child) => status.code(),
         (Cause::JobOver(verdict), ExitWith::Main) => verdict.code(),
     }
+}
+
+fn finish_stopped(policy: &Policy, cause: Cause, status: Status) -> (State, Actions) {
+    finish(policy, status, code_after_stop(policy, cause, status))
 }
 
 fn finish_unstarted(policy: &Policy, signal: u8) -> (State, Actions) {

@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::condition::Condition;
 use crate::http::Url;
-use crate::machine::{ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
+use crate::machine::{Codes, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
 use crate::report::{Format, Level};
 use crate::sys::{environment, signals};
 use anyhow::{Result, anyhow, bail, ensure};
@@ -45,6 +45,10 @@ pub struct Plan {
     pub stop_with: Option<String>,
     /// How long SIGTERM is held back.
     pub outlive_main: Duration,
+    /// From the job's end to the stop signal.
+    pub linger: Duration,
+    /// How long the job, or its next attempt, may be away before a sidecar gives up. `None`: for ever.
+    pub absence: Option<Duration>,
     /// Where we were started, for what runs on our behalf.
     pub working_directory: PathBuf,
     /// Whether the run has failed before it began: only that is to be published.
@@ -99,6 +103,10 @@ impl Given {
         duration(text).map_err(|error| anyhow!("{}: {error}", self.from))
     }
 
+    fn codes(&self) -> Result<Codes> {
+        Codes::parse(self.text()?).map_err(|error| anyhow!("{}: {error}", self.from))
+    }
+
     fn condition(&self) -> Result<Condition> {
         Condition::parse(self.text()?).map_err(|error| anyhow!("{}: {error}", self.from))
     }
@@ -128,7 +136,8 @@ struct Settings<'a> {
 
 /// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
 /// containers alike, they are passed over there.
-const SIDECAR_ONLY: [&str; 5] = ["until", "until-any", "exit-with", "outlive-main", "restart"];
+const SIDECAR_ONLY: [&str; 7] =
+    ["until", "until-any", "exit-with", "outlive-main", "restart", "linger", "absence-timeout"];
 const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 
 impl Settings<'_> {
@@ -260,7 +269,7 @@ pub fn role(flags: &ArgMatches) -> Result<Role> {
     let Some(given) = settings.find("mode") else {
         bail!("no mode is given; use --mode main for the job or --mode sidecar for a helper (see exeunt --help)");
     };
-    given.choice(&[("main", Role::Main), ("sidecar", Role::Sidecar)])
+    given.choice(Role::ALL)
 }
 
 /// For a first word that stands where a mode should: what was probably meant by it.
@@ -423,19 +432,20 @@ impl Plan {
         let stop_with = settings.find("stop-with").map(|given| given.name()).transpose()?;
         stop_with.as_ref().map_or(Ok(()), |named| own("--stop-with", named))?;
         let (outlive, outlive_main) = settings.outlive_main()?;
-        let restarts = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
-        let policies = [("never", RestartPolicy::Never), ("on-failure", RestartPolicy::OnFailure)];
-        let codes = [("zero", ExitWith::Zero), ("child", ExitWith::Child), ("main", ExitWith::Main)];
+        let linger = settings.find("linger").map(|given| given.duration()).transpose()?.filter(|time| !time.is_zero());
+        let restart_policy = settings.choice("restart-policy", RestartPolicy::Never, RestartPolicy::ALL)?;
+        let restart_on = settings.find("restart-on").map_or(Ok(Codes::NONE), |given| given.codes())?;
         let policy = Policy {
             role,
             named: name.is_some(),
-            restart_policy: settings.choice("restart-policy", RestartPolicy::Never, &policies)?,
-            exit_with: settings.choice("exit-with", ExitWith::Zero, &codes)?,
+            restart_on: restart_policy.codes().union(restart_on),
+            exit_with: settings.choice("exit-with", ExitWith::Zero, ExitWith::ALL)?,
             stop_signal: settings.find("stop-signal").map_or(Ok(libc::SIGTERM as u8), |given| stop_signal(&given))?,
             gated: !wait_for.is_empty(),
             readiness: if ready_when.is_some() { Readiness::WhenHeld } else { Readiness::AtOnce },
             outlive_main: outlive,
-            restart: settings.choice("restart", Restart::Never, &restarts)?,
+            lingers: linger.is_some(),
+            restart: settings.choice("restart", Restart::Never, Restart::ALL)?,
             stop_with: stop_with.is_some(),
             goodbye: !on_exit.is_empty(),
         };
@@ -455,6 +465,8 @@ impl Plan {
             on_exit,
             stop_with,
             outlive_main,
+            linger: linger.unwrap_or_default(),
+            absence: settings.find("absence-timeout").map(|given| given.duration()).transpose()?,
             working_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             failed: false,
             command,

@@ -4,7 +4,7 @@
 //! before the command. What each would lose in the other order is said where it is done.
 
 use crate::condition::Condition;
-use crate::machine::{self, Action, Event, State, Status, Timer};
+use crate::machine::{self, Action, Event, Gate, Name, Role, Seen, State, Status, Timer, Word};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::Directory;
@@ -26,10 +26,10 @@ mod restarts;
 mod vigil;
 
 use audience::Audience;
-use command::{Command, GROUP_PAUSE};
+use command::Command;
 use errand::Errand;
 use restarts::Restarts;
-use vigil::Vigil;
+use vigil::{Outlook, Vigil};
 
 /// How long another live process may still hold the name before we give up.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +42,13 @@ const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than the requests of the goodbye can take: they bound themselves.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(7);
+/// How long one who was sent SIGKILL may take to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to start the goodbye where there is no room for a process.
+const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
+/// When a watch that is of no use any more is taken down, unless we leave before: that costs less.
+const RETIRED_AFTER: Duration = Duration::from_millis(100);
+
 /// Runs a plan to its end and returns the exit code.
 pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
     child::become_subreaper();
@@ -54,6 +61,12 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         bell: None,
         vigil: None,
         goodbye: None,
+        goodbye_again: None,
+        retired: None,
+        dead: None,
+        deferred: false,
+        job_is_over: false,
+        last_answer: String::new(),
         restarts: Restarts::default(),
         errand: None,
         command: None,
@@ -80,6 +93,18 @@ struct Supervisor {
     bell: Option<Bell>,
     vigil: Option<Vigil>,
     goodbye: Option<Pid>,
+    /// When it is tried again to start it.
+    goodbye_again: Option<Instant>,
+    /// Whom nobody needs any more, and when the watch is taken down.
+    retired: Option<(Audience, Instant)>,
+    /// How the command has ended, until it is known whether the job ended before it.
+    dead: Option<Status>,
+    /// The command could not be started again just now, and that has been said.
+    deferred: bool,
+    /// A look has found the job over.
+    job_is_over: bool,
+    /// What the conditions last said.
+    last_answer: String,
     restarts: Restarts,
     errand: Option<Errand>,
     command: Option<Command>,
@@ -88,6 +113,19 @@ struct Supervisor {
     foreground: bool,
     /// A child has changed its state and has not been looked for yet.
     children: bool,
+}
+
+/// Something that is due at a time. Whoever is in the list of [`Supervisor::wakes`] is waited for, and is served from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    Claim,
+    Look,
+    Conditions,
+    Group,
+    Goodbye,
+    Watch,
+    /// The machine's one deadline; last, so that what has happened until now is known when it is counted.
+    Deadline,
 }
 
 /// An attempt to take the name that is to be repeated.
@@ -110,7 +148,7 @@ impl Supervisor {
                 for action in actions.iter() {
                     self.report.debug(|| format!("{action:?}"));
                     if let Action::Exit(code) = action {
-                        self.stop_watching();
+                        self.leave_the_watch();
                         return code;
                     }
                     self.perform(action);
@@ -177,7 +215,9 @@ impl Supervisor {
                 self.forget_elapsed();
                 if timer == Timer::BackOff {
                     self.restarts.count(Instant::now());
-                    self.say_restart();
+                    if !std::mem::take(&mut self.deferred) {
+                        self.say_restart();
+                    }
                 }
                 self.deadline = Instant::now().checked_add(self.length(timer)).map(|at| (timer, at));
             }
@@ -185,7 +225,6 @@ impl Supervisor {
                 self.forget_elapsed();
                 self.deadline = None;
             }
-            // The kernel takes its time to tear a watch down: now, while the child shuts down, and not at the exit.
             Action::StopWatching => self.stop_watching(),
             Action::Publish { status, last } => self.publish(status, last),
             Action::Exit(_) => {}
@@ -195,7 +234,7 @@ impl Supervisor {
     /// One wake-up may bring a death and the end of a time together. The time that was armed before is of no account once
     /// another is.
     fn forget_elapsed(&mut self) {
-        self.queue.retain(|event| *event != Event::DeadlineElapsed);
+        self.queue.retain(|event| !matches!(event, Event::Elapsed(_)));
     }
 
     fn length(&self, timer: Timer) -> Duration {
@@ -206,6 +245,8 @@ impl Supervisor {
             Timer::BackOff => self.restarts.pause,
             Timer::Outlive => self.plan.outlive_main,
             Timer::Goodbye => GOODBYE_PATIENCE,
+            Timer::Linger => self.plan.linger,
+            Timer::Kill => KILL_PATIENCE,
         }
     }
 
@@ -216,7 +257,7 @@ impl Supervisor {
         } else {
             self.report.failure(message);
         }
-        self.queue.push_back(Event::NotClaimed);
+        self.queue.push_back(Event::Name(Name::Refused));
     }
 
     fn claim(&mut self) {
@@ -227,7 +268,7 @@ impl Supervisor {
             }
         }
         let (Some(dir), Some(name)) = (&self.dir, &self.plan.name) else {
-            self.queue.push_back(Event::Claimed);
+            self.queue.push_back(Event::Name(Name::Ours));
             return;
         };
         let now = Instant::now();
@@ -236,11 +277,11 @@ impl Supervisor {
             Some(since) if now >= since + TURN_PATIENCE => Turn::Foregone,
             _ => Turn::Awaited,
         };
-        match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_policy, turn) {
+        match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_on, turn) {
             Ok(Claim::Taken(life)) => {
                 self.life = Some(*life);
                 self.claim = None;
-                self.queue.push_back(Event::Claimed);
+                self.queue.push_back(Event::Name(Name::Ours));
             }
             Ok(failed @ (Claim::Held | Claim::Contested)) => {
                 // A run that has failed already leaves a live process its name.
@@ -260,7 +301,7 @@ impl Supervisor {
                     waiting.next = (now + waiting.pause).min(waiting.until);
                     waiting.pause = (waiting.pause * 2).min(CLAIM_PAUSE_MOST);
                     if matches!(failed, Claim::Held) {
-                        self.queue.push_back(Event::NameHeld);
+                        self.queue.push_back(Event::Name(Name::Held));
                     }
                 }
             }
@@ -271,27 +312,48 @@ impl Supervisor {
     fn begin_to_look(&mut self) {
         let Some(dir) = &mut self.dir else {
             // Nothing can be seen, so nothing is over.
-            self.queue.push_back(Event::JobOn);
+            self.queue.push_back(Event::Seen(Seen::On));
             return;
         };
         let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
         self.bell = self.bell.take().or_else(|| Bell::new().ok());
-        self.queue.extend(audience.begin(dir, self.bell.as_ref(), &self.report));
+        let seen = audience.begin(dir, self.bell.as_ref(), &self.report);
+        self.saw(seen);
         signals::catch_again();
     }
 
-    fn stop_watching(&mut self) {
-        self.vigil = None;
-        if self.audience.as_ref().is_some_and(Audience::is_watching) {
-            descriptors::leave_inotify_to_the_kernel();
-        }
-        self.audience = None;
+    fn saw(&mut self, seen: Option<Seen>) {
+        self.job_is_over |= matches!(seen, Some(Seen::Over(_) | Seen::PartnerGone));
+        self.queue.extend(seen.map(Event::Seen));
     }
 
-    /// Before the command is started: a job that is over has not been told by its watch yet when both happen at once.
+    /// Nobody is looked at any more. The kernel takes 5 to 15 ms to tear a watch down: an exit that follows at once must not
+    /// wait for that, and a child that takes its time must not keep the instance from others.
+    fn stop_watching(&mut self) {
+        self.vigil = None;
+        if let Some(audience) = self.audience.take().filter(Audience::is_watching) {
+            self.retired = Some((audience, Instant::now() + RETIRED_AFTER));
+        }
+    }
+
+    fn leave_the_watch(&mut self) {
+        self.stop_watching();
+        if self.retired.is_some() {
+            descriptors::leave_inotify_to_the_kernel();
+        }
+        self.retired = None;
+    }
+
+    /// Makes room for a process. Whether there was any to be made.
+    fn poll_instead(&mut self) -> bool {
+        self.audience.as_mut().is_some_and(|audience| audience.poll_instead(&self.report))
+    }
+
+    /// Facts count in the order in which they happened: before something else is acted on, the job is looked at once more.
     fn look_at_job(&mut self) {
         if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience) {
-            self.queue.extend(audience.look(dir, self.bell.as_ref(), &self.report, false));
+            let seen = audience.look(dir, self.bell.as_ref(), &self.report, false);
+            self.saw(seen);
         }
     }
 
@@ -304,14 +366,24 @@ impl Supervisor {
 
     fn look_for_conditions(&mut self) {
         let (Some(vigil), Some(dir)) = (&mut self.vigil, &self.dir) else { return };
-        if vigil.look(dir, &self.plan, self.signals.ignored()) {
-            self.vigil = None;
-            let gate = matches!(self.state, State::Gated { .. });
-            if gate {
-                self.look_at_job();
+        let outlook = vigil.look(dir, &self.plan, self.signals.ignored());
+        self.last_answer.clone_from(&vigil.last_answer);
+        let gate = matches!(self.state, State::Gated { .. });
+        let event = match outlook {
+            Outlook::Open => return,
+            Outlook::Hold if gate => Event::Gate(Gate::Opened),
+            Outlook::Hold => Event::ReadyHeld,
+            Outlook::Hopeless(name, verdict) if gate => {
+                self.say_hopeless(&name, verdict);
+                Event::Gate(Gate::Hopeless)
             }
-            self.queue.push_back(if gate { Event::GateOpened } else { Event::ReadyHeld });
+            Outlook::Hopeless(..) => return,
+        };
+        self.vigil = None;
+        if gate {
+            self.look_at_job();
         }
+        self.queue.push_back(event);
     }
 
     /// Leaves the requests to a child process: an answer that does not come must not make us deaf.
@@ -320,21 +392,28 @@ impl Supervisor {
         words.extend(self.report.flags().map(OsString::from));
         words.push("--".into());
         words.extend(self.plan.on_exit.iter().map(|url| OsString::from(url.to_string())));
-        let started = Launch::new(&words, self.signals.ignored())
-            .map_err(|error| error.to_string())
-            .and_then(|launch| launch.start().map_err(|refused| format!("{refused:?}")));
+        let launch = match Launch::new(&words, self.signals.ignored()) {
+            Ok(launch) => launch,
+            Err(_) => return self.queue.push_back(Event::Said(Word::Goodbye)),
+        };
+        let started = launch.start();
+        self.goodbye_again = None;
         match started {
             Ok(pid) => self.goodbye = Some(pid),
+            // Whoever has filled the last place may be gone in a moment.
+            Err(error) if error.passes() => self.goodbye_again = Some(Instant::now() + GOODBYE_PAUSE),
             Err(error) => {
                 self.report.warning(&format!("the requests of --on-exit are not sent: {error}"));
-                self.queue.push_back(Event::GoodbyeSaid);
+                self.queue.push_back(Event::Said(Word::Goodbye));
             }
         }
     }
 
     fn publish(&mut self, status: Status, last: bool) {
+        // Nobody is awaited any more, whatever it takes to say so.
+        self.stop_watching();
         let (Some(life), Some(dir)) = (self.life.take(), self.dir.take()) else {
-            self.queue.push_back(Event::Published);
+            self.queue.push_back(Event::Said(Word::End));
             return;
         };
         match Errand::publish(life, dir, status, last) {
@@ -342,43 +421,56 @@ impl Supervisor {
                 if let Err(error) = result {
                     self.report.warning(&format!("{error:#}"));
                 }
-                self.queue.push_back(Event::Published);
+                self.queue.push_back(Event::Said(Word::End));
             }
             errand::Begun::UnderWay(errand) => self.errand = Some(errand),
         }
     }
 
+    /// Who can be due, and when. One list for the waiting and for the serving: who is not in it is not waited for.
+    fn wakes(&self) -> [(Wake, Option<Instant>); 7] {
+        let here = self.dir.is_some();
+        let group = self.command.as_ref().filter(|command| command.leader.is_some() && self.plan.group);
+        [
+            (Wake::Claim, self.claim.as_ref().map(|waiting| waiting.next)),
+            (Wake::Look, self.audience.as_ref().filter(|_| here).map(Audience::next_look)),
+            (Wake::Conditions, self.vigil.as_ref().filter(|_| here).and_then(Vigil::next)),
+            (Wake::Group, group.map(|command| command.next)),
+            (Wake::Goodbye, self.goodbye_again),
+            (Wake::Watch, self.retired.as_ref().map(|(_, at)| *at)),
+            (Wake::Deadline, self.deadline.map(|(_, at)| at)),
+        ]
+    }
+
     /// Waits for the next thing to happen and turns it into events.
     fn wait(&mut self) {
         let now = Instant::now();
-        let group = self.command.as_ref().filter(|command| command.leader.is_some()).map(|_| now + GROUP_PAUSE);
-        let until = [
-            self.deadline.map(|(_, at)| at),
-            self.claim.as_ref().map(|waiting| waiting.next),
-            self.audience.as_ref().map(Audience::next_look),
-            self.vigil.as_ref().map(Vigil::next),
-            group,
-        ];
-        let now_at_once = self.children.then_some(now);
-        let limit = until.into_iter().chain([now_at_once]).flatten().min().map(|at| at.saturating_duration_since(now));
+        let next = self.wakes().into_iter().filter_map(|(_, at)| at).min();
+        let limit = if self.children { Some(Duration::ZERO) } else { next.map(|at| at.saturating_duration_since(now)) };
         let bell = match &self.errand {
             Some(errand) => Some(errand.descriptor()),
             None => self.bell.as_ref().map(Bell::descriptor),
         };
-        let woken = self.signals.wait(bell, limit);
+        let mut woken = self.signals.wait(bell, limit);
+        // Handlers run one a call: what is due must not be served before all that has come is known.
+        if next.is_some_and(|at| at <= Instant::now()) {
+            loop {
+                let more = self.signals.wait(None, Some(Duration::ZERO));
+                woken.signals |= more.signals;
+                woken.children |= more.children;
+                if more.signals == 0 && !more.children {
+                    break;
+                }
+            }
+        }
         self.after(woken);
     }
 
     fn after(&mut self, woken: Woken) {
-        // Signals before deaths: a command that ends because it was told to is not one that ended by itself. The number
-        // is still its own, for it has not been reaped.
-        for signal in signals::members(woken.signals) {
-            self.queue.push_back(Event::Signal(signal));
-        }
-        if woken.children || std::mem::take(&mut self.children) {
+        let children = woken.children | std::mem::take(&mut self.children);
+        if children {
             self.reap();
         }
-        self.look_at_group();
         if woken.readable
             && let Some(result) = self.errand.as_mut().and_then(Errand::finished)
         {
@@ -386,30 +478,49 @@ impl Supervisor {
                 self.report.warning(&format!("{error:#}"));
             }
             self.errand = None;
-            self.queue.push_back(Event::Published);
+            self.queue.push_back(Event::Said(Word::End));
         }
         let closed = woken.readable && self.bell.as_ref().is_some_and(Bell::answer);
         let now = Instant::now();
-        if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience)
-            && (woken.readable || audience.next_look() <= now)
-        {
-            self.queue.extend(audience.look(dir, self.bell.as_ref(), &self.report, closed));
+        let due = self.wakes().map(|(wake, at)| (wake, at.filter(|at| *at <= now)));
+        let is_due = |wake: Wake| due.iter().any(|(one, at)| *one == wake && at.is_some());
+        if children || is_due(Wake::Group) {
+            self.look_at_group();
         }
-        if self.vigil.as_ref().is_some_and(|vigil| woken.readable || woken.children || vigil.next() <= now) {
+        // Of the job first, whatever else there is: a helper that has ended with it, or a signal or a deadline that came
+        // after it while we were stalled, must not be judged by what we knew before.
+        let decides = self.dead.is_some() || woken.signals != 0 || is_due(Wake::Deadline);
+        if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience)
+            && (woken.readable || is_due(Wake::Look) || (decides && self.plan.policy.role == Role::Sidecar))
+        {
+            let seen = audience.look(dir, self.bell.as_ref(), &self.report, closed);
+            self.saw(seen);
+        }
+        // Signals before deaths: a command that ends because it was told to is not one that ended by itself. The number
+        // is still its own, for it has not been reaped.
+        for signal in signals::members(woken.signals) {
+            self.queue.push_back(Event::Signal(signal));
+        }
+        self.judge_death();
+        if woken.readable || children || is_due(Wake::Conditions) || is_due(Wake::Deadline) {
             self.look_for_conditions();
         }
-        if self.claim.as_ref().is_some_and(|waiting| waiting.next <= now) {
+        if is_due(Wake::Claim) {
             self.claim();
         }
-        if let Some((timer, at)) = self.deadline
-            && at <= now
-        {
-            self.deadline = None;
-            self.say_elapsed(timer);
-            if timer == Timer::BackOff {
-                self.look_at_job();
-            }
-            self.queue.push_back(Event::DeadlineElapsed);
+        if is_due(Wake::Goodbye) {
+            self.say_goodbye();
         }
+        if is_due(Wake::Watch) {
+            self.retired = None;
+        }
+        if is_due(Wake::Deadline)
+            && let Some((timer, _)) = self.deadline.take_if(|(_, at)| *at <= now)
+        {
+            self.queue.push_back(Event::Elapsed(timer));
+        }
+        // No round without progress: whoever was due has been served, or we would be here again at once, for ever.
+        let stuck = |(wake, at): (Wake, Option<Instant>)| at.is_some_and(|at| at <= now) && is_due(wake);
+        debug_assert!(!self.queue.is_empty() || !self.wakes().into_iter().any(stuck), "no progress: {due:?}");
     }
 }

@@ -8,9 +8,9 @@ const ENDS: [Option<Status>; 4] = [None, Some(Status::Exited(0)), Some(Status::E
 fn every_life() -> Vec<Running> {
     let mut lives = Vec::new();
     for ended in ENDS {
-        for bits in 0..16 {
+        for bits in 0..8 {
             let bit = |place: u8| bits & 1 << place != 0;
-            lives.push(Running { locked: bit(0), lock_proves: bit(1), restarts: bit(2), last: bit(3), ended });
+            lives.push(Running { locked: bit(0), lock_proves: bit(1), repeated: bit(2), ended });
         }
     }
     lives
@@ -27,7 +27,7 @@ fn every_sighting() -> Vec<Sighting> {
 /// One row: when it applies, and what is concluded then.
 type Row = (&'static str, fn(&Sighting) -> bool, fn(&Sighting) -> Conclusion);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 7] = [
     (
         "a sentinel that says how",
         |s| s.terminated.is_some_and(|code| code.is_some()),
@@ -43,15 +43,10 @@ const ROWS: [Row; 8] = [
     ),
     (
         "an attempt that is not the last",
-        |s| dead(s).is_some_and(|life| life.restarts && !life.last),
+        |s| dead(s).is_some_and(|life| life.repeated),
         |s| Conclusion::BetweenAttempts(told(s)),
     ),
-    ("dead, and nobody starts it again", |s| dead(s).is_some_and(|life| !life.restarts), |s| Conclusion::Over(told(s))),
-    (
-        "over for good, but for the rename",
-        |s| dead(s).is_some_and(|life| life.restarts && life.last),
-        |s| Conclusion::Over(told(s)),
-    ),
+    ("dead, and nobody starts it again", |s| dead(s).is_some_and(|life| !life.repeated), |s| Conclusion::Over(told(s))),
 ];
 
 fn life(seen: &Sighting) -> Option<Running> {
@@ -165,5 +160,26 @@ fn several_names_are_between_attempts_only_if_none_of_them_runs_or_is_still_to_c
             assert_eq!(matches!(concluded, Conclusion::BetweenAttempts(_)), expected, "{job:?} {any}: {concluded:?}");
             assert!(job.is_empty() || job.contains(&concluded), "{job:?} {any}: {concluded:?} is nobody's");
         }
+    }
+}
+
+/// Whether the next attempt comes: what the record says of its own end, or its codes of the end that it left (137, if none).
+#[test]
+fn an_end_is_repeated_as_the_kubelet_would_repeat_it() {
+    let record = |text: &str| exeunt::stage::record::Record::parse(text.as_bytes()).expect("a record").is_repeated();
+    for (text, repeated) in [
+        (r#"{"restart_policy":"never"}"#, false),
+        (r#"{"restart_policy":"on-failure"}"#, true),
+        (r#"{"restart_policy":"never","restart_on":"42,43"}"#, false),
+        (r#"{"restart_policy":"never","restart_on":"137"}"#, true),
+        (r#"{"restart_policy":"never","restart_on":"!0,1"}"#, true),
+        (r#"{"restart_policy":"never","restart_on":"42","exit_code":42,"final":false}"#, true),
+        (r#"{"restart_policy":"never","restart_on":"42","exit_code":42}"#, true),
+        (r#"{"restart_policy":"never","restart_on":"42","exit_code":1}"#, false),
+        (r#"{"restart_policy":"on-failure","exit_code":0,"final":true}"#, false),
+        (r#"{"restart_policy":"on-failure","signal":15}"#, true),
+        (r#"{"restart_policy":"sometimes","restart_on":"what?"}"#, false),
+    ] {
+        assert_eq!(record(text), repeated, "{text}");
     }
 }

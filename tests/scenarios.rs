@@ -3,7 +3,8 @@
 //! The machine is deterministic, so what `--log-level debug` prints is such a list: a bug report can be pasted here.
 
 use exeunt::machine::{
-    Action, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, State, Status, Timer, Verdict, step,
+    Action, Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Seen, State, Status, Timer,
+    Verdict, Word, step,
 };
 use policy::{MAIN, SIDECAR};
 use {Action::*, Event::*, Status::*};
@@ -17,7 +18,7 @@ const KILL: u8 = 9;
 const TERM: u8 = 15;
 const WINCH: u8 = 28;
 
-const JOB_SUCCEEDED: Event = JobOver(Verdict::Told(Exited(0)));
+const JOB_SUCCEEDED: Event = Seen(Seen::Over(Verdict::Told(Exited(0))));
 
 /// Plays events from the beginning and compares what is done at each of them.
 #[track_caller]
@@ -36,14 +37,16 @@ fn plays(policy: Policy, timeline: &[(Event, &[Action])]) {
 /// The lines up to the running command of a main, then the rest.
 #[track_caller]
 fn main_plays(policy: Policy, then: &[(Event, &[Action])]) {
-    let start: [(Event, &[Action]); 3] = [(Begun, &[Claim]), (Claimed, &[Start]), (Started, &[PublishReady])];
+    let start: [(Event, &[Action]); 3] =
+        [(Begun, &[Claim]), (Name(Name::Ours), &[Start]), (Command(Command::Started), &[PublishReady])];
     plays(policy, &[&start, then].concat());
 }
 
 /// The lines up to the running command of a sidecar without a name, then the rest.
 #[track_caller]
 fn sidecar_plays(policy: Policy, then: &[(Event, &[Action])]) {
-    let start: [(Event, &[Action]); 4] = [(Begun, &[Claim]), (Claimed, &[Look]), (JobOn, &[Start]), (Started, &[])];
+    let start: [(Event, &[Action]); 4] =
+        [(Begun, &[Claim]), (Name(Name::Ours), &[Look]), (Seen(Seen::On), &[Start]), (Command(Command::Started), &[])];
     plays(policy, &[&start, then].concat());
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use exeunt::machine::{RestartPolicy, Status};
+use exeunt::machine::{Codes, Status};
 use exeunt::plan;
 use exeunt::stage::record::{RESERVED, Record};
 
@@ -45,7 +45,7 @@ fn has_room(name: &str, run_id: &str) {
     if plan::name(name).is_err() || !fits {
         return;
     }
-    let mut record = Record::new(name, Some(run_id), u32::MAX, RestartPolicy::OnFailure);
+    let mut record = Record::new(name, Some(run_id), u32::MAX, Codes::FAILURES);
     (record.device, record.inode) = (u64::MAX, u64::MAX);
     record.end(Status::Exited(255), false);
     let file = nameless();

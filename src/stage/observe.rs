@@ -4,7 +4,7 @@
 //! finds the lock free, or `-running` gone, looks for the sentinel once more before saying anything
 //! (`tests/model.rs`, "main and sidecar and volume", shows the three steps that go wrong otherwise).
 
-use super::record::{Policy, Record, boot_id};
+use super::record::{Record, boot_id};
 use super::{Directory, Identity, Lock, identity, ready, running, terminated};
 use crate::machine::{Status, Verdict};
 use nix::errno::Errno;
@@ -26,12 +26,11 @@ pub struct Running {
     pub locked: bool,
     /// A free lock is a fact: its record names this very inode and this very kernel, or the lock was seen held before.
     pub lock_proves: bool,
-    /// The restart policy is `on-failure`.
-    pub restarts: bool,
     /// The record says how the last attempt ended.
     pub ended: Option<Status>,
-    /// The record says that this was the end for good: only the rename to the sentinel has failed.
-    pub last: bool,
+    /// The kubelet starts the container again after this end (137, if the record says none). A record that says "for good"
+    /// is believed without its sentinel: only the rename has failed.
+    pub repeated: bool,
 }
 
 /// What an observer concludes.
@@ -57,9 +56,9 @@ pub fn conclude(seen: Sighting) -> Conclusion {
         (None, None) => Conclusion::NotStarted,
         (None, Some(Running { locked: true, .. })) => Conclusion::Running,
         (None, Some(Running { lock_proves: false, .. })) => Conclusion::Unproven,
-        (None, Some(Running { ended, last, restarts, .. })) => {
+        (None, Some(Running { ended, repeated, .. })) => {
             let verdict = ended.map_or(Verdict::Lost, Verdict::Told);
-            if restarts && !last { Conclusion::BetweenAttempts(verdict) } else { Conclusion::Over(verdict) }
+            if repeated { Conclusion::BetweenAttempts(verdict) } else { Conclusion::Over(verdict) }
         }
     }
 }
@@ -192,9 +191,8 @@ impl Observer {
         Some(Running {
             locked,
             lock_proves: lock != Lock::Unknown && (same_place || held.seen_locked),
-            restarts: record.is_some_and(|record| record.restart_policy == Policy::OnFailure),
             ended: record.and_then(Record::status),
-            last: record.is_some_and(|record| record.last == Some(true)),
+            repeated: record.is_some_and(Record::is_repeated),
         })
     }
 

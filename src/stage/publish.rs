@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use super::{Directory, Lock, identity, ready, running, terminated};
-use crate::machine::{RestartPolicy, Status};
+use crate::machine::{Codes, Status};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
@@ -46,13 +46,7 @@ impl Life {
     ///
     /// # Errors
     /// One line that names the file, if the directory cannot be written.
-    pub fn claim(
-        dir: &Directory,
-        name: &str,
-        run_id: Option<&str>,
-        policy: RestartPolicy,
-        turn: Turn,
-    ) -> Result<Claim> {
+    pub fn claim(dir: &Directory, name: &str, run_id: Option<&str>, restart_on: Codes, turn: Turn) -> Result<Claim> {
         // One at a time, for the few microseconds that this takes: two that start at once would both find the old file
         // free, and the slower would wipe out the faster one's marks. Some file systems lock no directories, and somebody
         // else may hold that lock for reasons of his own; there the lock of the life itself has to do.
@@ -66,7 +60,7 @@ impl Life {
             }
             Turn::Foregone => None,
         };
-        let life = Life::claim_in_turn(dir, name, run_id, policy);
+        let life = Life::claim_in_turn(dir, name, run_id, restart_on);
         // The clone shares the lock with the directory that stays open.
         if let Some(lock) = turn {
             let _ = lock.unlock();
@@ -74,7 +68,7 @@ impl Life {
         life
     }
 
-    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, policy: RestartPolicy) -> Result<Claim> {
+    fn claim_in_turn(dir: &Directory, name: &str, run_id: Option<&str>, restart_on: Codes) -> Result<Claim> {
         let current = running(name);
         let before = dir.open_file(&current);
         if before.as_ref().map(Lock::of) == Some(Lock::Held) {
@@ -89,7 +83,7 @@ impl Life {
 
         let temporary = format!(".{current}.new");
         let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
-        let record = Record::new(name, run_id, attempt, policy);
+        let record = Record::new(name, run_id, attempt, restart_on);
         let mut life = Life { name: name.to_owned(), file, record, ready: false };
         match life.enter(dir, &temporary, &current) {
             Ok(()) => Ok(Claim::Taken(Box::new(life))),

@@ -1,6 +1,6 @@
 //! The record: one line of JSON in the file of a life. Written by us, read by anybody; what others wrote is untrusted.
 
-use crate::machine::{RestartPolicy, Status};
+use crate::machine::{Codes, RestartPolicy, Status};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -33,6 +33,9 @@ pub struct Record {
     pub attempt: u32,
     /// The Pod's restart policy, as the kubelet will apply it.
     pub restart_policy: Policy,
+    /// The exit codes after which the kubelet starts the container again, where that is not said by the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_on: Option<String>,
     /// Boot id of the kernel that the writer runs on.
     pub boot_id: String,
     /// Device of this very file, as its writer sees it.
@@ -70,20 +73,20 @@ impl Policy {
             Policy::Never => "never",
         }
     }
-}
 
-impl From<RestartPolicy> for Policy {
-    fn from(policy: RestartPolicy) -> Self {
-        match policy {
-            RestartPolicy::Never => Policy::Never,
-            RestartPolicy::OnFailure => Policy::OnFailure,
+    fn codes(self) -> Codes {
+        match self {
+            Policy::OnFailure => RestartPolicy::OnFailure.codes(),
+            Policy::Never => RestartPolicy::Never.codes(),
         }
     }
 }
 
 impl Record {
     /// A record of a life that begins now. Its place (`device`, `inode`) is filled in when there is a file.
-    pub fn new(name: &str, run_id: Option<&str>, attempt: u32, policy: RestartPolicy) -> Record {
+    pub fn new(name: &str, run_id: Option<&str>, attempt: u32, restart_on: Codes) -> Record {
+        let on_failure = restart_on.union(Codes::FAILURES) == restart_on;
+        let restart_policy = if on_failure { Policy::OnFailure } else { Policy::Never };
         Record {
             protocol: PROTOCOL,
             name: name.to_owned(),
@@ -91,7 +94,8 @@ impl Record {
             hostname: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             started: super::now(),
             attempt,
-            restart_policy: policy.into(),
+            restart_policy,
+            restart_on: (restart_on != restart_policy.codes()).then(|| restart_on.to_string()),
             boot_id: boot_id(),
             ..Record::default()
         }
@@ -104,6 +108,15 @@ impl Record {
             (None, Some(signal @ 1..=64)) => Some(Status::Killed(signal)),
             (None, _) => None,
         }
+    }
+
+    /// Whether the kubelet starts the container again after such an end: as the record says, or as its codes say. Whoever
+    /// has left none was killed together with exeunt, and the kubelet saw 137.
+    pub fn is_repeated(&self) -> bool {
+        const KILLED: u8 = 137;
+        let named = self.restart_on.as_deref().and_then(|text| Codes::parse(text).ok());
+        let codes = self.restart_policy.codes().union(named.unwrap_or_default());
+        self.last.map_or_else(|| codes.contains(self.status().map_or(KILLED, Status::code)), |last| !last)
     }
 
     /// Notes the end.

@@ -1,6 +1,6 @@
 //! Whom we observe: the watch, the looks and when the next one is due.
 
-use crate::machine::{Event, Role};
+use crate::machine::{Role, Seen};
 use crate::plan::{How, Plan};
 use crate::report::Report;
 use crate::stage::observe::{Conclusion, Observer, together};
@@ -36,8 +36,16 @@ pub struct Audience {
     partner: bool,
     how: How,
     watch: Option<Watch>,
-    next_look: Instant,
+    /// When the next slow look is due. Moved by slow looks alone: whatever rings, and however often, they come.
+    next_slow: Instant,
+    /// When the next of a series of quick looks is due, and its place in the series.
+    next_soon: Option<Instant>,
     soon: usize,
+    /// Since when nothing of the job is there, and how long that may be.
+    absent: Option<Instant>,
+    absence: Option<Duration>,
+    begun: bool,
+    conclusion: Conclusion,
     said: Said,
 }
 
@@ -64,8 +72,13 @@ impl Audience {
             partner,
             how: plan.watch,
             watch: None,
-            next_look: Instant::now(),
+            next_slow: Instant::now(),
+            next_soon: None,
             soon: SOON.len(),
+            absent: None,
+            absence: plan.absence,
+            begun: false,
+            conclusion: Conclusion::NotStarted,
             said: Said::default(),
         }
     }
@@ -77,20 +90,61 @@ impl Audience {
 
     /// When the next look is due.
     pub fn next_look(&self) -> Instant {
-        self.next_look
+        let missing = self.absent.zip(self.absence).and_then(|(since, most)| since.checked_add(most));
+        [self.next_soon, missing].into_iter().flatten().fold(self.next_slow, Instant::min)
+    }
+
+    /// Whether the job was alive at the last look, so that its end may be a moment away.
+    pub fn sees_it_alive(&self) -> bool {
+        self.conclusion == Conclusion::Running
+    }
+
+    /// Looks again, quickly, a few times: something has ended that may have ended with the job.
+    pub fn look_closely(&mut self) {
+        self.soon = 0;
+        self.plan_next(Instant::now());
+    }
+
+    /// Whether there is no such series of looks under way.
+    pub fn is_at_rest(&self) -> bool {
+        self.next_soon.is_none()
+    }
+
+    fn plan_next(&mut self, now: Instant) {
+        self.next_soon = SOON.get(self.soon).map(|pause| now + *pause);
+        self.soon = self.soon.saturating_add(1);
+    }
+
+    /// Gives the watch up, where its thread is one too many.
+    pub fn poll_instead(&mut self, report: &Report) -> bool {
+        let watched = self.watch.take().is_some();
+        if watched {
+            self.how = How::Poll;
+            self.next_slow = Instant::now() + POLL;
+            report
+                .warning("there is no room for a process and a watch; the shared directory is looked at once a second");
+        }
+        watched
     }
 
     /// The first look. One before the watch, because a watch is not set up for nothing when the job is over already; and
     /// one after it, because what came in between makes no event.
-    pub fn begin(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report) -> Option<Event> {
-        if self.watch.is_none() && !matches!(self.conclude(dir), Conclusion::Over(_)) {
+    pub fn begin(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report) -> Option<Seen> {
+        if !std::mem::replace(&mut self.begun, true) && !matches!(self.conclude(dir), Conclusion::Over(_)) {
             match self.how {
                 How::Inotify => self.set_watch(dir, bell, report),
                 How::Poll => report.warning("the shared directory is looked at once a second (--watch poll)"),
             }
         }
-        self.next_look = Instant::now() + SLOW_LOOK;
+        self.next_slow = Instant::now() + self.slow_pause();
         self.look(dir, bell, report, false)
+    }
+
+    fn slow_pause(&self) -> Duration {
+        match self.how {
+            How::Inotify => SLOW_LOOK,
+            How::Poll => POLL,
+        }
     }
 
     fn conclude(&mut self, dir: &Directory) -> Conclusion {
@@ -117,13 +171,15 @@ impl Audience {
     }
 
     /// One look, and when the next is due.
-    pub fn look(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report, closed: bool) -> Option<Event> {
-        let slow = self.next_look <= Instant::now() && self.soon >= SOON.len();
+    pub fn look(&mut self, dir: &mut Directory, bell: Option<&Bell>, report: &Report, closed: bool) -> Option<Seen> {
+        let now = Instant::now();
+        let slow = self.next_slow <= now;
         if closed {
             self.soon = 0;
         }
         if self.watch.take_if(|watch| watch.is_dead()).is_some() {
             self.how = How::Poll;
+            self.next_slow = now + POLL;
             report.warning("the watch on the shared directory has ended; it is looked at once a second instead");
         }
         if slow {
@@ -134,27 +190,25 @@ impl Audience {
             self.hint(dir, report);
         }
         self.say_trouble(dir, report, conclusion);
-        let pause = match SOON.get(self.soon) {
-            Some(pause) => {
-                self.soon += 1;
-                *pause
-            }
-            None => match self.how {
-                How::Inotify => SLOW_LOOK,
-                How::Poll => POLL,
-            },
-        };
-        self.next_look = Instant::now() + pause;
+        self.conclusion = conclusion;
+        let now = Instant::now();
+        self.plan_next(now);
+        if slow {
+            self.next_slow = now + self.slow_pause();
+        }
+        if self.is_missing(now) {
+            return Some(Seen::Missing);
+        }
         match conclusion {
-            Conclusion::Over(_) if self.partner => Some(Event::PartnerGone),
+            Conclusion::Over(_) if self.partner => Some(Seen::PartnerGone),
             _ if self.partner => None,
-            Conclusion::Over(verdict) => Some(Event::JobOver(verdict)),
-            Conclusion::BetweenAttempts(verdict) => Some(Event::JobPaused(verdict)),
+            Conclusion::Over(verdict) => Some(Seen::Over(verdict)),
+            Conclusion::BetweenAttempts(verdict) => Some(Seen::Paused(verdict)),
             Conclusion::Unproven => {
                 self.say_unproven(dir, report);
-                Some(Event::JobOn)
+                Some(Seen::On)
             }
-            Conclusion::NotStarted | Conclusion::Running => Some(Event::JobOn),
+            Conclusion::NotStarted | Conclusion::Running => Some(Seen::On),
         }
     }
 
@@ -175,6 +229,20 @@ impl Audience {
                 self.names()
             ),
         });
+    }
+
+    /// Whether the job, or its next attempt, has been away for too long.
+    fn is_missing(&mut self, now: Instant) -> bool {
+        if self.partner || !matches!(self.conclusion, Conclusion::NotStarted | Conclusion::BetweenAttempts(_)) {
+            self.absent = None;
+            return false;
+        }
+        let since = *self.absent.get_or_insert(now);
+        let missing = self.absence.is_some_and(|most| now.saturating_duration_since(since) >= most);
+        if missing {
+            self.absent = Some(now);
+        }
+        missing
     }
 
     /// The directory may have been removed, and made again: then all begins anew there.

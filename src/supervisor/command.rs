@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use crate::exit;
-use crate::machine::{Event, Restart, Status};
+use crate::machine::{Command as Fate, Event, Restart, Role, State, Status, Word};
 use crate::plan::program;
 use crate::sys::child::{self, Found, Launch, Refused};
 use crate::sys::{descriptors, signals, terminal};
@@ -12,45 +12,70 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
-pub(super) const GROUP_PAUSE: Duration = Duration::from_millis(100);
+/// The pauses double; whoever is a child of ours is heard of at once.
+const FIRST_GROUP_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_GROUP_PAUSE: Duration = Duration::from_secs(5);
+/// The kernel gives the room of a thread that has ended back a moment later: so often, with a millisecond between.
+const ROOM_TRIES: u32 = 100;
 
 /// The command while it is ours to signal. Gone when it has been reaped: there is no number left that could be misused.
 pub(super) struct Command {
     pub(super) pid: Pid,
     /// How its leader ended, while the rest of its group lives on.
     pub(super) leader: Option<Status>,
+    /// When the rest is looked at next, and the pause after that.
+    pub(super) next: Instant,
+    pause: Duration,
 }
 
 impl Supervisor {
     pub(super) fn start(&mut self) {
-        let event = match self.launch() {
+        let fate = match self.launch() {
             Ok(pid) => {
-                self.command = Some(Command { pid, leader: None });
-                Event::Started
+                self.command = Some(Command { pid, leader: None, next: Instant::now(), pause: FIRST_GROUP_PAUSE });
+                Fate::Started
             }
-            Err(code) => Event::StartFailed(code),
+            Err(fate) => fate,
         };
-        self.queue.push_back(event);
+        self.queue.push_back(Event::Command(fate));
     }
 
-    pub(super) fn launch(&mut self) -> Result<Pid, u8> {
+    fn launch(&mut self) -> Result<Pid, Fate> {
         if self.plan.failed {
-            return Err(exit::OURS);
+            return Err(Fate::Failed(exit::OURS));
         }
         let name = program(&self.plan.command).display().to_string();
         let mut launch = Launch::new(&self.plan.command, self.signals.ignored()).map_err(|error| {
             self.report.failure(&format!("{name}: {error}"));
-            exit::OURS
+            Fate::Failed(exit::OURS)
         })?;
         self.restarts.started = Instant::now();
         self.foreground = terminal::is_ours();
         launch.foreground = self.foreground;
-        launch.own_group = self.plan.group || self.foreground;
-        signals::share_group(!launch.own_group);
-        let pid = launch.start().map_err(|refused| {
+        // Always, as under every other init: what is sent to our group reaches the command once, by us, and its own
+        // `kill 0` reaches what it means.
+        launch.own_group = true;
+        let again = matches!(self.state, State::Starting { last: Some(_), .. });
+        let mut started = launch.start();
+        // The thread of the watch may have taken the command's place, where so few are allowed.
+        if !again && matches!(started, Err(full @ Refused::NoProcess(_)) if full.passes()) && self.poll_instead() {
+            for _ in 0..ROOM_TRIES {
+                signals::pause(Duration::from_millis(1));
+                started = launch.start();
+                if !started.is_err_and(Refused::passes) {
+                    break;
+                }
+            }
+        }
+        let pid = started.map_err(|refused| {
+            if again && refused.passes() {
+                self.deferred = true;
+                self.say_deferred(refused);
+                return Fate::Deferred;
+            }
             let (code, message) = why(&name, &launch, refused);
             self.report.failure(&message);
-            code
+            Fate::Failed(code)
         })?;
         // The command has its working directory and its descriptors now. We must not keep mounts and pipes busy.
         if self.plan.policy.restart == Restart::Never {
@@ -66,7 +91,8 @@ impl Supervisor {
             return;
         }
         // A shell that brings us to the foreground has given the terminal to our group, and means the command's.
-        if i32::from(signal) == libc::SIGCONT && self.foreground && terminal::is_ours() {
+        if i32::from(signal) == libc::SIGCONT && terminal::is_ours() {
+            self.foreground = true;
             terminal::give_to(command.pid);
         }
         // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
@@ -82,7 +108,7 @@ impl Supervisor {
             let name = program(&self.plan.command).display();
             self.report
                 .warning(&format!("{name} may not be killed: it has changed its user, and CAP_KILL is missing here"));
-            self.queue.push_back(Event::KillRefused);
+            self.queue.push_back(Event::Command(Fate::Unkillable));
         }
     }
 
@@ -94,7 +120,7 @@ impl Supervisor {
                         command.leader = Some(status);
                     } else if self.goodbye == Some(pid) {
                         self.goodbye = None;
-                        self.queue.push_back(Event::GoodbyeSaid);
+                        self.queue.push_back(Event::Said(Word::Goodbye));
                     } else if let Some(vigil) = &mut self.vigil {
                         vigil.ended(pid, status.code());
                     }
@@ -115,17 +141,46 @@ impl Supervisor {
 
     /// The command has ended when it has been reaped; with a group, when the group is empty as well.
     pub(super) fn look_at_group(&mut self) {
-        let Some(command) = &self.command else { return };
+        let Some(command) = &mut self.command else { return };
         let Some(status) = command.leader else { return };
-        if self.plan.group && child::group_exists(command.pid) {
-            return;
+        if self.plan.group {
+            match child::send(command.pid, true, 0) {
+                Err(Errno::ESRCH) => {}
+                // SIGKILL has reached whom it may: those that are left have changed their user.
+                Err(Errno::EPERM) if matches!(self.state, State::Killing { .. }) => {
+                    self.command = None;
+                    self.queue.push_back(Event::Command(Fate::Unkillable));
+                    return;
+                }
+                Ok(()) | Err(_) => {
+                    command.next = Instant::now() + command.pause;
+                    command.pause = (command.pause * 2).min(LONGEST_GROUP_PAUSE);
+                    return;
+                }
+            }
         }
         self.command = None;
         if self.foreground {
             terminal::take_back();
         }
-        self.say_how_it_ended(status);
-        self.queue.push_back(Event::ChildExited(status));
+        // Whoever ended because the job has ended may have been quicker than its sentinel.
+        if self.plan.policy.role == Role::Sidecar
+            && matches!(self.state, State::Running { .. } | State::Holding)
+            && let Some(audience) = self.audience.as_mut().filter(|audience| audience.sees_it_alive())
+        {
+            audience.look_closely();
+        }
+        self.dead = Some(status);
+    }
+
+    /// A death counts once it is known whether the job ended before it.
+    pub(super) fn judge_death(&mut self) {
+        let settled = self.plan.policy.role == Role::Main
+            || self.job_is_over
+            || self.audience.as_ref().is_none_or(|audience| audience.is_at_rest());
+        if settled && let Some(status) = self.dead.take() {
+            self.queue.push_back(Event::Command(Fate::Ended(status)));
+        }
     }
 
     /// A command that was suspended from the terminal suspends us too, or the shell above us would wait for ever.
@@ -139,7 +194,7 @@ impl Supervisor {
             // There is no shell above us: nobody could ever continue it. The kernel ignores these signals in a process
             // group without a parent in its session (orphaned, credentials(7)), which the command would be without us.
             if i32::from(signal) == libc::SIGTSTP {
-                let _ = child::send(pid, self.foreground || self.plan.group, libc::SIGCONT as u8);
+                let _ = child::send(pid, true, libc::SIGCONT as u8);
             }
             return;
         }
@@ -147,11 +202,12 @@ impl Supervisor {
             terminal::take_back();
         }
         child::stop_ourselves();
-        if self.foreground && terminal::is_ours() {
+        if terminal::is_ours() {
+            self.foreground = true;
             terminal::give_to(pid);
         }
         // ctrl-Z has stopped the whole group.
-        let _ = child::send(pid, self.foreground || self.plan.group, libc::SIGCONT as u8);
+        let _ = child::send(pid, true, libc::SIGCONT as u8);
     }
 }
 

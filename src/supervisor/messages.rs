@@ -1,9 +1,11 @@
 //! What a person would want to know, and nothing else: every sentence of the driver stands here.
 
 use super::Supervisor;
-use crate::machine::{Cause, Event, State, Status, Timer, Verdict};
+use crate::machine::{Cause, Command, Event, Role, Seen, State, Status, Timer, Told, Verdict};
 use crate::plan::program;
+use crate::sys::child::{self, Refused};
 use crate::sys::signals;
+use std::time::Duration;
 
 impl Supervisor {
     /// Says what a person would want to know about a change of state.
@@ -11,17 +13,36 @@ impl Supervisor {
         let name = program(&self.plan.command).display();
         let job = self.plan.until.join(", ");
         match (self.state, event) {
-            (State::BackingOff { .. }, Event::JobOver(verdict)) => {
+            (State::BackingOff { .. }, Event::Seen(Seen::Over(verdict))) => {
                 self.report
                     .info(&format!("the job {job} is over ({}); {name} is not started again", describe(verdict)));
             }
-            (State::Looking { .. } | State::Unclaimed | State::Gated { .. }, Event::JobOver(_)) => {
+            (State::Looking { .. } | State::Unclaimed | State::Gated { .. }, Event::Seen(Seen::Over(_))) => {
                 self.report.info(&format!("the job {job} is over already; {name} is not started"));
             }
+            (State::Running { .. } | State::Holding, Event::Command(Command::Ended(status))) => {
+                self.say_how_it_ended(status, next);
+            }
+            (_, Event::Elapsed(timer)) if next != self.state => self.say_elapsed(timer),
+            (_, Event::Seen(Seen::Missing)) if next != self.state => self.say_missing(),
             _ => {}
         }
         match (self.state, next) {
             (State::Stopping { .. }, State::Stopping { .. }) => {}
+            (State::Running { .. }, State::Lingering { verdict }) => {
+                let linger = humantime::format_duration(self.plan.linger);
+                let how = describe(verdict);
+                self.report.info(&format!("the job {job} is over ({how}); stopping {name} in {linger} (--linger)"));
+            }
+            (State::Running { .. } | State::Holding, State::Stopping { cause: Cause::JobOver(verdict) })
+                if self.command.is_none() =>
+            {
+                self.report.info(&format!("the job {job} is over ({}); {name} has ended with it", describe(verdict)));
+            }
+            (State::Lingering { .. }, State::Stopping { .. }) => {
+                let signal = signals::name(self.plan.policy.stop_signal);
+                self.report.info(&format!("stopping {name} with {signal}"));
+            }
             (_, State::Stopping { cause: Cause::JobOver(verdict) }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
                 let how = describe(verdict);
@@ -47,24 +68,59 @@ impl Supervisor {
         self.report.info(&format!("{name} has ended while the job runs; starting it again in {pause} (--restart)"));
     }
 
-    pub(super) fn say_how_it_ended(&self, status: Status) {
-        if let Status::Killed(signal) = status
-            && !matches!(self.state, State::Stopping { .. } | State::Killing { .. })
-        {
-            let name = program(&self.plan.command).display();
+    /// A name that is waited for is over.
+    pub(super) fn say_hopeless(&self, name: &str, verdict: Verdict) {
+        let command = program(&self.plan.command).display();
+        let how = describe(verdict);
+        if self.plan.stop_with.as_deref() == Some(name) {
+            self.report.failure(&format!("the sidecar {name} has ended ({how}); {command} is not started"));
+        } else {
+            self.report.failure(&format!("{name}: over ({how}), and will not be ready; {command} is not started"));
+        }
+    }
+
+    /// A start that will be tried again.
+    pub(super) fn say_deferred(&self, refused: Refused) {
+        let name = program(&self.plan.command).display();
+        let (Refused::NoProcess(errno) | Refused::NotExecutable(errno) | Refused::NotFound(errno)) = refused;
+        self.report.warning(&format!("{name} cannot be started just now: {}; trying again", errno.desc()));
+    }
+
+    fn say_missing(&self) {
+        let (name, job) = (program(&self.plan.command).display(), self.plan.until.join(", "));
+        let most = humantime::format_duration(self.plan.absence.unwrap_or_default());
+        let outcome =
+            if matches!(self.state, State::Running { .. } | State::Holding) { "stopping it" } else { "giving up" };
+        self.report.warning(&format!(
+            "the job {job} has not been there for {most} (--absence-timeout); {name} is not needed: {outcome}"
+        ));
+    }
+
+    fn say_how_it_ended(&self, status: Status, next: State) {
+        /// Whoever has put himself into the background is gone at once.
+        const AT_ONCE: Duration = Duration::from_secs(1);
+        let name = program(&self.plan.command).display();
+        let sidecar = self.plan.policy.role == Role::Sidecar;
+        let told = self.state != State::Running { told: Told::Nothing };
+        if status == Status::Exited(0) && sidecar && !told && !matches!(next, State::BackingOff { .. }) {
+            let at_once = self.restarts.started.elapsed() < AT_ONCE && child::has_children();
+            let hint = if at_once { "; did it put itself into the background? start it in the foreground" } else { "" };
+            self.report.info(&format!("{name} has ended with 0 before the job did; its container ends with it{hint}"));
+        }
+        if let Status::Killed(signal) = status {
             let perhaps = if i32::from(signal) == libc::SIGKILL { ": perhaps out of memory" } else { "" };
             self.report.info(&format!("{name} was killed by {} ({}){perhaps}", signals::name(signal), status.code()));
         }
     }
 
-    pub(super) fn say_elapsed(&self, timer: Timer) {
+    fn say_elapsed(&self, timer: Timer) {
         match timer {
             Timer::Publish => {
                 self.report
                     .warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
             }
             Timer::Gate => {
-                let answer = self.vigil.as_ref().map_or("", |vigil| &vigil.last_answer);
+                let answer = &self.last_answer;
                 let after = humantime::format_duration(self.plan.wait_timeout);
                 let name = program(&self.plan.command).display();
                 self.report.failure(&format!("{answer} after {after} (--wait-timeout); {name} is not started"));
@@ -76,7 +132,12 @@ impl Supervisor {
             Timer::Goodbye => {
                 self.report.warning("the requests of --on-exit take too long; leaving without their answers")
             }
-            Timer::Grace | Timer::BackOff => {}
+            Timer::Kill => {
+                let name = program(&self.plan.command).display();
+                self.report
+                    .warning(&format!("{name} is still there after SIGKILL: it waits in the kernel; leaving it"));
+            }
+            Timer::Grace | Timer::BackOff | Timer::Linger => {}
         }
     }
 }

@@ -2,11 +2,12 @@
 //! probe, a child process of ours that runs this binary.
 
 use crate::condition::{Condition, Kind};
+use crate::machine::Verdict;
 use crate::plan::Plan;
 use crate::probe;
 use crate::report::Report;
 use crate::stage::Directory;
-use crate::stage::observe::Observer;
+use crate::stage::observe::{Conclusion, Observer};
 use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors::Pipe;
@@ -37,13 +38,26 @@ pub struct Vigil {
 
 enum Local {
     File(Condition, PathBuf),
-    Name(Condition, Box<Observer>),
+    /// With whether it has been seen alive.
+    Name(Condition, Box<Observer>, bool),
 }
 
 struct Probe {
     pid: Pid,
     answer: Option<Pipe>,
-    until: Instant,
+    /// When it is killed; `None`: it has been.
+    until: Option<Instant>,
+}
+
+/// What has become of the conditions.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// All of them hold.
+    Hold,
+    /// Not yet.
+    Open,
+    /// One of them never will: this life is over, and so it ended.
+    Hopeless(String, Verdict),
 }
 
 impl Vigil {
@@ -54,7 +68,7 @@ impl Vigil {
             .filter_map(|condition| match &condition.kind {
                 Kind::File(path) => Some(Local::File(condition.clone(), path.clone())),
                 Kind::Name(name) => {
-                    Some(Local::Name(condition.clone(), Box::new(Observer::new(name, plan.run_id.as_deref()))))
+                    Some(Local::Name(condition.clone(), Box::new(Observer::new(name, plan.run_id.as_deref())), false))
                 }
                 Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::Exec(_) => None,
             })
@@ -77,15 +91,19 @@ impl Vigil {
         }
     }
 
-    /// When something is to be done without anything having happened.
-    pub fn next(&self) -> Instant {
-        self.probe.as_ref().map_or(self.next, |probe| probe.until)
+    /// When something is to be done without anything having happened. Nothing is, once the probe has been killed and not
+    /// yet reaped: its end will be heard of.
+    pub fn next(&self) -> Option<Instant> {
+        self.probe.as_ref().map_or(Some(self.next), |probe| probe.until)
     }
 
-    /// Looks, and starts a probe if one is due. Whether all conditions hold.
-    pub fn look(&mut self, dir: &Directory, plan: &Plan, signals: signals::Set) -> bool {
+    /// Looks, and starts a probe if one is due.
+    pub fn look(&mut self, dir: &Directory, plan: &Plan, signals: signals::Set) -> Outlook {
         let now = Instant::now();
-        if let Some(probe) = self.probe.as_ref().filter(|probe| probe.until <= now) {
+        if let Some(probe) = &mut self.probe
+            && probe.until.is_some_and(|until| until <= now)
+        {
+            probe.until = None;
             let _ = child::send(probe.pid, true, libc::SIGKILL as u8);
         }
         let waiting = self.local.iter_mut().find_map(|one| (!one.holds(dir)).then(|| one.describe()));
@@ -93,7 +111,11 @@ impl Vigil {
             self.last_answer.clone_from(text);
         }
         if waiting.is_none() && self.remote_holds {
-            return true;
+            return Outlook::Hold;
+        }
+        let over = self.local.iter().find_map(Local::over);
+        if let Some((name, verdict)) = over {
+            return Outlook::Hopeless(name.to_owned(), verdict);
         }
         if self.probe.is_none() && now >= self.next {
             if !self.remote_holds {
@@ -104,7 +126,7 @@ impl Vigil {
             let watched = self.remote_holds && !self.watches.is_empty() && self.watches.len() == self.local.len();
             self.pause = if watched { LONGEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         }
-        false
+        Outlook::Open
     }
 
     fn start_probe(&mut self, plan: &Plan, ignored: signals::Set) {
@@ -124,7 +146,7 @@ impl Vigil {
         match started {
             Ok(pid) => {
                 let answer = answer.map(Pipe::reading);
-                self.probe = Some(Probe { pid, answer, until: Instant::now() + PROBE_PATIENCE });
+                self.probe = Some(Probe { pid, answer, until: Some(Instant::now() + PROBE_PATIENCE) });
             }
             Err(error) => self.last_answer = format!("no probe can be started: {error}"),
         }
@@ -166,23 +188,40 @@ impl Local {
                 let (directory, file) = (path.parent()?, path.file_name()?);
                 Watch::set(directory, vec![(file.to_owned(), Meaning::Other)], bell)
             }
-            Local::Name(_, observer) => Watch::set(&plan.dir, Watch::files_of_ready(observer.name()), bell),
+            Local::Name(_, observer, _) => Watch::set(&plan.dir, Watch::files_of_ready(observer.name()), bell),
         };
         set.map_err(|error| report.debug(|| format!("{} is not watched, but looked at: {error:#}", self.describe())))
             .ok()
     }
 
+    /// The life that is awaited and is over.
+    fn over(&self) -> Option<(&str, Verdict)> {
+        match self {
+            Local::Name(_, observer, seen) => match observer.conclusion {
+                // A life that nobody has ended and nobody has seen may be a remnant, whose name is taken anew.
+                Conclusion::Over(Verdict::Lost) if !*seen => None,
+                Conclusion::Over(verdict) => Some((observer.name(), verdict)),
+                _ => None,
+            },
+            Local::File(..) => None,
+        }
+    }
+
     fn holds(&mut self, dir: &Directory) -> bool {
         match self {
             Local::File(_, path) => std::fs::metadata(path).is_ok(),
-            Local::Name(_, observer) => observer.is_ready(dir),
+            Local::Name(_, observer, seen) => {
+                let ready = observer.is_ready(dir);
+                *seen |= observer.conclusion == Conclusion::Running;
+                ready
+            }
         }
     }
 
     fn describe(&self) -> String {
         match self {
             Local::File(condition, _) => format!("{condition}: not there"),
-            Local::Name(condition, _) => format!("{condition}: not ready"),
+            Local::Name(condition, ..) => format!("{condition}: not ready"),
         }
     }
 }

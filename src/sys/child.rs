@@ -33,6 +33,23 @@ pub struct Launch {
     pub stdio: Option<RawFd>,
 }
 
+impl Refused {
+    /// Whether it may be otherwise in a moment: no room for a process, no memory.
+    pub fn passes(self) -> bool {
+        matches!(
+            self,
+            Refused::NoProcess(Errno::EAGAIN | Errno::ENOMEM) | Refused::NotExecutable(Errno::ENOMEM | Errno::ETXTBSY)
+        )
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let (Refused::NotFound(errno) | Refused::NotExecutable(errno) | Refused::NoProcess(errno)) = self;
+        out.write_str(errno.desc())
+    }
+}
+
 /// Why a command did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -298,9 +315,14 @@ pub fn send(pid: Pid, group: bool, signal: u8) -> Result<(), Errno> {
     Errno::result(unsafe { libc::kill(target, i32::from(signal)) }).map(drop)
 }
 
-/// Whether a process group has members, zombies included.
-pub fn group_exists(pid: Pid) -> bool {
-    send(pid, true, 0) != Err(Errno::ESRCH)
+/// Whether there are children of ours, dead or alive.
+pub fn has_children() -> bool {
+    let options = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED;
+    // SAFETY: plain data, and the kernel writes into a live local.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_ALL, 0, &raw mut info, options) == 0
+    }
 }
 
 /// What waitpid(2) found.

@@ -42,6 +42,12 @@ pub fn block_all() {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0usize, SET_BYTES) };
 }
 
+/// Waits so long, whatever is pending: all signals are blocked, so none comes in between.
+pub fn pause(time: Duration) {
+    // SAFETY: waits for nothing but the time.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, i32::try_from(time.as_millis()).unwrap_or(i32::MAX)) };
+}
+
 /// Lets every signal through. For a child between its last preparation and exec(2): async-signal-safe.
 pub fn unblock_all() {
     let none: Set = 0;
@@ -213,7 +219,7 @@ pub fn catch_again() {
 /// # Safety
 /// The kernel calls it, with the record of the signal (SA_SIGINFO).
 unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _context: *const libc::c_void) {
-    /// `si_code` of a signal that the kernel itself made, the terminal driver's among them (sigaction(2)).
+    /// `si_code` of a signal that the kernel itself made (sigaction(2)).
     const SI_KERNEL: libc::c_int = 0x80;
     // SAFETY: the kernel's own record, which lives as long as the handler runs.
     let (Ok(number @ 1..=MAX), Some(info)) = (u8::try_from(signal), unsafe { info.as_ref() }) else { return };
@@ -228,9 +234,6 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
         unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), loop_thread, signal) };
         return;
     }
-    if info.si_code == SI_KERNEL && FROM_TERMINAL & bit(number) != 0 && SHARED_GROUP.load(Relaxed) {
-        return;
-    }
     // Our own CPU time, never the command's: it has a limit of its own.
     if info.si_code == SI_KERNEL && signal == libc::SIGXCPU {
         return;
@@ -242,22 +245,6 @@ unsafe extern "C" fn note(signal: libc::c_int, info: *const libc::siginfo_t, _co
         return;
     }
     NOTED.fetch_or(bit(number), Relaxed);
-}
-
-/// What the terminal driver sends to a whole process group. Not HUP: that goes to the session's leader alone.
-const FROM_TERMINAL: Set = bit(libc::SIGINT as u8)
-    | bit(libc::SIGQUIT as u8)
-    | bit(libc::SIGTSTP as u8)
-    | bit(libc::SIGTTIN as u8)
-    | bit(libc::SIGTTOU as u8)
-    | bit(libc::SIGWINCH as u8);
-
-static SHARED_GROUP: AtomicBool = AtomicBool::new(false);
-
-/// Says whether the command is in our own process group, where the terminal driver reaches it by itself: what comes
-/// from there is then not passed on a second time.
-pub fn share_group(shared: bool) {
-    SHARED_GROUP.store(shared, Relaxed);
 }
 
 /// Gives SIGCHLD its default action, for a process without handlers that waits for its child.

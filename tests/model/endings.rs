@@ -5,7 +5,8 @@ use super::machine::{Pair, follow, search};
 use super::policies::{MAIN, SIDECAR, STATUSES, TERM, events, policies};
 use super::search::Graph;
 use exeunt::machine::{
-    Action, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role, State, Status, Verdict, step,
+    Action, Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Role, Seen, State, Status, Timer,
+    Verdict, Word, step,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,21 +24,25 @@ fn owed(policy: &Policy, (state, history): &Pair, urge: Urge) -> Vec<Event> {
     let looks = policy.role == Role::Sidecar && history.watch == Errand::Asked;
     match history.child {
         _ if *state == State::New => vec![Event::Begun],
-        _ if matches!(history.claim, Claim::Asked | Claim::Held) => vec![Event::Claimed, Event::NotClaimed],
-        Child::Asked => vec![Event::Started, Event::StartFailed(127)],
-        _ if history.goodbye == Errand::Asked => vec![Event::GoodbyeSaid, Event::DeadlineElapsed],
-        _ if history.publication == Errand::Asked => vec![Event::Published, Event::DeadlineElapsed],
-        _ if looks && urge == Urge::JobIsOver => {
-            vec![Event::JobOver(Verdict::Lost), Event::JobOver(Verdict::Told(Status::Exited(5)))]
+        _ if matches!(history.claim, Claim::Asked | Claim::Held) => {
+            vec![Event::Name(Name::Ours), Event::Name(Name::Refused)]
         }
-        _ if history.gate == Errand::Asked => vec![Event::GateOpened, Event::DeadlineElapsed],
+        Child::Asked => vec![Event::Command(Command::Started), Event::Command(Command::Failed(127))],
+        _ if history.goodbye == Errand::Asked => vec![Event::Said(Word::Goodbye), Event::Elapsed(Timer::Goodbye)],
+        _ if history.publication == Errand::Asked => vec![Event::Said(Word::End), Event::Elapsed(Timer::Publish)],
+        _ if looks && urge == Urge::JobIsOver => {
+            vec![Event::Seen(Seen::Over(Verdict::Lost)), Event::Seen(Seen::Over(Verdict::Told(Status::Exited(5))))]
+        }
+        _ if history.gate == Errand::Asked => {
+            vec![Event::Gate(Gate::Opened), Event::Gate(Gate::Hopeless), Event::Elapsed(Timer::Gate)]
+        }
         Child::Alive => {
-            let mut owed = STATUSES.map(Event::ChildExited).to_vec();
-            owed.extend(history.deadline.map(|_| Event::DeadlineElapsed));
+            let mut owed = STATUSES.map(|it| Event::Command(Command::Ended(it))).to_vec();
+            owed.extend(history.deadline.map(Event::Elapsed));
             owed
         }
-        Child::Dead(_) => vec![Event::DeadlineElapsed],
-        Child::None => vec![Event::JobOn],
+        Child::Dead(_) => vec![Event::Elapsed(Timer::BackOff)],
+        Child::None => vec![Event::Seen(Seen::On)],
     }
 }
 
@@ -101,12 +106,13 @@ const EVERYTHING: Policy = Policy { gated: true, readiness: Readiness::WhenHeld,
 
 #[test]
 fn every_good_end_can_be_reached() {
-    let failing = Policy { restart_policy: RestartPolicy::OnFailure, goodbye: true, ..MAIN };
+    let failing = Policy { restart_on: Codes::FAILURES, goodbye: true, ..MAIN };
     let restarting = Policy { restart: Restart::OnFailure, named: true, ..SIDECAR };
     let outliving = Policy { outlive_main: true, ..SIDECAR };
+    let lingering = Policy { lingers: true, ..SIDECAR };
     let exits = |code: u8| move |(_, history): &Pair| history.exited && history.end == Some(code);
     #[allow(clippy::type_complexity, reason = "a table, named where it stands")]
-    let reached: [(&str, Policy, &dyn Fn(&Pair) -> bool); 14] = [
+    let reached: [(&str, Policy, &dyn Fn(&Pair) -> bool); 16] = [
         ("the job's code", MAIN, &exits(3)),
         ("the job's signal", MAIN, &exits(143)),
         ("a command that is not found", MAIN, &exits(127)),
@@ -122,6 +128,8 @@ fn every_good_end_can_be_reached() {
         ("a sidecar that failed by itself", SIDECAR, &exits(3)),
         ("the job's code from a sidecar", Policy { exit_with: ExitWith::Main, ..SIDECAR }, &exits(5)),
         ("a child that is started again", restarting, &|(state, _)| matches!(state, State::BackingOff { .. })),
+        ("a while after the job's end", lingering, &|(state, _)| matches!(state, State::Lingering { .. })),
+        ("a job that never came", SIDECAR, &exits(124)),
         ("a SIGTERM that is held", outliving, &|(state, _)| *state == State::Holding),
     ];
     for (what, policy, wanted) in reached {
@@ -155,11 +163,11 @@ fn every_state_and_every_action_is_used_by_some_policy() {
     let actions: Vec<_> = actions.iter().map(String::as_str).collect();
     assert_eq!(
         states.join(" "),
-        "BackingOff Claiming Done Gated Holding Killing Leaving Looking New Publishing Running Starting Stopping Unclaimed"
+        "BackingOff Claiming Done Gated Holding Killing Leaving Lingering Looking New Publishing Running Starting Stopping Unclaimed"
     );
     assert_eq!(
         actions.join(" "),
-        "Arm(BackOff) Arm(Gate) Arm(Goodbye) Arm(Grace) Arm(Outlive) Arm(Publish) AwaitReady Claim CloseGate Disarm Exit \
+        "Arm(BackOff) Arm(Gate) Arm(Goodbye) Arm(Grace) Arm(Kill) Arm(Linger) Arm(Outlive) Arm(Publish) AwaitReady Claim CloseGate Disarm Exit \
          Forward ForwardKept Kill Look OpenGate Publish PublishReady SayGoodbye Start StopWatching WithdrawReady"
     );
 }

@@ -3,7 +3,8 @@
 use super::machine::search;
 use super::policies::{MAIN, SIDECAR, TERM};
 use exeunt::machine::{
-    Action, Actions, Cause, Event, ExitWith, Policy, Restart, State, Status, Timer, Told, Verdict, step,
+    Action, Actions, Cause, Command, Event, ExitWith, Name, Policy, Restart, Seen, State, Status, Timer, Told, Verdict,
+    Word, step,
 };
 
 type Found = (State, Actions);
@@ -30,7 +31,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "no sentinel after a kill",
         MAIN,
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::ChildExited(Status::Killed(signal))) => {
+            (State::Running { .. }, Event::Command(Command::Ended(Status::Killed(signal)))) => {
                 Some(actions(State::Done, [Action::Exit(128 + signal)]))
             }
             _ => None,
@@ -41,7 +42,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "the sentinel tells another death",
         MAIN,
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::ChildExited(Status::Killed(_))) => Some(actions(
+            (State::Running { .. }, Event::Command(Command::Ended(Status::Killed(_)))) => Some(actions(
                 State::Publishing { code: 0, goodbye: false },
                 [Action::Arm(Timer::Publish), Action::Publish { status: Status::Exited(0), last: true }],
             )),
@@ -53,7 +54,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "a sidecar without a name publishes",
         SIDECAR,
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::ChildExited(status)) => Some(actions(
+            (State::Running { .. }, Event::Command(Command::Ended(status))) => Some(actions(
                 State::Publishing { code: status.code(), goodbye: false },
                 [Action::Arm(Timer::Publish), Action::Publish { status, last: true }],
             )),
@@ -76,7 +77,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "a time that is up for nobody kills a healthy child",
         SIDECAR,
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::DeadlineElapsed) => {
+            (State::Running { .. }, Event::Elapsed(_)) => {
                 Some(actions(State::Killing { cause: Cause::Told(None) }, [Action::Kill]))
             }
             _ => None,
@@ -87,7 +88,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "the deadline is ignored",
         SIDECAR,
         |state, _, event| match (state, event) {
-            (State::Stopping { .. }, Event::DeadlineElapsed) => Some((state, Actions::NONE)),
+            (State::Stopping { .. }, Event::Elapsed(_)) => Some((state, Actions::NONE)),
             _ => None,
         },
         "whoever does not end in time is killed, once",
@@ -96,7 +97,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "no grace is given",
         SIDECAR,
         |state, policy, event| match (state, event) {
-            (State::Running { told: Told::Nothing }, Event::JobOver(verdict)) => Some(actions(
+            (State::Running { told: Told::Nothing }, Event::Seen(Seen::Over(verdict))) => Some(actions(
                 State::Killing { cause: Cause::JobOver(verdict) },
                 [Action::Forward(policy.stop_signal), Action::Kill, Action::StopWatching],
             )),
@@ -108,7 +109,9 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "a late look revives what is being stopped",
         SIDECAR,
         |state, _, event| match (state, event) {
-            (State::Stopping { .. }, Event::JobOn) => Some((State::Running { told: Told::Nothing }, Actions::NONE)),
+            (State::Stopping { .. }, Event::Seen(Seen::On)) => {
+                Some((State::Running { told: Told::Nothing }, Actions::NONE))
+            }
             _ => None,
         },
         "an event that cannot come, or comes too late, changes nothing",
@@ -126,8 +129,8 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "a child that was told to end is started again",
         Policy { restart: Restart::Always, ..SIDECAR },
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::ChildExited(last)) => {
-                Some(actions(State::BackingOff { last }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)]))
+            (State::Running { .. }, Event::Command(Command::Ended(last))) => {
+                Some(actions(State::BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)]))
             }
             _ => None,
         },
@@ -137,7 +140,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "readiness outlives the child",
         Policy { restart: Restart::Always, named: true, ..SIDECAR },
         |state, policy, event| match (state, event, step(state, policy, event)) {
-            (State::Running { .. }, Event::ChildExited(_), (next @ State::BackingOff { .. }, _)) => {
+            (State::Running { .. }, Event::Command(Command::Ended(_)), (next @ State::BackingOff { .. }, _)) => {
                 Some(actions(next, [Action::Arm(Timer::BackOff)]))
             }
             _ => None,
@@ -148,7 +151,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "the job fails by its sidecar's 143",
         SIDECAR,
         |state, _, event| match (state, event) {
-            (State::Stopping { .. }, Event::ChildExited(status)) => {
+            (State::Stopping { .. }, Event::Command(Command::Ended(status))) => {
                 Some(actions(State::Done, [Action::Exit(status.code())]))
             }
             _ => None,
@@ -159,7 +162,9 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "a SIGTERM that is held is lost",
         Policy { outlive_main: true, ..SIDECAR },
         |state, _, event| match (state, event) {
-            (State::Holding, Event::DeadlineElapsed) => Some((State::Running { told: Told::Nothing }, Actions::NONE)),
+            (State::Holding, Event::Elapsed(Timer::Outlive)) => {
+                Some((State::Running { told: Told::Nothing }, Actions::NONE))
+            }
             _ => None,
         },
         "a child gets every signal once, and the stop signal once",
@@ -168,7 +173,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "goodbye before the sentinel",
         Policy { goodbye: true, ..MAIN },
         |state, _, event| match (state, event) {
-            (State::Running { .. }, Event::ChildExited(status)) => {
+            (State::Running { .. }, Event::Command(Command::Ended(status))) => {
                 Some(actions(State::Leaving { code: status.code() }, [Action::Arm(Timer::Goodbye), Action::SayGoodbye]))
             }
             _ => None,
@@ -179,7 +184,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         "it leaves twice",
         MAIN,
         |state, _, event| match (state, event) {
-            (State::Done, Event::Published) => Some(actions(state, [Action::Exit(0)])),
+            (State::Done, Event::Said(Word::End)) => Some(actions(state, [Action::Exit(0)])),
             _ => None,
         },
         "nothing is done after Exit",
@@ -207,16 +212,16 @@ fn a_child_that_was_told_and_had_to_be_killed_for_the_job_follows_exit_with() {
     let policy = Policy { exit_with: ExitWith::Zero, ..SIDECAR };
     let events = [
         Event::Begun,
-        Event::Claimed,
-        Event::JobOn,
-        Event::Started,
+        Event::Name(Name::Ours),
+        Event::Seen(Seen::On),
+        Event::Command(Command::Started),
         Event::Signal(TERM),
-        Event::JobOver(Verdict::Lost),
-        Event::DeadlineElapsed,
+        Event::Seen(Seen::Over(Verdict::Lost)),
+        Event::Elapsed(Timer::Grace),
     ];
     for event in events {
         state = step(state, &policy, event).0;
     }
-    let (_, last) = step(state, &policy, Event::ChildExited(Status::Killed(9)));
+    let (_, last) = step(state, &policy, Event::Command(Command::Ended(Status::Killed(9))));
     assert_eq!(last, [Action::Exit(0)].into());
 }

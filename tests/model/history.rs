@@ -4,7 +4,8 @@
 
 use super::policies::{KILL, QUIT, TERM, WINCH};
 use exeunt::machine::{
-    Action, Cause, Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role, Status, Timer, Told, Verdict,
+    Action, Cause, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Role, Seen, Status, Timer, Told,
+    Verdict, Word,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,10 @@ pub struct History {
     pub gate_opened: bool,
     pub watch: Errand,
     pub child: Child,
+    /// How the child before this one ended.
+    pub past: Option<Status>,
+    /// The job is over, and the child has a while left.
+    pub lingering: Option<Verdict>,
     /// Signals for the child that is still to come.
     pub kept: u64,
     /// Signals that came before the name was ours and end us.
@@ -72,6 +77,8 @@ pub const NOTHING: History = History {
     gate_opened: false,
     watch: Errand::No,
     child: Child::None,
+    past: None,
+    lingering: None,
     kept: 0,
     heard: 0,
     told: Told::Nothing,
@@ -100,8 +107,10 @@ pub fn members(set: u64) -> impl Iterator<Item = u8> {
 }
 
 pub fn tells(policy: &Policy, told: Told, signal: u8) -> Told {
-    if signal == TERM || signal == policy.stop_signal {
+    if told == Told::Ordered || signal == policy.stop_signal {
         Told::Ordered
+    } else if signal == TERM || told == Told::Terminated {
+        Told::Terminated
     } else if (signal == QUIT || signal == super::policies::INT) && told == Told::Nothing {
         Told::Asked
     } else {
@@ -116,22 +125,20 @@ impl History {
         !self.exited
             && match event {
                 Event::Begun => !self.begun,
-                Event::Claimed | Event::NotClaimed | Event::NameHeld => {
-                    matches!(self.claim, Claim::Asked | Claim::Held)
-                }
-                Event::JobOn | Event::JobPaused(_) | Event::JobOver(_) => watched(Role::Sidecar),
-                Event::PartnerGone => watched(Role::Main),
-                Event::GateOpened => self.gate == Errand::Asked,
-                Event::Started | Event::StartFailed(_) => self.child == Child::Asked,
+                Event::Name(_) => matches!(self.claim, Claim::Asked | Claim::Held),
+                Event::Seen(Seen::PartnerGone) => watched(Role::Main),
+                Event::Seen(_) => watched(Role::Sidecar),
+                Event::Gate(_) => self.gate == Errand::Asked,
+                Event::Command(Command::Started | Command::Failed(_) | Command::Deferred) => self.child == Child::Asked,
                 Event::ReadyHeld => self.ready == Ready::Awaited,
-                Event::ChildExited(_) => self.child == Child::Alive,
+                Event::Command(Command::Ended(_)) => self.child == Child::Alive,
                 // Killed is who has had his time.
-                Event::KillRefused => self.child == Child::Alive && self.grace_over,
+                Event::Command(Command::Unkillable) => self.child == Child::Alive && self.grace_over,
                 // Handlers come first, but nobody looks at what they have caught before the name is asked for.
                 Event::Signal(_) => self.begun,
-                Event::DeadlineElapsed => self.deadline.is_some(),
-                Event::Published => self.publication == Errand::Asked,
-                Event::GoodbyeSaid => self.goodbye == Errand::Asked,
+                Event::Elapsed(timer) => self.deadline == Some(timer),
+                Event::Said(Word::End) => self.publication == Errand::Asked,
+                Event::Said(Word::Goodbye) => self.goodbye == Errand::Asked,
             }
     }
 
@@ -143,23 +150,30 @@ impl History {
             return Vec::new();
         }
         match (event, self.child) {
-            (Event::ChildExited(status), _) if self.starts_again(policy, status) => Vec::new(),
-            (Event::ChildExited(status), _) => vec![(status, code(policy, self.cause, status))],
-            (Event::KillRefused, _) => {
+            (Event::Command(Command::Ended(status)), _) if self.starts_again(policy, status) => Vec::new(),
+            (Event::Command(Command::Ended(status)), _) => vec![(status, code(policy, self.why(), status))],
+            (Event::Command(Command::Unkillable) | Event::Elapsed(Timer::Kill), _) => {
                 let status = Status::Killed(KILL);
-                vec![(status, code(policy, self.cause, status))]
+                vec![(status, code(policy, self.why(), status))]
             }
-            (Event::StartFailed(code), _) => vec![plain(code)],
-            (Event::DeadlineElapsed, _) if self.deadline == Some(Timer::Gate) => vec![plain(124)],
-            (Event::JobOver(verdict), Child::Dead(last)) => {
+            (Event::Command(Command::Deferred), _) if self.past.is_none() => vec![plain(125)],
+            (Event::Command(Command::Failed(code)), _) => vec![plain(code)],
+            (Event::Elapsed(Timer::Gate) | Event::Gate(Gate::Hopeless), _) => vec![plain(124)],
+            (Event::Seen(Seen::Over(verdict)), Child::Dead(last)) => {
                 vec![(last, code(policy, Some(Cause::JobOver(verdict)), last))]
             }
-            (Event::JobOver(_), Child::None) => vec![plain(0)],
-            (Event::NotClaimed, _) if policy.role == Role::Sidecar => Vec::new(),
-            (Event::NotClaimed, _) => vec![plain(125)],
-            (Event::JobOn | Event::JobPaused(_), Child::None) if self.claim == Claim::Refused => vec![plain(125)],
-            (Event::Claimed | Event::NameHeld, _) => members(self.heard).map(|signal| plain(128 + signal)).collect(),
-            // A sidecar's child has run before: what is no request to end was meant for it, and is gone with it.
+            (Event::Seen(Seen::Over(_)), Child::None) => vec![plain(0)],
+            (Event::Seen(Seen::Missing), Child::Dead(last)) => vec![(last, code(policy, Some(Cause::Missing), last))],
+            (Event::Seen(Seen::Missing), Child::None) if self.claim != Claim::Refused => vec![plain(124)],
+            (Event::Name(Name::Refused), _) if policy.role == Role::Sidecar => Vec::new(),
+            (Event::Name(Name::Refused), _) => vec![plain(125)],
+            (Event::Seen(Seen::On | Seen::Paused(_) | Seen::Missing), Child::None) if self.claim == Claim::Refused => {
+                vec![plain(125)]
+            }
+            (Event::Name(Name::Ours | Name::Held), _) => {
+                members(self.heard).map(|signal| plain(128 + signal)).collect()
+            }
+            // A sidecar's child has run before: what is no request to end is for the next.
             (Event::Signal(signal), Child::Dead(_)) if tells(policy, Told::Nothing, signal) == Told::Nothing => {
                 Vec::new()
             }
@@ -171,56 +185,74 @@ impl History {
         }
     }
 
+    /// Why the child is to end, as far as somebody here wants it to.
+    fn why(&self) -> Option<Cause> {
+        self.cause.or(self.lingering.map(Cause::JobOver))
+    }
+
     pub fn starts_again(&self, policy: &Policy, status: Status) -> bool {
         let wanted = match policy.restart {
             Restart::Never => false,
             Restart::OnFailure => status != Status::Exited(0),
             Restart::Always => true,
         };
-        wanted && self.told == Told::Nothing && !self.held && self.cause.is_none()
+        wanted && self.told == Told::Nothing && !self.held && self.why().is_none()
     }
 
     /// Notes the event, before anything is done about it. Says what has to be sent to the child.
     fn note(&mut self, policy: &Policy, event: Event, believed: bool) -> Option<u8> {
-        let elapsed = if event == Event::DeadlineElapsed { self.deadline.take() } else { None };
+        if matches!(event, Event::Elapsed(_)) {
+            self.deadline = None;
+        }
         match event {
             Event::Begun => self.begun = true,
-            Event::Claimed => self.claim = Claim::Ours,
-            Event::NotClaimed => self.claim = Claim::Refused,
-            Event::NameHeld => self.claim = Claim::Held,
-            Event::GateOpened => self.gate_opened = true,
-            Event::Started => {
+            Event::Name(Name::Ours) => self.claim = Claim::Ours,
+            Event::Name(Name::Refused) => self.claim = Claim::Refused,
+            Event::Name(Name::Held) => self.claim = Claim::Held,
+            Event::Gate(Gate::Opened) => self.gate_opened = true,
+            Event::Command(Command::Started) => {
                 self.child = Child::Alive;
                 self.told = members(self.kept).fold(Told::Nothing, |told, signal| tells(policy, told, signal));
             }
-            Event::StartFailed(code) => self.child = Child::Dead(Status::Exited(code)),
-            Event::ChildExited(status) => self.child = Child::Dead(status),
+            Event::Command(Command::Deferred) => self.child = Child::Dead(self.past.unwrap_or(Status::Exited(125))),
+            Event::Gate(Gate::Hopeless) => {}
+            Event::Command(Command::Failed(code)) => self.child = Child::Dead(Status::Exited(code)),
+            Event::Command(Command::Ended(status)) => self.child = Child::Dead(status),
             // It lives on, and nobody reaches it any more.
-            Event::KillRefused => self.child = Child::Dead(Status::Killed(KILL)),
-            Event::Published => self.publication = Errand::Over,
-            Event::GoodbyeSaid => self.goodbye = Errand::Over,
-            Event::JobOver(verdict) if believed => return self.stop(policy, Cause::JobOver(verdict)),
-            Event::JobPaused(verdict) if believed && self.held => return self.stop(policy, Cause::JobOver(verdict)),
-            Event::PartnerGone if believed => return self.stop(policy, Cause::PartnerGone),
-            Event::DeadlineElapsed => match elapsed {
-                Some(Timer::Grace) => {
+            Event::Command(Command::Unkillable) => self.child = Child::Dead(Status::Killed(KILL)),
+            Event::Said(Word::End) => self.publication = Errand::Over,
+            Event::Said(Word::Goodbye) => self.goodbye = Errand::Over,
+            Event::Seen(Seen::Over(verdict)) if believed && self.may_linger(policy) => self.lingering = Some(verdict),
+            Event::Seen(Seen::Missing) if believed => return self.stop(policy, Cause::Missing),
+            Event::Seen(Seen::Over(verdict)) if believed => return self.stop(policy, Cause::JobOver(verdict)),
+            Event::Seen(Seen::Paused(verdict)) if believed && self.held => {
+                return self.stop(policy, Cause::JobOver(verdict));
+            }
+            Event::Seen(Seen::PartnerGone) if believed => return self.stop(policy, Cause::PartnerGone),
+            Event::Elapsed(timer) => match timer {
+                Timer::Grace => {
                     self.grace_over = true;
                     // The signal did not end it; that the job is over does.
                     if let Some(Cause::Told(Some(verdict))) = self.cause {
                         self.cause = Some(Cause::JobOver(verdict));
                     }
                 }
-                Some(Timer::Publish) => self.publication = Errand::Over,
-                Some(Timer::Goodbye) => self.goodbye = Errand::Over,
-                Some(Timer::Outlive) => {
+                Timer::Publish => self.publication = Errand::Over,
+                Timer::Goodbye => self.goodbye = Errand::Over,
+                Timer::Kill => self.child = Child::Dead(Status::Killed(KILL)),
+                Timer::Linger => {
+                    let verdict = self.lingering.take()?;
+                    return self.stop(policy, Cause::JobOver(verdict));
+                }
+                Timer::Outlive => {
                     self.held = false;
-                    self.told = Told::Ordered;
+                    self.told = tells(policy, self.told, TERM);
                     return Some(TERM);
                 }
-                Some(Timer::Gate | Timer::BackOff) | None => {}
+                Timer::Gate | Timer::BackOff => {}
             },
             Event::Signal(signal) => return self.hear(policy, signal),
-            Event::JobOn | Event::JobPaused(_) | Event::JobOver(_) | Event::PartnerGone | Event::ReadyHeld => {}
+            Event::Seen(_) | Event::ReadyHeld => {}
         }
         None
     }
@@ -228,19 +260,34 @@ impl History {
     fn hear(&mut self, policy: &Policy, signal: u8) -> Option<u8> {
         match self.child {
             Child::Alive => {
+                if let Some(verdict) = self.lingering
+                    && (signal == TERM || signal == policy.stop_signal)
+                {
+                    self.lingering = None;
+                    return self.stop(policy, Cause::JobOver(verdict));
+                }
+                if self.lingering.is_some() {
+                    return Some(signal);
+                }
                 let free = self.told == Told::Nothing && self.cause.is_none() && !self.held;
                 if policy.outlive_main && signal == TERM && free {
                     self.held = true;
                     return None;
                 }
-                self.told = tells(policy, self.told, signal);
+                let lets_go = signal == TERM || signal == policy.stop_signal;
+                if !self.held || lets_go {
+                    self.told = tells(policy, self.told, signal);
+                }
                 // Once it is ordered to end, there is nothing to be held back any more.
-                self.held &= self.told != Told::Ordered;
+                self.held &= !lets_go;
                 return Some(signal);
             }
             Child::Asked => self.kept |= bit(signal),
             Child::None if !ends(signal) && self.end.is_none() => self.kept |= bit(signal),
             Child::None if self.claim == Claim::Asked => self.heard |= bit(signal),
+            Child::Dead(_) if self.end.is_none() && tells(policy, Told::Nothing, signal) == Told::Nothing => {
+                self.kept |= bit(signal);
+            }
             Child::None | Child::Dead(_) => {}
         }
         if self.goodbye == Errand::Asked && ends(signal) {
@@ -249,19 +296,26 @@ impl History {
         None
     }
 
+    /// Whether the child gets a while after the job's end: it is wanted, and nobody has sent SIGTERM.
+    fn may_linger(&self, policy: &Policy) -> bool {
+        let free = matches!(self.told, Told::Nothing | Told::Asked) && !self.held && self.cause.is_none();
+        policy.lingers && self.child == Child::Alive && free
+    }
+
     fn stop(&mut self, policy: &Policy, cause: Cause) -> Option<u8> {
         if self.child != Child::Alive || self.cause.is_some() {
             return None;
         }
         self.held = false;
-        if self.told == Told::Ordered {
+        let sent = self.told == Told::Ordered;
+        self.cause = Some(match (self.told, cause) {
+            (Told::Nothing | Told::Asked, cause) => cause,
             // The watch has nothing more to say: what it said last is kept, in case the child has to be killed for it.
-            self.cause = Some(Cause::Told(if let Cause::JobOver(verdict) = cause { Some(verdict) } else { None }));
-            return None;
-        }
-        self.cause = Some(cause);
+            (Told::Terminated | Told::Ordered, Cause::JobOver(verdict)) => Cause::Told(Some(verdict)),
+            (Told::Terminated | Told::Ordered, _) => Cause::Told(None),
+        });
         self.told = Told::Ordered;
-        Some(policy.stop_signal)
+        (!sent).then_some(policy.stop_signal)
     }
 
     /// The time that must be running now, so that every wait ends.
@@ -271,6 +325,8 @@ impl History {
             _ if self.publication == Errand::Asked => Some(Timer::Publish),
             _ if self.gate == Errand::Asked => Some(Timer::Gate),
             Child::Alive if self.cause.is_some() && !self.grace_over => Some(Timer::Grace),
+            Child::Alive if self.cause.is_some() => Some(Timer::Kill),
+            Child::Alive if self.lingering.is_some() => Some(Timer::Linger),
             Child::Alive if self.held => Some(Timer::Outlive),
             Child::Dead(_) if self.end.is_none() => Some(Timer::BackOff),
             Child::None | Child::Asked | Child::Alive | Child::Dead(_) => None,
@@ -285,6 +341,7 @@ fn code(policy: &Policy, cause: Option<Cause>, status: Status) -> u8 {
         Status::Killed(signal) => 128 + signal,
     };
     match (cause, policy.exit_with) {
+        (Some(Cause::Missing), _) => 124,
         (None | Some(Cause::Told(_) | Cause::PartnerGone), _) | (Some(Cause::JobOver(_)), ExitWith::Child) => own,
         (Some(Cause::JobOver(_)), ExitWith::Zero) => 0,
         (Some(Cause::JobOver(verdict)), ExitWith::Main) => match verdict {

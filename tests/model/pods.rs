@@ -1,9 +1,11 @@
 //! The Pods in which every promise holds.
 
 use super::settings::{Left, Locks, Mains, POD, Setting, Watch};
-use exeunt::machine::{Restart, RestartPolicy};
+use exeunt::machine::{Codes, Restart};
 
-pub const REPEATED: Setting = Setting { restart_policy: RestartPolicy::OnFailure, ..POD };
+pub const REPEATED: Setting = Setting { restart_on: Codes::FAILURES, ..POD };
+/// A rule of the container's own: the code with which its job fails is repeated, and nothing else.
+pub const RULED: Setting = Setting { restart_on: Codes::NONE.with(3), ..POD };
 /// Nobody is told anything but by the sentinel, and that only by the slow look.
 pub const APART: Setting = Setting { locks: Locks::Apart, watch: Watch::Silent, ..POD };
 
@@ -23,6 +25,11 @@ pub const SOUND: &[(&str, Setting)] = &[
     ("on-failure, repeated in vain", Setting { repeats_in_vain: true, ..REPEATED }),
     ("on-failure, the Pod is deleted", Setting { deletes: true, ..REPEATED }),
     ("on-failure, the Pod is deleted, SIGTERM is held", Setting { deletes: true, outlives: true, ..REPEATED }),
+    ("by a rule", RULED),
+    ("by a rule, the job empties the directory", Setting { cleans: true, ..RULED }),
+    ("by a rule, no sentinel can be made", Setting { refuses: true, ..RULED }),
+    ("by a rule, locks elsewhere", Setting { locks: Locks::Elsewhere, ..RULED }),
+    ("by a rule, the Pod is deleted, SIGTERM is held", Setting { deletes: true, outlives: true, ..RULED }),
     ("never, locks elsewhere", Setting { locks: Locks::Elsewhere, ..POD }),
     ("never, locks apart", Setting { locks: Locks::Apart, ..POD }),
     ("never, locks refused", Setting { locks: Locks::Refused, ..POD }),

@@ -1,7 +1,9 @@
 //! Every policy that a plan can make, and every event.
 
 pub use super::policy::{MAIN, SIDECAR};
-use exeunt::machine::{Event, ExitWith, Policy, Readiness, Restart, RestartPolicy, Status, Verdict};
+use exeunt::machine::{
+    Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Seen, Status, Timer, Verdict, Word,
+};
 
 pub const INT: u8 = 2;
 pub const QUIT: u8 = 3;
@@ -16,6 +18,9 @@ const STOP_SIGNALS: [u8; 3] = [TERM, QUIT, WINCH];
 pub const STATUSES: [Status; 3] = [Status::Exited(0), Status::Exited(3), Status::Killed(TERM)];
 pub const VERDICTS: [Verdict; 4] =
     [Verdict::Told(Status::Exited(0)), Verdict::Told(Status::Exited(5)), Verdict::Silent, Verdict::Lost];
+
+/// What the kubelet repeats: nothing, every failure, or one code by a rule of its own.
+const CODES: [Codes; 3] = [Codes::NONE, Codes::FAILURES, Codes::NONE.with(3)];
 
 /// One policy for each value of a field.
 fn vary<T: Copy>(policies: Vec<Policy>, values: &[T], set: impl Fn(&mut Policy, T)) -> Vec<Policy> {
@@ -37,46 +42,55 @@ pub fn policies() -> Vec<Policy> {
     main = vary(main, &both, |policy, value| policy.goodbye = value);
     let mut sidecar = vary(vec![SIDECAR], &both, |policy, value| policy.named = value);
     sidecar = vary(sidecar, &both, |policy, value| policy.outlive_main = value);
-    sidecar = vary(sidecar, &[Restart::Never, Restart::OnFailure, Restart::Always], |policy, value| {
-        policy.restart = value;
-    });
-    sidecar = vary(sidecar, &[ExitWith::Zero, ExitWith::Child, ExitWith::Main], |policy, value| {
-        policy.exit_with = value;
-    });
+    sidecar = vary(sidecar, &both, |policy, value| policy.lingers = value);
+    sidecar = vary(sidecar, Restart::ALL, |policy, (_, value)| policy.restart = value);
+    sidecar = vary(sidecar, ExitWith::ALL, |policy, (_, value)| policy.exit_with = value);
     let mut all = [main, sidecar].concat();
     all = vary(all, &both, |policy, value| policy.gated = value);
-    all = vary(all, &[Readiness::AtOnce, Readiness::WhenHeld], |policy, value| policy.readiness = value);
-    all = vary(all, &[RestartPolicy::Never, RestartPolicy::OnFailure], |policy, value| policy.restart_policy = value);
+    all = vary(all, Readiness::ALL, |policy, value| policy.readiness = value);
+    all = vary(all, &CODES, |policy, value| policy.restart_on = value);
     all = vary(all, &STOP_SIGNALS, |policy, value| policy.stop_signal = value);
     // Without a name there is nothing to publish: a plan refuses the one, and the other makes no difference.
-    all.retain(|policy| {
-        policy.named || (policy.readiness == Readiness::AtOnce && policy.restart_policy == RestartPolicy::Never)
-    });
+    all.retain(|policy| policy.named || (policy.readiness == Readiness::AtOnce && policy.restart_on == Codes::NONE));
     all
 }
+
+pub const TIMERS: [Timer; 8] = [
+    Timer::Gate,
+    Timer::Linger,
+    Timer::Grace,
+    Timer::Kill,
+    Timer::BackOff,
+    Timer::Outlive,
+    Timer::Publish,
+    Timer::Goodbye,
+];
 
 /// Every event, each with every content that could make a difference.
 pub fn events() -> Vec<Event> {
     let mut events = vec![
         Event::Begun,
-        Event::Claimed,
-        Event::NotClaimed,
-        Event::NameHeld,
-        Event::JobOn,
-        Event::JobPaused(Verdict::Told(Status::Exited(5))),
-        Event::JobPaused(Verdict::Lost),
-        Event::PartnerGone,
-        Event::GateOpened,
-        Event::Started,
-        Event::StartFailed(127),
+        Event::Name(Name::Ours),
+        Event::Name(Name::Refused),
+        Event::Name(Name::Held),
+        Event::Seen(Seen::On),
+        Event::Seen(Seen::Paused(Verdict::Told(Status::Exited(5)))),
+        Event::Seen(Seen::Paused(Verdict::Lost)),
+        Event::Seen(Seen::PartnerGone),
+        Event::Gate(Gate::Opened),
+        Event::Command(Command::Started),
+        Event::Command(Command::Failed(127)),
         Event::ReadyHeld,
-        Event::DeadlineElapsed,
-        Event::KillRefused,
-        Event::Published,
-        Event::GoodbyeSaid,
+        Event::Seen(Seen::Missing),
+        Event::Gate(Gate::Hopeless),
+        Event::Command(Command::Deferred),
+        Event::Command(Command::Unkillable),
+        Event::Said(Word::End),
+        Event::Said(Word::Goodbye),
     ];
-    events.extend(VERDICTS.map(Event::JobOver));
-    events.extend(STATUSES.map(Event::ChildExited));
+    events.extend(VERDICTS.map(|it| Event::Seen(Seen::Over(it))));
+    events.extend(STATUSES.map(|it| Event::Command(Command::Ended(it))));
+    events.extend(TIMERS.map(Event::Elapsed));
     events.extend(SIGNALS.map(Event::Signal));
     events
 }

@@ -19,17 +19,26 @@ impl History {
             return Ok(before);
         }
         // The reports of looks are believed whoever asked for them; whatever else cannot have happened changes nothing.
-        let report = matches!(event, Event::JobOver(_) | Event::JobPaused(_) | Event::PartnerGone | Event::ReadyHeld);
+        let report = match event {
+            Event::Seen(seen) => seen != Seen::On,
+            event => event == Event::ReadyHeld,
+        };
         if !possible && !report {
             rule(actions.is_empty() && unmoved, "an event that cannot come, or comes too late, changes nothing")?;
             return Ok(before);
         }
         let reasons = match event {
-            Event::JobOver(_) if !possible && actions.contains(&Action::CloseGate) => vec![(Status::Exited(0), 0)],
+            Event::Seen(Seen::Over(_)) if !possible && actions.contains(&Action::CloseGate) => {
+                vec![(Status::Exited(0), 0)]
+            }
+            Event::Seen(Seen::Missing) if !possible && actions.contains(&Action::CloseGate) => {
+                vec![(Status::Exited(124), 124)]
+            }
             _ => before.reasons(policy, event),
         };
         let mut now = before;
-        let believed = possible || actions.contains(&Action::Arm(Timer::Grace));
+        let believed =
+            possible || actions.contains(&Action::Arm(Timer::Grace)) || actions.contains(&Action::Arm(Timer::Linger));
         let to_send = now.note(policy, event, believed);
         for action in actions {
             now.obey(&before, policy, event, *action, &reasons)?;
@@ -80,12 +89,13 @@ impl History {
                 rule(!policy.gated || self.gate_opened, "no command is started before its conditions hold")?;
                 rule(policy.role == Role::Main || self.watch == Errand::Asked, "a sidecar looks before it starts")?;
                 rule(self.ready == Ready::No, "readiness is withdrawn before a restart")?;
+                self.past = if let Child::Dead(last) = self.child { Some(last) } else { None };
                 self.child = Child::Asked;
             }
             Action::PublishReady => {
                 rule(alive, "nobody is ready without a running child")?;
                 // A report of a condition that nobody asked for is a slip of the driver, not of the machine.
-                let asked = policy.readiness == Readiness::AtOnce && event == Event::Started;
+                let asked = policy.readiness == Readiness::AtOnce && event == Event::Command(Command::Started);
                 rule(event == Event::ReadyHeld || (asked && policy.named), "readiness is published when it is there")?;
                 self.ready = Ready::Published;
             }
@@ -99,7 +109,10 @@ impl History {
             Action::WithdrawReady => self.ready = Ready::No,
             Action::Forward(_) => rule(alive, "nothing is sent to a child that is not there")?,
             Action::ForwardKept(set) => {
-                rule(alive && event == Event::Started, "what was kept goes to a child that has just been started")?;
+                rule(
+                    alive && event == Event::Command(Command::Started),
+                    "what was kept goes to a child that has just been started",
+                )?;
                 rule(set == before.kept, "what was kept is forwarded, all of it and nothing else")?;
                 self.kept = 0;
             }
@@ -115,7 +128,7 @@ impl History {
             Action::Disarm => self.deadline = None,
             Action::StopWatching => {
                 rule(
-                    before.cause.is_none() && self.cause.is_some(),
+                    before.cause.is_none() && (self.cause.is_some() || self.lingering.is_some()),
                     "the watch is given up only once the end is known",
                 )?;
                 self.watch = Errand::Over;
@@ -127,15 +140,18 @@ impl History {
                 rule(!matches!(self.child, Child::Alive | Child::Asked), "the living are not published as dead")?;
                 let reason = reasons.iter().find(|(told, _)| *told == status);
                 let (_, code) = *reason.ok_or(format!("the publication tells that death: {status:?}"))?;
-                let good = code == 0 || policy.restart_policy == RestartPolicy::Never;
+                let good = !policy.restart_on.contains(code);
                 rule(last == good, "an end is for good unless the kubelet starts the container again")?;
                 (self.publication, self.last, self.end, self.ready) = (Errand::Asked, last, Some(code), Ready::No);
             }
             Action::SayGoodbye => {
-                let never_ours = before.claim == Claim::Asked && policy.restart_policy == RestartPolicy::Never;
+                let never_ours = before.claim == Claim::Asked && !policy.restart_on.contains(125);
                 let published = self.publication == Errand::Over && self.last;
                 rule(policy.goodbye && self.goodbye == Errand::No, "goodbye is said once, if it is wanted")?;
-                rule(published || (event == Event::NotClaimed && never_ours), "goodbye comes after a final sentinel")?;
+                rule(
+                    published || (event == Event::Name(Name::Refused) && never_ours),
+                    "goodbye comes after a final sentinel",
+                )?;
                 self.end = self.end.or(reasons.first().map(|(_, code)| *code));
                 self.goodbye = Errand::Asked;
             }
@@ -173,16 +189,17 @@ impl History {
         if self.exited {
             return Ok(());
         }
-        rule(self.deadline == self.wanted_deadline(), "every wait that nobody else ends has its deadline")?;
         let killed = actions.iter().filter(|action| **action == Action::Kill).count();
         rule(
             killed == usize::from(self.grace_over && !before.grace_over),
             "whoever does not end in time is killed, once",
         )?;
-        rule(self.cause.is_none() || self.watch == Errand::Over, "the watch is given up once the end is known")?;
+        rule(self.deadline == self.wanted_deadline(), "every wait that nobody else ends has its deadline")?;
+        let known = self.cause.is_some() || self.lingering.is_some();
+        rule(!known || self.watch == Errand::Over, "the watch is given up once the end is known")?;
         let absent = !matches!(self.child, Child::Alive);
         rule(!absent || self.ready == Ready::No, "readiness is withdrawn when the child is gone")?;
-        if event == Event::Started {
+        if event == Event::Command(Command::Started) {
             let ready = match (policy.named, policy.readiness) {
                 (false, _) => Ready::No,
                 (true, Readiness::AtOnce) => Ready::Published,
@@ -195,7 +212,7 @@ impl History {
                 "a partner is watched",
             )?;
         }
-        let serving = before.child == Child::Alive && before.cause.is_none();
+        let serving = before.child == Child::Alive && before.cause.is_none() && before.lingering.is_none();
         rule(event != Event::ReadyHeld || !serving || self.ready == Ready::Published, "what is ready is said to be")
     }
 
@@ -203,6 +220,10 @@ impl History {
     fn without_what_no_longer_matters(mut self) -> History {
         if self.child != Child::Alive {
             (self.told, self.held, self.cause, self.grace_over) = (Told::Nothing, false, None, false);
+            self.lingering = None;
+        }
+        if self.child != Child::Asked {
+            self.past = None;
         }
         if self.end.is_some() {
             (self.heard, self.kept, self.child, self.deadline) = (0, 0, Child::None, self.deadline);

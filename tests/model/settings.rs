@@ -1,11 +1,12 @@
 //! The Pods that are worth telling apart, and the mistakes that are planted in them.
 
-use exeunt::machine::{Restart, RestartPolicy};
+use exeunt::machine::{Codes, Restart};
 
 /// What the Pod is like, and what is wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    pub restart_policy: RestartPolicy,
+    /// The codes after which the kubelet starts a container again.
+    pub restart_on: Codes,
     /// `--outlive-main`.
     pub outlives: bool,
     /// `--run-id`.
@@ -112,6 +113,10 @@ pub enum Fault {
     NeverBelievesALock,
     /// The restart policy in the record is not read.
     ForgetsThePolicy,
+    /// Whoever has left no code is taken for one whose failures are repeated as any other's.
+    TakesEveryEndForRepeated,
+    /// A death counts as it is noticed, although the job may have ended before.
+    JudgesADeathAtOnce,
     /// The lock is released before the rename.
     ReleasesFirst,
     /// The life is moved into place before it is locked.
@@ -137,7 +142,7 @@ pub enum Fault {
 }
 
 pub const POD: Setting = Setting {
-    restart_policy: RestartPolicy::Never,
+    restart_on: Codes::NONE,
     outlives: false,
     run_id: false,
     left: Left::Nothing,

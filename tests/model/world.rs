@@ -6,7 +6,7 @@
 
 use super::search::Outcome;
 use super::settings::{Left, Mains, Setting, Watch};
-use exeunt::machine::{RestartPolicy, State, Status, Timer};
+use exeunt::machine::{Codes, State, Status, Timer};
 use exeunt::stage::observe::{Running, Sighting};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,7 +14,8 @@ pub struct Record {
     pub ours: bool,
     /// It names this kernel and this inode.
     pub here: bool,
-    pub restarts: bool,
+    /// After which codes the next attempt comes.
+    pub repeats: Codes,
     pub ended: Option<Status>,
     pub last: bool,
 }
@@ -74,6 +75,14 @@ pub enum Look {
     Sentinel { again: bool, running: Option<Running> },
 }
 
+/// How far it is known whether the job ended before the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Judged {
+    NotYet,
+    Looking,
+    Looked,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     pub file: usize,
@@ -86,6 +95,10 @@ pub struct Sidecar {
     pub container: Container,
     pub state: State,
     pub child: bool,
+    /// The child has ended, and so; the death does not count before a look that began after it.
+    pub dead: Option<(Status, Judged)>,
+    /// It ended because it saw the sentinel.
+    pub late: bool,
     /// The child has been asked to end, or killed.
     pub asked: Option<Status>,
     pub deadline: Option<Timer>,
@@ -143,6 +156,8 @@ pub const FRESH_SIDECAR: Sidecar = Sidecar {
     container: Container::Waiting,
     state: State::New,
     child: false,
+    dead: None,
+    late: false,
     asked: None,
     deadline: None,
     term: false,
@@ -171,8 +186,7 @@ impl World {
         for absent in world.sidecars.iter_mut().skip(setting.sidecars) {
             absent.container = Container::Gone(0);
         }
-        let restarts = setting.restart_policy == RestartPolicy::OnFailure;
-        let old = Record { here: setting.locks.are_in_one_place(), restarts, ..Record::default() };
+        let old = Record { here: setting.locks.are_in_one_place(), repeats: setting.restart_on, ..Record::default() };
         let ended = Some(Status::Exited(0));
         let life = match setting.left {
             Left::Nothing | Left::Sentinel => None,
@@ -194,7 +208,7 @@ impl World {
     /// The truth: whether an attempt of a job runs, or is still to come.
     pub fn is_open(&self, setting: &Setting, of: usize) -> bool {
         let main = &self.mains[of];
-        let final_death = main.dying && (setting.restart_policy == RestartPolicy::Never || self.deleted);
+        let final_death = main.dying && (!setting.restart_on.contains(137) || self.deleted);
         main.over.is_none()
             && match main.container {
                 Container::Waiting => !self.deleted,
@@ -211,7 +225,7 @@ impl World {
 
     /// What the kubelet does when a container ends.
     pub fn after_exit(&self, setting: &Setting, code: u8) -> Container {
-        let again = setting.restart_policy == RestartPolicy::OnFailure && code != 0 && !self.deleted;
+        let again = setting.restart_on.contains(code) && !self.deleted;
         if again { Container::Waiting } else { Container::Gone(code) }
     }
 

@@ -2,8 +2,8 @@
 
 use super::search::Outcome;
 use super::settings::{Fault, Locks, Mains, Setting};
-use super::world::{Held, Look, World};
-use exeunt::machine::Event;
+use super::world::{Held, Judged, Look, World};
+use exeunt::machine::{Codes, Event, Seen};
 use exeunt::stage::observe::{Conclusion, Running, Sighting, conclude, together};
 
 /// What asking for a lock says.
@@ -38,6 +38,9 @@ impl World {
             Look::Idle => {
                 if of == 0 {
                     (sidecar.due, sidecar.ran) = (false, ran);
+                    if let Some((_, judged @ Judged::NotYet)) = &mut sidecar.dead {
+                        *judged = Judged::Looking;
+                    }
                 }
                 sidecar.look = if sentinel_first {
                     Look::Sentinel { again: false, running: None }
@@ -113,11 +116,14 @@ impl World {
         let seen = if names == 1 { &all[1..] } else { &all[..] };
         let any = setting.mains == Mains::Any;
         let event = match together(seen.iter().map(|seen| conclude(*seen)), any) {
-            Conclusion::Over(verdict) => Event::JobOver(verdict),
-            Conclusion::BetweenAttempts(verdict) => Event::JobPaused(verdict),
-            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => Event::JobOn,
+            Conclusion::Over(verdict) => Event::Seen(Seen::Over(verdict)),
+            Conclusion::BetweenAttempts(verdict) => Event::Seen(Seen::Paused(verdict)),
+            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => Event::Seen(Seen::On),
         };
         (sidecar.first, sidecar.at) = (Sighting::default(), 0);
+        if let Some((_, judged @ Judged::Looking)) = &mut sidecar.dead {
+            *judged = Judged::Looked;
+        }
         self.told(setting, place, event)
     }
 }
@@ -134,8 +140,13 @@ fn believed(setting: &Setting, lock: Lock, held: &Held) -> Running {
     Running {
         locked: lock == Lock::Held,
         lock_proves: answered && proven,
-        restarts: record.restarts && setting.fault != Fault::ForgetsThePolicy,
         ended: record.ended,
-        last: record.last && setting.fault != Fault::ForgetsTheLastWord,
+        repeated: match (setting.fault, record.ended) {
+            (Fault::ForgetsThePolicy, _) => false,
+            (Fault::ForgetsTheLastWord, _) => record.repeats != Codes::NONE,
+            (Fault::TakesEveryEndForRepeated, None) => record.repeats != Codes::NONE,
+            (_, Some(_)) => !record.last,
+            (_, None) => record.repeats.contains(137),
+        },
     }
 }

@@ -4,7 +4,7 @@ use super::policies::{MAIN, TERM};
 use super::search::Outcome;
 use super::settings::{Fault, Mains, Setting};
 use super::world::{Container, Doing, FRESH_MAIN, File, Label, Main, Record, Steps, World};
-use exeunt::machine::{Action, Event, Policy, RestartPolicy, Status, step};
+use exeunt::machine::{Action, Command, Event, Name, Policy, Status, Word, step};
 
 const NAMES: [&str; 2] = ["main", "second main"];
 
@@ -58,7 +58,7 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
                     let mut next = *world;
                     next.mains[of].command = false;
                     next.mains[of].ended = Some(status);
-                    add(what, next.after(setting, of, Event::ChildExited(status)));
+                    add(what, next.after(setting, of, Event::Command(Command::Ended(status))));
                 }
                 if setting.cleans && world.names[of].running.is_some() {
                     let mut next = *world;
@@ -91,7 +91,7 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
 impl World {
     /// One event of main's machine, and what its driver does about it.
     fn after(mut self, setting: &Setting, of: usize, event: Event) -> Outcome<World> {
-        let policy = Policy { restart_policy: setting.restart_policy, ..MAIN };
+        let policy = Policy { restart_on: setting.restart_on, ..MAIN };
         let (state, actions) = step(self.mains[of].state, &policy, event);
         self.mains[of].state = state;
         for action in actions.iter() {
@@ -100,7 +100,7 @@ impl World {
                 Action::Publish { status, last } => self.mains[of].doing = Doing::Publish { step: 0, status, last },
                 Action::Start => {
                     self.mains[of].command = true;
-                    return self.after(setting, of, Event::Started);
+                    return self.after(setting, of, Event::Command(Command::Started));
                 }
                 Action::Exit(code) => {
                     let due = self.mains[of].ended.map(Status::code);
@@ -133,10 +133,9 @@ impl World {
         self.mains[of].doing = Doing::Claim(step + 1);
         let what = match step {
             0 => {
-                let restarts = setting.restart_policy == RestartPolicy::OnFailure;
                 let file = self.unused();
                 let here = setting.locks.are_in_one_place();
-                let record = Record { ours: true, here, restarts, ..Record::default() };
+                let record = Record { ours: true, here, repeats: setting.restart_on, ..Record::default() };
                 self.files[file] = File { record, locked: !late };
                 self.mains[of].file = Some(file);
                 "makes its record, locked, under a name that nobody looks at"
@@ -162,7 +161,7 @@ impl World {
                     self.files[file].locked = true;
                 }
                 self.mains[of].doing = Doing::Nothing;
-                return ("has its name", self.after(setting, of, Event::Claimed));
+                return ("has its name", self.after(setting, of, Event::Name(Name::Ours)));
             }
         };
         (what, Ok(self))
@@ -213,7 +212,7 @@ impl World {
                 self.mains[of].file = None;
                 self.mains[of].doing = Doing::Nothing;
                 self.ring(setting);
-                return ("releases its lock and leaves", self.after(setting, of, Event::Published));
+                return ("releases its lock and leaves", self.after(setting, of, Event::Said(Word::End)));
             }
         };
         (what, Ok(self))

@@ -3,16 +3,20 @@
 use super::policies::{SIDECAR, TERM};
 use super::search::Outcome;
 use super::settings::{Fault, Locks, Mains, Setting, Watch};
-use super::world::{Container, FRESH_SIDECAR, Label, Look, Sidecar, Steps, World};
+use super::world::{Container, FRESH_SIDECAR, Judged, Label, Look, Sidecar, Steps, World};
 use super::world_look::Lock;
-use exeunt::machine::{Action, Event, ExitWith, Policy, RestartPolicy, State, Status, Timer, Verdict, step};
+use exeunt::machine::{
+    Action, Codes, Command, Event, ExitWith, Name, Policy, Seen, State, Status, Timer, Verdict, step,
+};
 
 const SIDECARS: [&str; 2] = ["sidecar", "second sidecar"];
 const SIGTERM: &str = "SIGTERM";
 const CHILD_ENDS: &str = "its child ends";
 const TIME_IS_UP: &str = "the time is up";
 const HELD_LONG_ENOUGH: &str = "the signal has been held long enough";
+const DEATH_COUNTS: &str = "its death counts";
 const KILLED: Status = Status::Killed(9);
+const FAILED: Status = Status::Exited(7);
 
 /// Whatever may happen to one sidecar.
 pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
@@ -27,7 +31,7 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
                 let begun = next.told(setting, place, Event::Begun);
                 add(
                     "the kubelet starts the container",
-                    begun.and_then(|next| next.told(setting, place, Event::Claimed)),
+                    begun.and_then(|next| next.told(setting, place, Event::Name(Name::Ours))),
                 );
             }
         }
@@ -35,9 +39,16 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
             let mut killed = *world;
             killed.sidecars[place] = Sidecar { container: world.after_exit(setting, 137), ..FRESH_SIDECAR };
             add("SIGKILL", Ok(killed));
-            if sidecar.child && sidecar.asked.is_none() {
-                let status = Status::Exited(7);
-                add("its child fails by itself", world.told(setting, place, Event::ChildExited(status)));
+            if sidecar.child && sidecar.asked.is_none() && sidecar.dead.is_none() {
+                add("its child fails by itself", world.dies(setting, place, FAILED));
+                // A helper that knows the volume, as the shell recipe does: it ends because the job has ended.
+                let counts = |file: usize| world.files[file].record.ours || !setting.run_id;
+                let over = world.names[0].terminated.is_some_and(counts) && setting.mains == Mains::One;
+                if over && !world.deleted && !setting.repeats_in_vain {
+                    let mut next = *world;
+                    next.sidecars[place].late = true;
+                    add("its child sees the sentinel, and ends", next.dies(setting, place, FAILED));
+                }
             }
             own_steps(setting, world, place, steps);
             if setting.locks == Locks::SometimesRefused && matches!(sidecar.look, Look::Lock { .. }) {
@@ -53,17 +64,28 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
 fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
     let sidecar = world.sidecars[place];
     let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(SIDECARS[place], what), next));
-    if sidecar.term {
+    if sidecar.term && sidecar.dead.is_none() {
         let mut next = *world;
         next.sidecars[place].term = false;
         add(SIGTERM, next.told(setting, place, Event::Signal(TERM)));
     }
-    if let Some(status) = sidecar.asked.filter(|_| sidecar.child) {
-        add(CHILD_ENDS, world.told(setting, place, Event::ChildExited(status)));
+    match sidecar.dead {
+        None => {
+            if let Some(status) = sidecar.asked.filter(|_| sidecar.child) {
+                add(CHILD_ENDS, world.dies(setting, place, status));
+            }
+        }
+        Some((status, Judged::Looked)) => {
+            add(DEATH_COUNTS, world.told(setting, place, Event::Command(Command::Ended(status))));
+        }
+        Some((status, _)) if !sidecar.watching => {
+            add(DEATH_COUNTS, world.told(setting, place, Event::Command(Command::Ended(status))));
+        }
+        Some(_) => {}
     }
-    if let Some(timer) = sidecar.deadline {
+    if let Some(timer) = sidecar.deadline.filter(|_| sidecar.dead.is_none()) {
         let what = if timer == Timer::Outlive { HELD_LONG_ENOUGH } else { TIME_IS_UP };
-        add(what, world.told(setting, place, Event::DeadlineElapsed));
+        add(what, world.told(setting, place, Event::Elapsed(timer)));
     }
     let looking = sidecar.look != Look::Idle;
     if looking || (sidecar.watching && (sidecar.due || setting.fault != Fault::OnlyTheWatch)) {
@@ -85,18 +107,28 @@ impl World {
             let mut next = *self;
             next.sidecars[place].due = true;
             let next = match setting.fault {
-                Fault::TakesAnEventForTheEnd => next.told(setting, place, Event::JobOver(Verdict::Lost)),
+                Fault::TakesAnEventForTheEnd => next.told(setting, place, Event::Seen(Seen::Over(Verdict::Lost))),
                 _ => Ok(next),
             };
             (Label(SIDECARS[place], "its watch reports what has not happened"), next)
         })
     }
 
+    /// Its child ends. That counts once a look that begins now has told whether the job ended before.
+    fn dies(mut self, setting: &Setting, place: usize, status: Status) -> Outcome<World> {
+        let sidecar = &mut self.sidecars[place];
+        if sidecar.watching && setting.fault != Fault::JudgesADeathAtOnce {
+            sidecar.dead = Some((status, Judged::NotYet));
+            return Ok(self);
+        }
+        self.told(setting, place, Event::Command(Command::Ended(status)))
+    }
+
     /// One event of a sidecar's machine, and what its driver does about it.
     pub fn told(mut self, setting: &Setting, place: usize, event: Event) -> Outcome<World> {
         let policy = Policy {
             outlive_main: setting.outlives,
-            restart_policy: setting.restart_policy,
+            restart_on: setting.restart_on,
             exit_with: ExitWith::Main,
             restart: setting.restart,
             ..SIDECAR
@@ -107,8 +139,10 @@ impl World {
         let sidecar = &mut self.sidecars[place];
         sidecar.state = state;
         match event {
-            Event::ChildExited(_) => (sidecar.child, sidecar.asked, sidecar.deadline) = (false, None, None),
-            Event::DeadlineElapsed => sidecar.deadline = None,
+            Event::Command(Command::Ended(_)) => {
+                (sidecar.child, sidecar.dead, sidecar.asked, sidecar.deadline) = (false, None, None, None);
+            }
+            Event::Elapsed(_) => sidecar.deadline = None,
             _ => {}
         }
         for action in actions.iter() {
@@ -121,7 +155,7 @@ impl World {
                 }
                 Action::Start => {
                     sidecar.child = true;
-                    return self.told(setting, place, Event::Started);
+                    return self.told(setting, place, Event::Command(Command::Started));
                 }
                 Action::Forward(_) => sidecar.asked = Some(Status::Killed(TERM)),
                 Action::Kill => sidecar.asked = Some(KILLED),
@@ -133,6 +167,10 @@ impl World {
                 }
                 Action::Disarm => sidecar.deadline = None,
                 Action::Exit(code) => {
+                    if sidecar.late && code == FAILED.code() && !self.deleted {
+                        let rule = "4. Facts are judged in the order in which they happened";
+                        return Err(format!("{rule}: the job ended, then its helper, and the code is the helper's"));
+                    }
                     let container = self.after_exit(setting, code);
                     self.sidecars[place] = Sidecar { container, ..FRESH_SIDECAR };
                 }
@@ -145,7 +183,7 @@ impl World {
     /// The promises, where a sidecar takes the job for over.
     fn judge(&self, setting: &Setting, place: usize, event: Event, before: State, after: State) -> Result<(), String> {
         let sidecar = &self.sidecars[place];
-        let (Event::JobOver(verdict) | Event::JobPaused(verdict)) = event else { return Ok(()) };
+        let (Event::Seen(Seen::Over(verdict)) | Event::Seen(Seen::Paused(verdict))) = event else { return Ok(()) };
         let stops = before != after && !matches!(after, State::Running { .. } | State::Starting { .. });
         if !stops {
             return Ok(());
@@ -186,10 +224,10 @@ impl World {
     pub fn without_help(&self, setting: &Setting, place: usize) -> Vec<(Agent, Outcome<World>)> {
         let mut steps = Vec::new();
         own_steps(setting, self, place, &mut steps);
-        steps.retain(|(what, _)| setting.restart_policy == RestartPolicy::OnFailure || what.1 != HELD_LONG_ENOUGH);
+        steps.retain(|(what, _)| setting.restart_on != Codes::NONE || what.1 != HELD_LONG_ENOUGH);
         let whose = |what: &'static str| match what {
             SIGTERM => Agent::Signal,
-            CHILD_ENDS => Agent::Child,
+            CHILD_ENDS | DEATH_COUNTS => Agent::Child,
             HELD_LONG_ENOUGH | TIME_IS_UP => Agent::Time,
             _ => Agent::Looks,
         };
@@ -209,6 +247,11 @@ impl World {
                 Locks::Elsewhere => sidecar.saw[of],
                 Locks::Apart | Locks::Refused => false,
             };
+            // A limit: an attempt that is killed before it has its name leaves what the one before it has left, which may
+            // be a code that is repeated where 137 is not.
+            let announced = |file: usize| self.files[file].record.ended.is_some() && !self.files[file].record.last;
+            let held = sidecar.held[of].map(|held| held.file);
+            let by_lock = by_lock && !self.names[of].running.or(held).is_some_and(announced);
             let main = &self.mains[of];
             matches!(main.container, Container::Gone(_)) && main.staged && (by_sentinel || by_lock)
         };

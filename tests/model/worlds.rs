@@ -2,11 +2,11 @@
 
 use super::counts;
 use super::inevitable::leaves;
-use super::pods::{APART, LARGE, REPEATED, SOUND};
+use super::pods::{APART, LARGE, REPEATED, RULED, SOUND};
 use super::search::{Broken, Graph, explore};
 use super::settings::{Fault, Left, Locks, Mains, POD, Setting, Watch};
 use super::world::{Container, Label, World, steps};
-use exeunt::machine::{Restart, RestartPolicy, State};
+use exeunt::machine::{Codes, Restart, State};
 
 /// Searches a Pod. Two things are held against each of its worlds: no step breaks a promise; and a sidecar that has to go
 /// goes, whatever of what it does by itself comes first, and whatever its watch makes up.
@@ -192,7 +192,7 @@ fn where_locks_prove_nothing_only_the_sidecar_of_a_job_that_was_killed_waits_for
                     && leaves(&setting, 0, [world].into_iter()).is_err()
             });
             // With `on-failure` the next attempt comes, and its end is told.
-            assert_eq!(waits.is_some(), setting.restart_policy == RestartPolicy::Never, "{setting:?}");
+            assert_eq!(waits.is_some(), setting.restart_on == Codes::NONE, "{setting:?}");
             assert!(waits.is_none_or(|history| history.iter().any(|step| step.contains("main: SIGKILL"))));
         }
     }
@@ -249,6 +249,9 @@ fn every_fault_that_is_planted_in_a_pod_is_found() {
         (early, Setting { locks: Locks::SometimesRefused, ..POD }, Fault::TakesAnErrorForAFreeLock),
         (outlives, Setting { locks: Locks::Elsewhere, ..POD }, Fault::NeverBelievesALock),
         (early, REPEATED, Fault::ForgetsThePolicy),
+        (early, RULED, Fault::ForgetsThePolicy),
+        (outlives, RULED, Fault::TakesEveryEndForRepeated),
+        ("4. Facts are judged", POD, Fault::JudgesADeathAtOnce),
         (early, Setting { left: Left::Attempt, ..REPEATED }, Fault::ForgetsThePolicy),
         (early, Setting { unwritable: true, ..POD }, Fault::ReleasesFirst),
         (early, POD, Fault::LocksLate),

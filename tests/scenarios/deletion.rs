@@ -12,12 +12,12 @@ fn a_signal_reaches_the_command_and_its_code_is_ours() {
             (Signal(HUP), &[Forward(HUP)]),
             (Signal(TERM), &[Forward(TERM)]),
             (Signal(TERM), &[Forward(TERM)]),
-            (ChildExited(Exited(17)), &[Arm(Timer::Publish), published(Exited(17), true)]),
+            (Command(Command::Ended(Exited(17))), &[Arm(Timer::Publish), published(Exited(17), true)]),
             (Signal(TERM), &[]),
-            (Published, &[Exit(17)]),
+            (Said(Word::End), &[Exit(17)]),
         ],
     );
-    sidecar_plays(SIDECAR, &[(Signal(TERM), &[Forward(TERM)]), (ChildExited(Killed(TERM)), &[Exit(143)])]);
+    sidecar_plays(SIDECAR, &[(Signal(TERM), &[Forward(TERM)]), (Command(Command::Ended(Killed(TERM))), &[Exit(143)])]);
 }
 
 #[test]
@@ -27,13 +27,13 @@ fn a_child_that_was_told_to_end_is_not_told_twice_and_not_started_again() {
         &[
             (Signal(TERM), &[Forward(TERM)]),
             (JOB_SUCCEEDED, &[Arm(Timer::Grace), StopWatching]),
-            (DeadlineElapsed, &[Kill]),
-            (ChildExited(Killed(KILL)), &[Exit(0)]),
+            (Elapsed(Timer::Grace), &[Kill, Arm(Timer::Kill)]),
+            (Command(Command::Ended(Killed(KILL))), &[Exit(0)]),
         ],
     );
     sidecar_plays(
         Policy { restart: Restart::Always, ..SIDECAR },
-        &[(Signal(INT), &[Forward(INT)]), (ChildExited(Exited(0)), &[Exit(0)])],
+        &[(Signal(INT), &[Forward(INT)]), (Command(Command::Ended(Exited(0))), &[Exit(0)])],
     );
 }
 
@@ -43,10 +43,10 @@ fn when_the_pod_is_deleted_the_sidecar_is_there_until_the_job_is_over() {
         OUTLIVES,
         &[
             (Signal(TERM), &[Arm(Timer::Outlive), Look]),
-            (JobOn, &[]),
+            (Seen(Seen::On), &[]),
             (Signal(HUP), &[Forward(HUP)]),
-            (JobOver(Verdict::Told(Killed(TERM))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (ChildExited(Killed(TERM)), &[Exit(0)]),
+            (Seen(Seen::Over(Verdict::Told(Killed(TERM)))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (Command(Command::Ended(Killed(TERM))), &[Exit(0)]),
         ],
     );
 }
@@ -57,21 +57,21 @@ fn no_further_attempt_is_awaited_in_a_pod_that_is_deleted() {
         OUTLIVES,
         &[
             (Signal(TERM), &[Arm(Timer::Outlive), Look]),
-            (JobPaused(Verdict::Told(Exited(1))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (ChildExited(Killed(TERM)), &[Exit(0)]),
+            (Seen(Seen::Paused(Verdict::Told(Exited(1)))), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (Command(Command::Ended(Killed(TERM))), &[Exit(0)]),
         ],
     );
 }
 
 #[test]
 fn what_is_held_is_passed_on_when_the_time_is_up_or_at_the_second_time() {
-    for passes in [DeadlineElapsed, Signal(TERM)] {
+    for passes in [Elapsed(Timer::Outlive), Signal(TERM)] {
         sidecar_plays(
             OUTLIVES,
             &[
                 (Signal(TERM), &[Arm(Timer::Outlive), Look]),
                 (passes, &[Disarm, Forward(TERM)]),
-                (ChildExited(Killed(TERM)), &[Exit(143)]),
+                (Command(Command::Ended(Killed(TERM))), &[Exit(143)]),
             ],
         );
     }
@@ -84,9 +84,9 @@ fn a_second_signal_during_the_grace_period_gives_no_more_time() {
         &[
             (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
             (Signal(TERM), &[Forward(TERM)]),
-            (DeadlineElapsed, &[Kill]),
+            (Elapsed(Timer::Grace), &[Kill, Arm(Timer::Kill)]),
             (Signal(INT), &[Forward(INT)]),
-            (ChildExited(Killed(KILL)), &[Exit(0)]),
+            (Command(Command::Ended(Killed(KILL))), &[Exit(0)]),
         ],
     );
 }
@@ -95,6 +95,9 @@ fn a_second_signal_during_the_grace_period_gives_no_more_time() {
 fn a_sidecar_that_waits_to_be_started_again_leaves_when_it_is_told_to() {
     sidecar_plays(
         Policy { restart: Restart::OnFailure, ..SIDECAR },
-        &[(ChildExited(Exited(1)), &[WithdrawReady, Arm(Timer::BackOff)]), (Signal(TERM), &[Disarm, Exit(143)])],
+        &[
+            (Command(Command::Ended(Exited(1))), &[WithdrawReady, Arm(Timer::BackOff)]),
+            (Signal(TERM), &[Disarm, Exit(143)]),
+        ],
     );
 }

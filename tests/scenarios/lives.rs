@@ -6,7 +6,10 @@ use super::*;
 fn a_job_that_ends_publishes_and_exits_with_its_code() {
     main_plays(
         MAIN,
-        &[(ChildExited(Exited(3)), &[Arm(Timer::Publish), published(Exited(3), true)]), (Published, &[Exit(3)])],
+        &[
+            (Command(Command::Ended(Exited(3))), &[Arm(Timer::Publish), published(Exited(3), true)]),
+            (Said(Word::End), &[Exit(3)]),
+        ],
     );
 }
 
@@ -15,22 +18,28 @@ fn a_job_that_is_killed_publishes_the_signal() {
     main_plays(
         MAIN,
         &[
-            (ChildExited(Killed(KILL)), &[Arm(Timer::Publish), published(Killed(KILL), true)]),
-            (Published, &[Exit(137)]),
+            (Command(Command::Ended(Killed(KILL))), &[Arm(Timer::Publish), published(Killed(KILL), true)]),
+            (Said(Word::End), &[Exit(137)]),
         ],
     );
 }
 
 #[test]
 fn a_job_that_fails_and_will_be_repeated_is_not_over() {
-    let policy = Policy { restart_policy: RestartPolicy::OnFailure, ..MAIN };
+    let policy = Policy { restart_on: Codes::FAILURES, ..MAIN };
     main_plays(
         policy,
-        &[(ChildExited(Exited(1)), &[Arm(Timer::Publish), published(Exited(1), false)]), (Published, &[Exit(1)])],
+        &[
+            (Command(Command::Ended(Exited(1))), &[Arm(Timer::Publish), published(Exited(1), false)]),
+            (Said(Word::End), &[Exit(1)]),
+        ],
     );
     main_plays(
         policy,
-        &[(ChildExited(Exited(0)), &[Arm(Timer::Publish), published(Exited(0), true)]), (Published, &[Exit(0)])],
+        &[
+            (Command(Command::Ended(Exited(0))), &[Arm(Timer::Publish), published(Exited(0), true)]),
+            (Said(Word::End), &[Exit(0)]),
+        ],
     );
 }
 
@@ -39,9 +48,9 @@ fn a_volume_that_does_not_answer_does_not_hold_the_code() {
     main_plays(
         MAIN,
         &[
-            (ChildExited(Exited(3)), &[Arm(Timer::Publish), published(Exited(3), true)]),
+            (Command(Command::Ended(Exited(3))), &[Arm(Timer::Publish), published(Exited(3), true)]),
             (Signal(TERM), &[]),
-            (DeadlineElapsed, &[Exit(3)]),
+            (Elapsed(Timer::Publish), &[Exit(3)]),
         ],
     );
 }
@@ -51,9 +60,9 @@ fn a_sidecar_is_stopped_when_the_job_is_over_and_the_job_does_not_fail_by_it() {
     sidecar_plays(
         SIDECAR,
         &[
-            (JobOn, &[]),
+            (Seen(Seen::On), &[]),
             (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (ChildExited(Killed(TERM)), &[Exit(0)]),
+            (Command(Command::Ended(Killed(TERM))), &[Exit(0)]),
         ],
     );
 }
@@ -64,9 +73,9 @@ fn a_sidecar_that_does_not_end_in_time_is_killed_once() {
         SIDECAR,
         &[
             (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (DeadlineElapsed, &[Kill]),
-            (DeadlineElapsed, &[]),
-            (ChildExited(Killed(KILL)), &[Exit(0)]),
+            (Elapsed(Timer::Grace), &[Kill, Arm(Timer::Kill)]),
+            (Elapsed(Timer::Grace), &[]),
+            (Command(Command::Ended(Killed(KILL))), &[Exit(0)]),
         ],
     );
 }
@@ -76,28 +85,28 @@ fn a_sidecar_stays_between_two_attempts_of_the_job() {
     sidecar_plays(
         SIDECAR,
         &[
-            (JobPaused(Verdict::Told(Exited(1))), &[]),
-            (JobPaused(Verdict::Lost), &[]),
-            (JobOn, &[]),
+            (Seen(Seen::Paused(Verdict::Told(Exited(1)))), &[]),
+            (Seen(Seen::Paused(Verdict::Lost)), &[]),
+            (Seen(Seen::On), &[]),
             (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (ChildExited(Exited(0)), &[Exit(0)]),
+            (Command(Command::Ended(Exited(0))), &[Exit(0)]),
         ],
     );
 }
 
 #[test]
 fn a_sidecar_that_fails_by_itself_says_so() {
-    sidecar_plays(SIDECAR, &[(ChildExited(Exited(7)), &[Exit(7)])]);
-    sidecar_plays(SIDECAR, &[(ChildExited(Killed(11)), &[Exit(139)])]);
+    sidecar_plays(SIDECAR, &[(Command(Command::Ended(Exited(7))), &[Exit(7)])]);
+    sidecar_plays(SIDECAR, &[(Command(Command::Ended(Killed(11))), &[Exit(139)])]);
 }
 
 /// A sidecar that dies of its SIGTERM fails the Job: karlkfi/kubexit#12, karlkfi/kubexit#16, karlkfi/kubexit#19,
 /// karlkfi/kubexit#29.
 #[test]
 fn what_a_stopped_sidecar_exits_with_is_chosen() {
-    let lost = JobOver(Verdict::Lost);
-    let silent = JobOver(Verdict::Silent);
-    let failed = JobOver(Verdict::Told(Exited(3)));
+    let lost = Seen(Seen::Over(Verdict::Lost));
+    let silent = Seen(Seen::Over(Verdict::Silent));
+    let failed = Seen(Seen::Over(Verdict::Told(Exited(3))));
     for (exit_with, job, code) in [
         (ExitWith::Zero, failed, 0),
         (ExitWith::Zero, lost, 0),
@@ -105,13 +114,16 @@ fn what_a_stopped_sidecar_exits_with_is_chosen() {
         (ExitWith::Child, silent, 143),
         (ExitWith::Main, JOB_SUCCEEDED, 0),
         (ExitWith::Main, failed, 3),
-        (ExitWith::Main, JobOver(Verdict::Told(Killed(KILL))), 137),
+        (ExitWith::Main, Seen(Seen::Over(Verdict::Told(Killed(KILL)))), 137),
         (ExitWith::Main, lost, 137),
         (ExitWith::Main, silent, 0),
     ] {
         sidecar_plays(
             Policy { exit_with, ..SIDECAR },
-            &[(job, &[Forward(TERM), Arm(Timer::Grace), StopWatching]), (ChildExited(Killed(TERM)), &[Exit(code)])],
+            &[
+                (job, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+                (Command(Command::Ended(Killed(TERM))), &[Exit(code)]),
+            ],
         );
     }
 }
@@ -120,7 +132,10 @@ fn what_a_stopped_sidecar_exits_with_is_chosen() {
 fn the_stop_signal_is_the_one_that_was_chosen() {
     sidecar_plays(
         Policy { stop_signal: 3, ..SIDECAR },
-        &[(JOB_SUCCEEDED, &[Forward(3), Arm(Timer::Grace), StopWatching]), (ChildExited(Exited(0)), &[Exit(0)])],
+        &[
+            (JOB_SUCCEEDED, &[Forward(3), Arm(Timer::Grace), StopWatching]),
+            (Command(Command::Ended(Exited(0))), &[Exit(0)]),
+        ],
     );
 }
 
@@ -131,15 +146,15 @@ fn a_child_that_fails_is_started_again_and_is_not_ready_meanwhile() {
         policy,
         &[
             (Begun, &[Claim]),
-            (Claimed, &[Look]),
-            (JobOn, &[Start]),
-            (Started, &[PublishReady]),
-            (ChildExited(Exited(1)), &[WithdrawReady, Arm(Timer::BackOff)]),
-            (JobOn, &[]),
-            (DeadlineElapsed, &[Start]),
-            (Started, &[PublishReady]),
-            (ChildExited(Exited(0)), &[Arm(Timer::Publish), published(Exited(0), true)]),
-            (Published, &[Exit(0)]),
+            (Name(Name::Ours), &[Look]),
+            (Seen(Seen::On), &[Start]),
+            (Command(Command::Started), &[PublishReady]),
+            (Command(Command::Ended(Exited(1))), &[WithdrawReady, Arm(Timer::BackOff)]),
+            (Seen(Seen::On), &[]),
+            (Elapsed(Timer::BackOff), &[Start]),
+            (Command(Command::Started), &[PublishReady]),
+            (Command(Command::Ended(Exited(0))), &[Arm(Timer::Publish), published(Exited(0), true)]),
+            (Said(Word::End), &[Exit(0)]),
         ],
     );
 }
@@ -148,7 +163,10 @@ fn a_child_that_fails_is_started_again_and_is_not_ready_meanwhile() {
 fn nothing_is_started_again_once_the_job_is_over() {
     sidecar_plays(
         Policy { restart: Restart::Always, ..SIDECAR },
-        &[(ChildExited(Exited(0)), &[WithdrawReady, Arm(Timer::BackOff)]), (JOB_SUCCEEDED, &[Disarm, Exit(0)])],
+        &[
+            (Command(Command::Ended(Exited(0))), &[WithdrawReady, Arm(Timer::BackOff)]),
+            (JOB_SUCCEEDED, &[Disarm, Exit(0)]),
+        ],
     );
 }
 
@@ -159,42 +177,46 @@ fn a_job_that_cannot_go_on_without_its_sidecar_is_stopped_with_it() {
         policy,
         &[
             (Begun, &[Claim]),
-            (Claimed, &[Start]),
-            (Started, &[PublishReady, Look]),
-            (PartnerGone, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
-            (DeadlineElapsed, &[Kill]),
-            (ChildExited(Killed(KILL)), &[Arm(Timer::Publish), published(Killed(KILL), true)]),
-            (Published, &[Exit(137)]),
+            (Name(Name::Ours), &[Start]),
+            (Command(Command::Started), &[PublishReady, Look]),
+            (Seen(Seen::PartnerGone), &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (Elapsed(Timer::Grace), &[Kill, Arm(Timer::Kill)]),
+            (Command(Command::Ended(Killed(KILL))), &[Arm(Timer::Publish), published(Killed(KILL), true)]),
+            (Said(Word::End), &[Exit(137)]),
         ],
     );
 }
 
 #[test]
 fn the_goodbye_is_said_after_the_sentinel_and_only_at_the_end_for_good() {
-    let policy = Policy { goodbye: true, restart_policy: RestartPolicy::OnFailure, ..MAIN };
+    let policy = Policy { goodbye: true, restart_on: Codes::FAILURES, ..MAIN };
     main_plays(
         policy,
-        &[(ChildExited(Exited(1)), &[Arm(Timer::Publish), published(Exited(1), false)]), (Published, &[Exit(1)])],
+        &[
+            (Command(Command::Ended(Exited(1))), &[Arm(Timer::Publish), published(Exited(1), false)]),
+            (Said(Word::End), &[Exit(1)]),
+        ],
     );
     main_plays(
         policy,
         &[
-            (ChildExited(Exited(0)), &[Arm(Timer::Publish), published(Exited(0), true)]),
-            (Published, &[Arm(Timer::Goodbye), SayGoodbye]),
-            (GoodbyeSaid, &[Exit(0)]),
+            (Command(Command::Ended(Exited(0))), &[Arm(Timer::Publish), published(Exited(0), true)]),
+            (Said(Word::End), &[Arm(Timer::Goodbye), SayGoodbye]),
+            (Said(Word::Goodbye), &[Exit(0)]),
         ],
     );
 }
 
 #[test]
 fn a_goodbye_that_nobody_answers_does_not_hold_the_code() {
-    for (event, expected) in [(DeadlineElapsed, &[Exit(5)][..]), (Signal(TERM), &[Exit(5)]), (GoodbyeSaid, &[Exit(5)])]
+    for (event, expected) in
+        [(Elapsed(Timer::Goodbye), &[Exit(5)][..]), (Signal(TERM), &[Exit(5)]), (Said(Word::Goodbye), &[Exit(5)])]
     {
         main_plays(
             Policy { goodbye: true, ..MAIN },
             &[
-                (ChildExited(Exited(5)), &[Arm(Timer::Publish), published(Exited(5), true)]),
-                (Published, &[Arm(Timer::Goodbye), SayGoodbye]),
+                (Command(Command::Ended(Exited(5))), &[Arm(Timer::Publish), published(Exited(5), true)]),
+                (Said(Word::End), &[Arm(Timer::Goodbye), SayGoodbye]),
                 (Signal(WINCH), &[]),
                 (event, expected),
             ],

@@ -7,7 +7,7 @@ fn a_job_that_is_over_already_needs_no_sidecar() {
     for exit_with in [ExitWith::Zero, ExitWith::Child, ExitWith::Main] {
         plays(
             Policy { exit_with, ..SIDECAR },
-            &[(Begun, &[Claim]), (Claimed, &[Look]), (JobOver(Verdict::Told(Exited(9))), &[Exit(0)])],
+            &[(Begun, &[Claim]), (Name(Name::Ours), &[Look]), (Seen(Seen::Over(Verdict::Told(Exited(9)))), &[Exit(0)])],
         );
     }
 }
@@ -18,9 +18,9 @@ fn a_sidecar_with_a_name_says_that_it_is_over_although_nothing_was_started() {
         Policy { named: true, ..SIDECAR },
         &[
             (Begun, &[Claim]),
-            (Claimed, &[Look]),
+            (Name(Name::Ours), &[Look]),
             (JOB_SUCCEEDED, &[Arm(Timer::Publish), published(Exited(0), true)]),
-            (Published, &[Exit(0)]),
+            (Said(Word::End), &[Exit(0)]),
         ],
     );
 }
@@ -32,9 +32,9 @@ fn a_command_that_is_not_found_is_an_end_like_any_other() {
             MAIN,
             &[
                 (Begun, &[Claim]),
-                (Claimed, &[Start]),
-                (StartFailed(code), &[Arm(Timer::Publish), published(Exited(code), true)]),
-                (Published, &[Exit(code)]),
+                (Name(Name::Ours), &[Start]),
+                (Command(Command::Failed(code)), &[Arm(Timer::Publish), published(Exited(code), true)]),
+                (Said(Word::End), &[Exit(code)]),
             ],
         );
     }
@@ -42,14 +42,17 @@ fn a_command_that_is_not_found_is_an_end_like_any_other() {
 
 #[test]
 fn a_name_that_cannot_be_had_ends_us_before_anything_runs() {
-    plays(MAIN, &[(Begun, &[Claim]), (NotClaimed, &[Exit(125)])]);
-    plays(MAIN, &[(Begun, &[Claim]), (NameHeld, &[]), (NameHeld, &[]), (NotClaimed, &[Exit(125)])]);
+    plays(MAIN, &[(Begun, &[Claim]), (Name(Name::Refused), &[Exit(125)])]);
+    plays(
+        MAIN,
+        &[(Begun, &[Claim]), (Name(Name::Held), &[]), (Name(Name::Held), &[]), (Name(Name::Refused), &[Exit(125)])],
+    );
 }
 
 #[test]
 fn nothing_is_said_in_a_name_that_another_process_holds() {
-    plays(MAIN, &[(Begun, &[Claim]), (NameHeld, &[]), (Signal(TERM), &[Exit(143)])]);
-    plays(MAIN, &[(Begun, &[Claim]), (Signal(INT), &[]), (NameHeld, &[Exit(130)])]);
+    plays(MAIN, &[(Begun, &[Claim]), (Name(Name::Held), &[]), (Signal(TERM), &[Exit(143)])]);
+    plays(MAIN, &[(Begun, &[Claim]), (Signal(INT), &[]), (Name(Name::Held), &[Exit(130)])]);
 }
 
 #[test]
@@ -59,11 +62,11 @@ fn a_signal_that_comes_before_the_command_prevents_it_and_is_published() {
         &[
             (Begun, &[Claim]),
             (Signal(TERM), &[]),
-            (Claimed, &[Arm(Timer::Publish), published(Exited(143), true)]),
-            (Published, &[Exit(143)]),
+            (Name(Name::Ours), &[Arm(Timer::Publish), published(Exited(143), true)]),
+            (Said(Word::End), &[Exit(143)]),
         ],
     );
-    plays(SIDECAR, &[(Begun, &[Claim]), (Claimed, &[Look]), (Signal(HUP), &[Exit(129)])]);
+    plays(SIDECAR, &[(Begun, &[Claim]), (Name(Name::Ours), &[Look]), (Signal(HUP), &[Exit(129)])]);
 }
 
 #[test]
@@ -73,10 +76,10 @@ fn a_signal_that_would_end_nobody_is_kept_for_the_command() {
         &[
             (Begun, &[Claim]),
             (Signal(WINCH), &[]),
-            (Claimed, &[Look]),
+            (Name(Name::Ours), &[Look]),
             (Signal(WINCH), &[]),
-            (JobOn, &[Start]),
-            (Started, &[ForwardKept(1 << (WINCH - 1))]),
+            (Seen(Seen::On), &[Start]),
+            (Command(Command::Started), &[ForwardKept(1 << (WINCH - 1))]),
         ],
     );
 }
@@ -87,9 +90,9 @@ fn the_command_waits_for_its_conditions() {
         Policy { gated: true, readiness: Readiness::WhenHeld, ..MAIN },
         &[
             (Begun, &[Claim]),
-            (Claimed, &[Arm(Timer::Gate), OpenGate]),
-            (GateOpened, &[CloseGate, Disarm, Start]),
-            (Started, &[AwaitReady]),
+            (Name(Name::Ours), &[Arm(Timer::Gate), OpenGate]),
+            (Gate(Gate::Opened), &[CloseGate, Disarm, Start]),
+            (Command(Command::Started), &[AwaitReady]),
             (ReadyHeld, &[PublishReady]),
         ],
     );
@@ -102,17 +105,18 @@ fn conditions_that_never_hold_end_with_124() {
         Policy { gated: true, ..MAIN },
         &[
             (Begun, &[Claim]),
-            (Claimed, &[Arm(Timer::Gate), OpenGate]),
-            (DeadlineElapsed, &[CloseGate, Arm(Timer::Publish), published(Exited(124), true)]),
-            (Published, &[Exit(124)]),
+            (Name(Name::Ours), &[Arm(Timer::Gate), OpenGate]),
+            (Elapsed(Timer::Gate), &[CloseGate, Arm(Timer::Publish), published(Exited(124), true)]),
+            (Said(Word::End), &[Exit(124)]),
         ],
     );
 }
 
 #[test]
 fn a_sidecar_that_still_waits_for_its_conditions_leaves_with_the_job() {
-    let gate: [(Event, &[Action]); 3] = [(Begun, &[Claim]), (Claimed, &[Look]), (JobOn, &[Arm(Timer::Gate), OpenGate])];
+    let gate: [(Event, &[Action]); 3] =
+        [(Begun, &[Claim]), (Name(Name::Ours), &[Look]), (Seen(Seen::On), &[Arm(Timer::Gate), OpenGate])];
     let policy = Policy { gated: true, ..SIDECAR };
-    plays(policy, &[&gate[..], &[(JobOn, &[]), (JOB_SUCCEEDED, &[CloseGate, Exit(0)])]].concat());
+    plays(policy, &[&gate[..], &[(Seen(Seen::On), &[]), (JOB_SUCCEEDED, &[CloseGate, Exit(0)])]].concat());
     plays(policy, &[&gate[..], &[(Signal(TERM), &[CloseGate, Exit(143)])]].concat());
 }

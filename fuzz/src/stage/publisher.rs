@@ -1,6 +1,6 @@
 //! Our own publisher, which reads what stands in its place and must not be led astray by it.
 
-use exeunt::machine::{RestartPolicy, Status, Verdict};
+use exeunt::machine::{Codes, Status, Verdict};
 use exeunt::stage::observe::{Conclusion, Observer};
 use exeunt::stage::publish::{Claim, Life, Turn};
 use exeunt::stage::{Directory, running};
@@ -32,7 +32,7 @@ impl Theatre {
 
     fn claim(&mut self, script: &mut Script<'_>, who: usize) {
         let (name, run_id) = (NAMES[who], script.choose(&RUN_IDS));
-        let policy = script.choose(&[RestartPolicy::Never, RestartPolicy::OnFailure]);
+        let policy = script.choose(&[Codes::NONE, Codes::FAILURES]);
         let turn = script.choose(&[Turn::Awaited, Turn::Foregone]);
         let before = Truth::of(&self.place, name);
         let claim = match Life::claim(&self.dir, name, run_id, policy, turn) {

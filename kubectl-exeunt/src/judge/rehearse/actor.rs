@@ -1,6 +1,6 @@
 //! The one place that speaks with exeunt's machine: its orders are carried out in the world of the rehearsal.
 
-use exeunt::machine::{self, Action, Event, Policy, Status, Timer};
+use exeunt::machine::{self, Action, Event, Policy, Seen, Status, Timer};
 use exeunt::stage::observe::{self, Conclusion, Running, Sighting};
 
 /// An exeunt in front of a command, as its own parser has read it.
@@ -29,6 +29,9 @@ pub(super) struct Life {
     running: Option<Record>,
     pub(super) ready: bool,
 }
+
+/// What the kubelet sees of one who was killed together with its exeunt.
+const KILLED: u8 = 137;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Record {
@@ -65,9 +68,8 @@ impl Life {
             running: self.running.as_ref().map(|record| Running {
                 locked: record.locked,
                 lock_proves: true,
-                restarts: record.policy.restart_policy == machine::RestartPolicy::OnFailure,
                 ended: record.ended,
-                last: false,
+                repeated: record.ended.is_some() || record.policy.restart_on.contains(KILLED),
             }),
         })
     }
@@ -106,10 +108,8 @@ impl Clock {
         self.0 == Timer::Gate
     }
 
-    /// Only one is set at a time, and the machine knows which.
     fn passed(self) -> Event {
-        let Clock(_) = self;
-        Event::DeadlineElapsed
+        Event::Elapsed(self.0)
     }
 }
 
@@ -136,19 +136,19 @@ pub(super) enum Fact {
 pub(super) fn decide(state: State, policy: &Policy, fact: Fact) -> (State, Vec<Order>) {
     let event = match fact {
         Fact::Begun => Event::Begun,
-        Fact::Claimed => Event::Claimed,
-        Fact::On => Event::JobOn,
-        Fact::Paused(verdict) => Event::JobPaused(verdict),
-        Fact::Over(verdict) => Event::JobOver(verdict),
-        Fact::PartnerGone => Event::PartnerGone,
-        Fact::GateOpened => Event::GateOpened,
-        Fact::Started => Event::Started,
+        Fact::Claimed => Event::Name(machine::Name::Ours),
+        Fact::On => Event::Seen(Seen::On),
+        Fact::Paused(verdict) => Event::Seen(Seen::Paused(verdict)),
+        Fact::Over(verdict) => Event::Seen(Seen::Over(verdict)),
+        Fact::PartnerGone => Event::Seen(Seen::PartnerGone),
+        Fact::GateOpened => Event::Gate(machine::Gate::Opened),
+        Fact::Started => Event::Command(machine::Command::Started),
         Fact::ReadyHeld => Event::ReadyHeld,
-        Fact::Ended(status) => Event::ChildExited(status),
+        Fact::Ended(status) => Event::Command(machine::Command::Ended(status)),
         Fact::Term => Event::Signal(15),
         Fact::Elapsed(clock) => clock.passed(),
-        Fact::Published => Event::Published,
-        Fact::GoodbyeSaid => Event::GoodbyeSaid,
+        Fact::Published => Event::Said(machine::Word::End),
+        Fact::GoodbyeSaid => Event::Said(machine::Word::Goodbye),
     };
     let (state, actions) = machine::step(state, policy, event);
     let orders = actions.iter().map(|action| match action {
