@@ -1,5 +1,6 @@
 //! The subcommands: options in, exit code out. Only this room reads files and starts programs.
 
+pub mod complete;
 mod files;
 pub mod function;
 pub mod inject;
@@ -26,6 +27,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { options: inject::eject_options, run: inject::run_eject },
     Subcommand { options: policy::options, run: policy::run },
     Subcommand { options: function::options, run: function::run },
+    Subcommand { options: complete::options, run: complete::run },
 ];
 
 /// The whole command line. `name` is how the program was called: "kubectl exeunt", or the name of its file.
