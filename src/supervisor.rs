@@ -22,12 +22,15 @@ mod audience;
 mod command;
 mod errand;
 mod messages;
+mod patience;
 mod restarts;
 mod vigil;
 
 use audience::Audience;
 use command::Command;
 use errand::Errand;
+use messages::Waited;
+use patience::Patience;
 use restarts::Restarts;
 use vigil::{Outlook, Vigil};
 
@@ -73,6 +76,7 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         deadline: None,
         claim: None,
         foreground: false,
+        patience: None,
         children: false,
         plan,
         signals,
@@ -111,6 +115,8 @@ struct Supervisor {
     deadline: Option<(Timer, Instant)>,
     claim: Option<Waiting>,
     foreground: bool,
+    /// What is waited for in the sight of a person, if anything.
+    patience: Option<Patience<Waited>>,
     /// A child has changed its state and has not been looked for yet.
     children: bool,
 }
@@ -124,6 +130,7 @@ enum Wake {
     Group,
     Goodbye,
     Watch,
+    Word,
     /// The machine's one deadline; last, so that what has happened until now is known when it is counted.
     Deadline,
 }
@@ -279,6 +286,7 @@ impl Supervisor {
         };
         match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_on, turn) {
             Ok(Claim::Taken(life)) => {
+                self.say_attempt(&life);
                 self.life = Some(*life);
                 self.claim = None;
                 self.queue.push_back(Event::Name(Name::Ours));
@@ -428,7 +436,7 @@ impl Supervisor {
     }
 
     /// Who can be due, and when. One list for the waiting and for the serving: who is not in it is not waited for.
-    fn wakes(&self) -> [(Wake, Option<Instant>); 7] {
+    fn wakes(&self) -> [(Wake, Option<Instant>); 8] {
         let here = self.dir.is_some();
         let group = self.command.as_ref().filter(|command| command.leader.is_some() && self.plan.group);
         [
@@ -438,6 +446,7 @@ impl Supervisor {
             (Wake::Group, group.map(|command| command.next)),
             (Wake::Goodbye, self.goodbye_again),
             (Wake::Watch, self.retired.as_ref().map(|(_, at)| *at)),
+            (Wake::Word, self.patience.as_ref().and_then(Patience::next)),
             (Wake::Deadline, self.deadline.map(|(_, at)| at)),
         ]
     }
@@ -445,6 +454,7 @@ impl Supervisor {
     /// Waits for the next thing to happen and turns it into events.
     fn wait(&mut self) {
         let now = Instant::now();
+        self.mind_the_wait(now);
         let next = self.wakes().into_iter().filter_map(|(_, at)| at).min();
         let limit = if self.children { Some(Duration::ZERO) } else { next.map(|at| at.saturating_duration_since(now)) };
         let bell = match &self.errand {
@@ -513,6 +523,9 @@ impl Supervisor {
         }
         if is_due(Wake::Watch) {
             self.retired = None;
+        }
+        if is_due(Wake::Word) {
+            self.mind_the_wait(now);
         }
         if is_due(Wake::Deadline)
             && let Some((timer, _)) = self.deadline.take_if(|(_, at)| *at <= now)

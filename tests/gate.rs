@@ -349,6 +349,7 @@ fn the_last_answer_is_that_of_the_condition_that_does_not_hold() {
         (vec![&quiet], format!("{quiet}: no answer yet after 300ms")),
     ]);
     for (conditions, said) in table {
+        house.anew();
         let run = conditions.iter().fold(house.main(), |run, condition| run.args(["--wait-for", condition]));
         let mut process = command(&house, run.args(["--wait-timeout", "300ms"])).finish();
         assert_eq!(process.code(), 124, "{conditions:?}: {}", process.err());

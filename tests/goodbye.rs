@@ -146,6 +146,7 @@ fn the_request_is_a_post_without_a_body_and_comes_after_the_sentinel() {
             "",
         )
     });
+    house.anew();
     let mut job = house.main().args(["--on-exit", &server.url("/"), "--", "true"]).finish();
     assert_eq!((job.code(), job.err()), (0, String::new()));
 }
@@ -197,7 +198,8 @@ fn it_is_sent_when_a_signal_ended_the_wait() {
     let mut job = house.main().args(["--on-exit", &server.url("/"), "--wait-for", "proxy", "--", "true"]).start();
     house.appears("main-job-running");
     job.signal(libc::SIGTERM);
-    assert_eq!((job.code(), job.err()), (143, String::new()));
+    assert_eq!(job.code(), 143);
+    assert_eq!(job.err(), "exeunt main: SIGTERM while waiting for proxy: not ready; true is not started\n");
     assert_eq!(server.asked(), ["POST /"]);
 }
 
@@ -267,6 +269,7 @@ fn every_answer_but_2xx_is_a_warning_and_the_job_s_code_stays() {
         [(200, false), (202, false), (204, false), (301, true), (403, true), (405, true), (503, true)]
     {
         server.answers(move |_| Answer::Status(status, ""));
+        house.anew();
         let url = server.url("/");
         let mut job = house.main().args(["--on-exit", &url]).command("exit 5").finish();
         assert_eq!(job.code(), 5);
@@ -275,6 +278,7 @@ fn every_answer_but_2xx_is_a_warning_and_the_job_s_code_stays() {
     }
     for garbage in ["", "\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 what\r\n\r\n"] {
         server.answers(move |_| Answer::Raw(garbage.as_bytes().to_vec()));
+        house.anew();
         let mut job = house.main().args(["--on-exit", &server.url("/")]).command("exit 5").finish();
         assert_eq!((job.code(), job.err().lines().count()), (5, 1), "{garbage:?}: {}", job.err());
         assert!(job.err().starts_with("exeunt main: warning: POST http://"), "{garbage:?}: {}", job.err());
@@ -388,6 +392,7 @@ fn the_answer_in_a_message_is_text_whatever_the_format_of_the_log_is() {
     let house = House::new();
     let url = format!("http://127.0.0.1:{}/", closed_port());
     for by_flag in [true, false] {
+        house.anew();
         let run = house.main().args(["--wait-for", &url, "--wait-timeout", "1s"]);
         let run = if by_flag { run.args(["--log-format", "json"]) } else { run.env("EXEUNT_LOG_FORMAT", "json") };
         let job = run.args(["--", "true"]).finish();

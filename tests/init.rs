@@ -263,6 +263,7 @@ fn we_say_nothing_when_there_is_nothing_to_say() {
     let house = House::new();
     for line in ["exit 0", "exit 3"] {
         for (place, run) in both_modes(&house).into_iter().chain(both_modes(&house)).enumerate() {
+            house.anew();
             let run = run.command(line);
             let mut run = if place < 2 { run } else { run.pid_1() }.start();
             run.ended();

@@ -58,6 +58,7 @@ fn a_command_that_is_not_executable_publishes_126() {
     let house = House::new();
     fs::write(house.path("job"), "no program\n").expect("a file");
     for path in [house.path("job"), house.path("")] {
+        house.anew();
         let mut main = house.main().arg("--").arg(path).finish();
         assert_eq!(main.code(), 126);
         assert_eq!(house.record("main-job-terminated")["exit_code"], 126);

@@ -74,6 +74,7 @@ fn as_json_each_message_is_one_object_a_line() {
 fn the_level_decides_what_is_said() {
     let house = House::new();
     let err = |level: &str, line: &str| {
+        house.anew();
         let mut run = house.main().without_cores().args(["--log-level", level]).command(line).start();
         run.ended();
         run.err()

@@ -63,7 +63,8 @@ fn a_name_that_another_goes_on_holding_is_given_up_after_ten_seconds() {
     let waited = began.elapsed();
     assert_eq!(code, Some(125), "{}", main.err());
     assert!((Duration::from_millis(9900)..Duration::from_secs(20)).contains(&waited), "gave up after {waited:?}");
-    assert_eq!(main.err().lines().count(), 1, "{}", main.err());
+    assert_eq!(main.err().lines().count(), 2, "{}", main.err());
+    assert!(main.err().contains("waiting for the name main-job: "), "{}", main.err());
     assert!(main.err().contains(house.pod("main-job-running").to_str().expect("a plain path")), "{}", main.err());
     assert!(!house.path("cue.started").exists());
     assert_eq!(fs::read(house.pod("main-job-running")).expect("the record"), before, "it was not ours to touch");

@@ -16,6 +16,8 @@ pub struct Life {
     file: File,
     record: Record,
     ready: bool,
+    /// The attempt before it failed.
+    after_failure: bool,
 }
 
 /// What came of an attempt to take a name.
@@ -74,17 +76,18 @@ impl Life {
         if before.as_ref().map(Lock::of) == Some(Lock::Held) {
             return Ok(Claim::Held);
         }
-        let attempt = before
+        let earlier = before
             .as_ref()
             .and_then(Record::read)
             .or_else(|| dir.open_file(&terminated(name)).as_ref().and_then(Record::read))
-            .filter(|record| run_id.is_none() || record.run_id.as_deref() == run_id)
-            .map_or(1, |record| record.attempt.saturating_add(1));
+            .filter(|record| run_id.is_none() || record.run_id.as_deref() == run_id);
+        let attempt = earlier.as_ref().map_or(1, |record| record.attempt.saturating_add(1));
+        let after_failure = earlier.is_some_and(|record| record.exit_code != Some(0));
 
         let temporary = format!(".{current}.new");
         let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
         let record = Record::new(name, run_id, attempt, restart_on);
-        let mut life = Life { name: name.to_owned(), file, record, ready: false };
+        let mut life = Life { name: name.to_owned(), file, record, ready: false, after_failure };
         match life.enter(dir, &temporary, &current) {
             Ok(()) => Ok(Claim::Taken(Box::new(life))),
             // Somebody who had no turn either has removed it, taking it for a remnant.
@@ -111,6 +114,11 @@ impl Life {
             dir.remove(&stale).with_context(|| cannot_write(dir, &stale))?;
         }
         renameat(&dir.fd, temporary, &dir.fd, current).with_context(|| cannot_write(dir, current))
+    }
+
+    /// Which attempt this is (1 + that of the record that was there before), if the one before it failed.
+    pub fn attempt_after_failure(&self) -> Option<u32> {
+        self.after_failure.then_some(self.record.attempt)
     }
 
     /// Publishes `NAME-ready`.

@@ -99,6 +99,12 @@ impl Audience {
         self.conclusion == Conclusion::Running
     }
 
+    /// What the last look at the job has concluded, where somebody waits for it to come and has not been given a hint yet.
+    pub fn awaits(&self) -> Option<Conclusion> {
+        let silent = !self.partner && !self.said.hint && !self.said.trouble && !self.said.vanished;
+        Some(self.conclusion).filter(|_| silent && self.begun)
+    }
+
     /// Looks again, quickly, a few times: something has ended that may have ended with the job.
     pub fn look_closely(&mut self) {
         self.soon = 0;

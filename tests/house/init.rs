@@ -152,8 +152,9 @@ pub fn check(result: i32) -> io::Result<()> {
 }
 
 /// Both modes, since the two run the same init: `for run in both_modes(&house)`. Each has a directory of its own: a
-/// sidecar that finds the sentinel of an earlier job would not start its command.
+/// sidecar that finds the sentinel of an earlier job would not start its command, and a main that finds its own says so.
 pub fn both_modes(house: &House) -> [Run; 2] {
+    house.anew();
     let other = house.path("pod-without-job");
     std::fs::create_dir_all(&other).expect("a directory");
     [house.main(), house.run(EXEUNT).arg("--dir").arg(other).args(["--mode", "sidecar"])]

@@ -81,6 +81,13 @@ impl House {
         self.root.join("pod").join(name)
     }
 
+    /// Takes away what a life of main has left, so that the next is a first attempt.
+    pub fn anew(&self) {
+        for ending in ["running", "ready", "terminated"] {
+            let _ = fs::remove_file(self.pod(format!("main-job-{ending}")));
+        }
+    }
+
     /// exeunt with `--dir` and `--mode`; the rest of its options and the command are for the caller to add.
     pub fn mode(&self, mode: &str) -> Run {
         self.run(EXEUNT).args(["--dir"]).arg(self.pod("")).args(["--mode", mode])

@@ -1,0 +1,133 @@
+//! When a wait is spoken of, with a clock that the test turns; and what is then said, by real processes.
+
+#[allow(dead_code, reason = "the program uses all of it")]
+#[path = "../src/supervisor/patience.rs"]
+mod patience;
+
+mod house;
+
+use house::{House, wait_until};
+use patience::Patience;
+use std::time::{Duration, Instant};
+
+/// The seconds at which a wait is spoken of, with the answers that come at their seconds.
+fn spoken(first: u64, until: u64, answers: &[(u64, &str)]) -> Vec<u64> {
+    let start = Instant::now();
+    let mut wait = Patience::begin("it", start, Duration::from_secs(first));
+    let mut seconds = Vec::new();
+    for second in 0..=until {
+        for (_, answer) in answers.iter().filter(|(at, _)| *at == second) {
+            wait.hear(answer);
+        }
+        if wait.speaks(start + Duration::from_secs(second)) {
+            seconds.push(second);
+        }
+    }
+    seconds
+}
+
+#[test]
+fn a_wait_is_spoken_of_after_a_second_then_at_1_5_and_15_minutes_and_each_hour() {
+    assert_eq!(spoken(1, 3 * 3600, &[(0, "refused")]), [1, 60, 300, 900, 4500, 8100]);
+    assert_eq!(spoken(5, 400, &[(0, "refused")]), [5, 60, 300]);
+    assert_eq!(spoken(0, 59, &[]), [1], "what is over within a second is nobody's concern");
+}
+
+#[test]
+fn an_answer_that_changes_is_spoken_of_but_not_twice_a_second() {
+    assert_eq!(spoken(1, 59, &[(0, "refused"), (10, "503"), (20, "503"), (30, "refused")]), [1, 10, 30]);
+    assert_eq!(spoken(1, 59, &[(0, "refused"), (1, "503"), (2, "refused")]), [1, 2]);
+    let flaps: Vec<_> = (0..20).map(|second| (second, if second % 2 == 0 { "a" } else { "b" })).collect();
+    assert_eq!(spoken(1, 59, &flaps).len(), 19);
+}
+
+#[test]
+fn a_stall_makes_one_line_and_not_all_that_were_missed() {
+    let start = Instant::now();
+    let mut wait = Patience::begin("it", start, Duration::ZERO);
+    assert!(wait.speaks(start + Duration::from_secs(1200)));
+    assert!(!wait.speaks(start + Duration::from_secs(1201)));
+    assert_eq!(wait.next(), Some(start + Duration::from_secs(1200 + 3600)));
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_named_with_its_answer_and_the_time_to_the_end() {
+    let house = House::new();
+    let missing = format!("file://{}", house.path("missing").display());
+    let mut main = house.main().args(["--wait-for", &missing, "--wait-timeout", "60s"]).command("exit 3").start();
+    main.says(&format!("waiting for {missing}: "));
+    main.says("; gives up after 1m (--wait-timeout)");
+    assert_eq!(main.err().lines().count(), 1, "{}", main.err());
+    std::fs::write(house.path("missing"), "").unwrap();
+    assert_eq!(main.code(), 3);
+}
+
+#[test]
+fn a_signal_that_ends_a_wait_says_what_was_waited_for() {
+    for mode in ["main", "sidecar"] {
+        let house = House::new();
+        let mut run = house.mode(mode).args(["--wait-for", "file:///nowhere/x"]).command("true").start();
+        run.says("waiting for file:///nowhere/x: ");
+        run.signal(libc::SIGTERM);
+        assert_eq!(run.code(), 128 + libc::SIGTERM);
+        run.says("SIGTERM while waiting for file:///nowhere/x");
+        run.says("; sh is not started");
+    }
+}
+
+#[test]
+fn a_name_that_another_holds_is_waited_for_aloud() {
+    let house = House::new();
+    let mut first = house.main().command("echo ready; exec sleep 100").start();
+    first.ready();
+    let mut second = house.main().command("exit 4").start();
+    second.says("waiting for the name main-job: ");
+    second.says("main-job-running is held by another live process");
+    first.signal(libc::SIGTERM);
+    first.ended();
+    assert_eq!(second.code(), 4);
+}
+
+#[test]
+fn a_job_that_has_not_come_and_one_between_two_attempts_are_waited_for_aloud() {
+    let house = House::new();
+    let mut sidecar = house.sidecar().command("trap 'exit 0' TERM; while :; do sleep 0.01; done").start();
+    sidecar.says("waiting for the job main-job: nothing of it is in ");
+    assert_eq!(house.main().args(["--restart-policy", "on-failure"]).command("exit 7").finish().code(), 7);
+    sidecar.says("an attempt of the job main-job has ended (exit code 7); waiting for the next");
+    assert_eq!(house.main().args(["--restart-policy", "on-failure"]).command("exit 0").finish().code(), 0);
+    assert_eq!(sidecar.code(), 0);
+}
+
+#[test]
+fn a_sigterm_that_is_held_is_said_to_be() {
+    let house = House::new();
+    let mut sidecar = house.sidecar().args(["--outlive-main=60s"]).command("echo ready; exec sleep 100").start();
+    sidecar.ready();
+    let mut main = house.main().command("echo ready; read -r _ <\"$CUE\"").start();
+    main.ready();
+    sidecar.signal(libc::SIGTERM);
+    sidecar.says("SIGTERM is held back until the job main-job is over, at most 1m (--outlive-main)");
+    main.signal(libc::SIGTERM);
+    main.ended();
+    assert_eq!(sidecar.code(), 0);
+}
+
+#[test]
+fn a_group_that_does_not_empty_is_counted_and_named() {
+    let house = House::new();
+    let mut main = house.main().arg("--group").command("sleep 300 & echo $!; exit 5").start();
+    let left: i32 = main.line().parse().expect("a pid");
+    main.says("waiting for the rest of sh's process group (--group): 1 process (sleep)");
+    house::proc::signal(left, libc::SIGKILL);
+    assert_eq!(main.code(), 5);
+}
+
+#[test]
+fn a_second_attempt_under_a_policy_that_knows_none_is_told() {
+    let house = House::new();
+    assert_eq!(house.main().command("exit 1").finish().code(), 1);
+    let second = house.main().command("exit 0").finish();
+    wait_until("the word", || second.err().contains("this is attempt 2"));
+    assert!(second.err().contains("--restart-policy on-failure"), "{}", second.err());
+}
