@@ -283,7 +283,8 @@ fn the_readme_is_short_and_the_long_pages_list_their_headings() {
 }
 
 /// The README, and the pages that begin with a list of what is in them.
-const PAGES: [&str; 4] = ["README.md", "docs/reference.md", "docs/troubleshooting.md", "docs/migrating.md"];
+const PAGES: [&str; 5] =
+    ["README.md", "docs/reference.md", "docs/troubleshooting.md", "docs/migrating.md", "docs/messages.md"];
 
 struct Documented {
     flag: String,
