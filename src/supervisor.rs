@@ -286,7 +286,6 @@ impl Supervisor {
         };
         match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_on, turn) {
             Ok(Claim::Taken(life)) => {
-                self.say_attempt(&life);
                 self.life = Some(*life);
                 self.claim = None;
                 self.queue.push_back(Event::Name(Name::Ours));

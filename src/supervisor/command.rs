@@ -41,6 +41,9 @@ impl Supervisor {
     }
 
     fn launch(&mut self) -> Result<Pid, Fate> {
+        if !self.plan.failed {
+            self.say_attempt();
+        }
         if self.plan.failed {
             return Err(Fate::Failed(exit::OURS));
         }

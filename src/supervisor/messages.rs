@@ -132,9 +132,10 @@ impl Supervisor {
     }
 
     /// A second attempt where every end was said to be final: its sidecars have left with the first.
-    pub(super) fn say_attempt(&self, life: &Life) {
+    pub(super) fn say_attempt(&self) {
         let never = (0..=u8::MAX).all(|code| !self.plan.policy.restart_on.contains(code));
-        if let Some(attempt) = life.attempt_after_failure().filter(|_| never && self.plan.policy.role == Role::Main) {
+        let attempt = self.life.as_ref().and_then(Life::attempt_after_failure);
+        if let Some(attempt) = attempt.filter(|_| never && self.plan.policy.role == Role::Main) {
             self.report.warning(&format!(
                 "this is attempt {attempt} although every end is final (--restart-policy never): the sidecars have left \
                  with the one before; if the Pod's restartPolicy is OnFailure, say --restart-policy on-failure"
