@@ -1,5 +1,6 @@
 //! The subcommands: options in, exit code out. Only this room reads files and starts programs.
 
+mod check;
 pub mod complete;
 mod files;
 pub mod function;
@@ -22,6 +23,7 @@ struct Subcommand {
 
 /// Every subcommand, in the order of the help text.
 const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { options: check::options, run: check::run },
     Subcommand { options: rehearse::options, run: rehearse::run },
     Subcommand { options: inject::inject_options, run: inject::run_inject },
     Subcommand { options: inject::eject_options, run: inject::run_eject },

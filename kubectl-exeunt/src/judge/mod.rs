@@ -1,3 +1,202 @@
 //! The rules, the rehearsal and the verdicts: pure, without input or output.
 
+mod ends;
+mod exeunts;
+mod helpers;
+mod ignore;
 pub mod rehearse;
+mod rules;
+pub mod shell;
+mod who;
+
+pub use helpers::{HELPERS, Helper, WRAPPERS, helper};
+pub use rules::{RULES, Rule, Severity, rule};
+
+use crate::pod::{Object, objects};
+use crate::yaml::{File, Node, Place, Refusal};
+
+/// Would a Pod of this object ever end?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// In every life in which its job ends.
+    Ends,
+    /// There is a life in which it does not, or what would end it cannot be seen.
+    MayNotEnd,
+    /// In none.
+    NeverEnds,
+    /// Another controller runs it, or it is made to run for ever.
+    NotJudged,
+}
+
+impl Verdict {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Ends => "ends",
+            Verdict::MayNotEnd => "may-not-end",
+            Verdict::NeverEnds => "never-ends",
+            Verdict::NotJudged => "not-judged",
+        }
+    }
+
+    /// As a person says it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Ends => "ends",
+            Verdict::MayNotEnd => "may not end",
+            Verdict::NeverEnds => "never ends",
+            Verdict::NotJudged => "is not judged",
+        }
+    }
+}
+
+/// Something that a rule found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Which rule.
+    pub rule: &'static Rule,
+    /// How bad it is here.
+    pub severity: Severity,
+    /// The file.
+    pub file: String,
+    /// Where.
+    pub place: Place,
+    /// How many characters of the line it is about.
+    pub width: usize,
+    /// That line.
+    pub line: String,
+    /// `Job/name`.
+    pub object: String,
+    /// The container, if it is about one.
+    pub container: Option<String>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What is to be said under the line.
+    pub remark: String,
+    /// What follows from it, and what to do.
+    pub notes: Vec<String>,
+}
+
+/// What comes of one object.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The file.
+    pub file: String,
+    /// The line of the object.
+    pub line: usize,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in one line, where it is not *ends*.
+    pub why: String,
+    /// What was found, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges every object of a file. `mains` names jobs among the containers.
+///
+/// # Errors
+/// The file is a template, or cannot be judged: with the place and what to do.
+pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
+    if let Some(place) = file.template() {
+        let message =
+            "this is a template that nobody has rendered: helm template … | kubectl exeunt check -".to_owned();
+        return Err(Refusal { file: file.name().to_owned(), place, message });
+    }
+    let (found, passed) = objects(file);
+    let mut out = Vec::new();
+    for object in found {
+        duplicates(object.node)?;
+        let mut bench = Bench { object, findings: Vec::new() };
+        let (verdict, why) = ends::verdict(&mut bench, mains);
+        let mut findings = ignore::apply(&bench.object, bench.findings);
+        findings.sort_by_key(|finding| finding.place);
+        let line = object.node.place().line;
+        let (kind, name) = (object.kind.to_owned(), object.name.to_owned());
+        out.push(Judgement { file: file.name().to_owned(), line, kind, name, verdict, why, findings });
+    }
+    for one in passed {
+        out.push(Judgement {
+            file: file.name().to_owned(),
+            line: one.node.place().line,
+            kind: one.kind.to_owned(),
+            name: one.name.to_owned(),
+            verdict: Verdict::NotJudged,
+            why: format!("{} makes its Pods and ends them", one.controller),
+            findings: Vec::new(),
+        });
+    }
+    out.sort_by_key(|judgement| judgement.line);
+    Ok(out)
+}
+
+/// A key that stands twice, on anything that a verdict may rest on.
+fn duplicates(root: Node<'_>) -> Result<(), Refusal> {
+    let mut stack = vec![(root, 0)];
+    while let Some((node, depth)) = stack.pop() {
+        if let Some(second) = node.duplicates().first() {
+            let name = second.text().unwrap_or("");
+            let message = format!("the key {name} stands twice; only one of them counts: remove the other");
+            return Err(second.file().refusal(second.span().start, message));
+        }
+        if depth < 40 {
+            stack.extend(node.entries().map(|entry| (entry.value, depth + 1)).filter(|(node, _)| !node.is_alias()));
+            stack.extend(node.items().map(|item| (item, depth + 1)).filter(|(node, _)| !node.is_alias()));
+        }
+    }
+    Ok(())
+}
+
+/// Where findings are put down.
+struct Bench<'a> {
+    object: Object<'a>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Bench<'a> {
+    fn find(
+        &mut self,
+        name: &str,
+        at: Node<'a>,
+        container: Option<&str>,
+        message: String,
+        remark: &str,
+        notes: &[String],
+    ) {
+        self.find_as(name, None, at, container, message, remark, notes);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a finding consists of")]
+    fn find_as(
+        &mut self,
+        name: &str,
+        severity: Option<Severity>,
+        at: Node<'a>,
+        container: Option<&str>,
+        message: String,
+        remark: &str,
+        notes: &[String],
+    ) {
+        let Some(rule) = rule(name) else { return };
+        let place = at.place();
+        let file = at.file();
+        let line = file.line(place.line).to_owned();
+        let one_line = at.source().lines().next().map_or(1, |text| text.chars().count()).max(1);
+        self.findings.push(Finding {
+            rule,
+            severity: severity.unwrap_or(rule.severity),
+            file: file.name().to_owned(),
+            place,
+            width: one_line,
+            line,
+            object: format!("{}/{}", self.object.kind, self.object.name),
+            container: container.map(str::to_owned),
+            message,
+            remark: remark.to_owned(),
+            notes: notes.to_vec(),
+        });
+    }
+}

@@ -1,0 +1,454 @@
+//! What ends whom, and so whether the Pod ends.
+
+use super::helpers::Helper;
+use super::shell::{Call, base};
+use super::who::{Kind, Party, parties};
+use super::{Bench, Severity, Verdict, exeunts};
+use crate::yaml::{Node, Style};
+
+/// When a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// However the job ends, but not when it is killed.
+    Every,
+    /// Only where it succeeds.
+    Success,
+    /// On some ways through the script.
+    Some,
+}
+
+struct Made<'a> {
+    call: Call,
+    when: When,
+    by: usize,
+    at: Node<'a>,
+}
+
+/// Can this call end that helper?
+enum Reach {
+    Yes,
+    Other,
+    No(String),
+}
+
+/// The verdict, and why where it is not *ends*.
+pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, String) {
+    let object = bench.object;
+    exeunts::object_rules(bench);
+    if object.restart_policy() == "Always" {
+        let why = if object.kind == "Pod" {
+            "restartPolicy is Always: it is not meant to end".to_owned()
+        } else {
+            "restartPolicy Always (or none) is refused for a Job".to_owned()
+        };
+        return (Verdict::NotJudged, why);
+    }
+    let all = parties(&object, mains);
+    for party in &all {
+        if let Kind::Foreign(whose) = party.kind {
+            let name = party.container.name;
+            let message = format!("{name} is wrapped by {whose}, which ends its Pod by rules of its own");
+            bench.find("foreign-end", party.container.place(), Some(name), message, "not judged", &[]);
+            return (Verdict::NotJudged, format!("{name} is wrapped by {whose}"));
+        }
+    }
+    let made = made(&all);
+    let mut worst = exeunts::judge(bench, &all);
+    let add = |worst: &mut (Verdict, String), verdict: Verdict, why: String| {
+        if verdict > worst.0 {
+            *worst = (verdict, why);
+        }
+    };
+    for party in &all {
+        swallowed(bench, party);
+        let name = party.container.name;
+        let restart = party.container.node.get("restartPolicy").filter(|_| !party.container.init && !party.injected);
+        if let Some(node) = restart.filter(|node| node.str() == Some("Always")) {
+            let message = format!("{name} is started again whenever it ends, so this Pod never completes");
+            let notes = ["= fix: restartPolicy: Always makes a native sidecar only in initContainers".to_owned()];
+            bench.find(
+                "container-restart-always",
+                node,
+                Some(name),
+                message,
+                "of a regular container (Kubernetes 1.35)",
+                &notes,
+            );
+            add(&mut worst, Verdict::NeverEnds, format!("{name} is always restarted"));
+        }
+        if let Kind::Helper(known) = party.kind {
+            let (verdict, why) = helper(bench, &all, &made, party, known);
+            add(&mut worst, verdict, why);
+        }
+        if matches!(party.kind, Kind::Native) && party.injected {
+            let asked = all.iter().find(|one| matches!(&one.kind, Kind::Main(plan) if !plan.on_exit.is_empty()));
+            if let Some(asked) = asked {
+                let message = format!("{name} is a native sidecar here: the kubelet ends it, nobody has to ask it to");
+                let at = asked.container.place();
+                bench.find("mesh-quit-on-native-sidecar", at, Some(asked.container.name), message, "", &[]);
+            }
+        }
+        let hook = party.container.node.path(&["lifecycle", "preStop"]);
+        if let (Some(hook), false) = (hook, party.container.init) {
+            let text = hook.source();
+            if ["quitquitquit", "/shutdown", "pkill", "killall"].iter().any(|word| text.contains(word)) {
+                let message = format!("the preStop hook of {name} is not run when {name} ends by itself");
+                let notes = ["= the kubelet runs it only when it stops the container, so it ends no helper".to_owned()];
+                bench.find("prestop-not-run", hook, Some(name), message, "only at a deletion", &notes);
+            }
+        }
+    }
+    let unknown: Vec<&Party<'_>> = all.iter().filter(|party| matches!(party.kind, Kind::Perhaps)).collect();
+    let main = all.iter().find(|party| matches!(party.kind, Kind::Main(_)));
+    if let Some(first) = unknown.first() {
+        let names = unknown.iter().map(|party| party.container.name).collect::<Vec<_>>().join(", ");
+        let what = match main {
+            Some(main) => format!(
+                "{names}: a job, or a helper that nothing ends? {} is the job that exeunt wraps",
+                main.container.name
+            ),
+            None => format!("{names}: several jobs, or one and its helpers? the manifest does not say"),
+        };
+        let notes = [format!(
+            "= --main NAME tells which is the job; so does the annotation exeunt.dev/main: {}",
+            first.container.name
+        )];
+        let at = first.container.place();
+        bench.find_as(
+            "sidecar-never-ends",
+            Some(Severity::Info),
+            at,
+            Some(first.container.name),
+            what.clone(),
+            "",
+            &notes,
+        );
+        add(&mut worst, Verdict::MayNotEnd, what);
+    }
+    if let (Verdict::NeverEnds, Some(seconds)) = (worst.0, object.deadline()) {
+        let why = format!("{}; it is stopped as failed after {seconds} s", worst.1);
+        return (Verdict::MayNotEnd, why);
+    }
+    if worst.0 >= Verdict::MayNotEnd && object.kind == "CronJob" && object.deadline().is_none() {
+        let policy = object.node.path(&["spec", "concurrencyPolicy"]);
+        if policy.and_then(Node::str).unwrap_or("Allow") == "Allow" {
+            let at = policy.or_else(|| object.node.get("spec")).unwrap_or(object.node);
+            let message = "each Job that does not end stays, and the next is started beside it".to_owned();
+            let notes =
+                ["= fix: the helper's end; concurrencyPolicy: Forbid or activeDeadlineSeconds bound the damage"
+                    .to_owned()];
+            bench.find("cronjob-piles-up", at, None, message, "concurrencyPolicy is Allow", &notes);
+        }
+    }
+    worst
+}
+
+/// Every call that is made, and on which ends.
+fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
+    let mut found = Vec::new();
+    for (by, party) in all.iter().enumerate() {
+        if let Kind::Main(plan) = &party.kind {
+            for url in &plan.on_exit {
+                let port = url.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+                let call = Call::Http { port, path: url.target.clone(), post: true };
+                found.push(Made { call, when: When::Every, by, at: party.container.place() });
+            }
+        }
+        if !matches!(party.kind, Kind::Job | Kind::Perhaps | Kind::Main(_)) {
+            continue;
+        }
+        let (Some(walk), Some(at)) = (&party.walk, party.script) else { continue };
+        let ends: Vec<_> = walk.paths.iter().filter(|path| !path.stuck).collect();
+        let calls: std::collections::BTreeSet<&Call> = ends.iter().flat_map(|path| &path.calls).collect();
+        for call in calls {
+            let on = |failed: bool| {
+                let mut paths = ends.iter().filter(|path| path.failed == failed).peekable();
+                paths.peek().is_some().then(|| paths.all(|path| path.calls.contains(call)))
+            };
+            let when = match (on(false), on(true)) {
+                (Some(false), _) => When::Some,
+                (Some(true) | None, Some(true) | None) => When::Every,
+                (_, Some(false)) => When::Success,
+            };
+            found.push(Made { call: call.clone(), when, by, at });
+        }
+    }
+    found
+}
+
+fn swallowed<'a>(bench: &mut Bench<'a>, party: &Party<'a>) {
+    let name = party.container.name;
+    if matches!(party.kind, Kind::Native | Kind::Init) {
+        return;
+    }
+    let inside = party.walk.as_ref().and_then(|walk| walk.swallowed.first());
+    if let (Some(call), Some(at)) = (inside, party.script) {
+        let folded = at.style() == Style::Folded;
+        let message = format!("{call} is never made: it is an argument of the command before it");
+        let remark = if folded { "`>` joins these lines into one" } else { "one command, not two" };
+        let fix = if folded {
+            "= fix: write | instead of >, so that each line stays a line"
+        } else {
+            "= fix: end the command before it with ; or a new line"
+        };
+        bench.find("end-call-folded", at, Some(name), message, remark, &[fix.to_owned()]);
+        return;
+    }
+    // Words behind the script are its parameters; without a shell all words are arguments.
+    let from = party
+        .script
+        .and_then(|script| party.container.words.iter().position(|word| *word == script))
+        .map_or(1, |at| at + 1);
+    let rest = party.words.get(from..).unwrap_or(&[]);
+    let at = rest.iter().position(|word| matches!(word.as_str(), "&&" | ";" | "||"));
+    let Some(at) = at else { return };
+    let call = super::shell::calls(rest.get(at + 1..).unwrap_or(&[]), &[]);
+    if let (Some(call), Some(node)) = (call.first(), party.container.words.get(from + at)) {
+        let message = format!("{call} is never made: these words are arguments, no shell reads them");
+        let notes = ["= fix: one script: [\"sh\", \"-c\", \"job; …\"]".to_owned()];
+        bench.find("end-call-folded", *node, Some(name), message, "an argument like any other", &notes);
+    }
+}
+
+fn programs(party: &Party<'_>) -> Vec<String> {
+    let mut all: Vec<String> = party.walk.iter().flat_map(|walk| walk.programs.iter().cloned()).collect();
+    let (words, _) = super::shell::strip(&party.words);
+    all.extend(words.first().filter(|_| party.container.has_command).map(|word| base(word).to_owned()));
+    if let Kind::Helper(Some(known)) = party.kind {
+        all.extend(known.known.iter().map(|name| (*name).to_owned()));
+    }
+    all.extend([party.container.name, party.container.image].map(str::to_owned));
+    all
+}
+
+fn quit_port(party: &Party<'_>, known: &Helper) -> Option<u16> {
+    let (port, _, _) = known.quit?;
+    let told =
+        party.option("admin-port").or_else(|| party.container.variable("CSQL_PROXY_ADMIN_PORT").map(str::to_owned));
+    Some(told.and_then(|told| told.parse().ok()).unwrap_or(port))
+}
+
+fn is_on(party: &Party<'_>, known: &Helper) -> bool {
+    let on = |needed: &str| {
+        let variable = "CSQL_PROXY_QUITQUITQUIT";
+        party
+            .words
+            .iter()
+            .any(|word| word == needed || word.starts_with(&format!("{needed}=")) || word.contains(needed))
+            || party.container.variable(variable).is_some()
+    };
+    known.needs.is_none_or(on)
+}
+
+fn reaches(bench: &Bench<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {
+    let spec = bench.object.spec;
+    let Some(caller) = all.get(made.by) else { return Reach::Other };
+    let name = party.container.name;
+    match &made.call {
+        Call::Http { port, path, post } => {
+            let Some((_, wanted, only_post)) = known.and_then(|known| known.quit) else {
+                // A helper of which nothing is known may have such an endpoint.
+                return if known.is_none() && !path.is_empty() { Reach::Yes } else { Reach::Other };
+            };
+            let right = known.and_then(|known| quit_port(party, known));
+            let same_port = port.is_none() || *port == right;
+            // Istio's agent takes it on both of its ports.
+            let same_port = same_port || (wanted == "/quitquitquit" && right == Some(15020) && *port == Some(15000));
+            let alone = all.iter().filter(|one| matches!(one.kind, Kind::Helper(_))).count() == 1;
+            let same_path = path.is_empty() || base(path) == base(wanted);
+            match (same_port, same_path) {
+                (true, true) if !known.is_some_and(|known| is_on(party, known)) => {
+                    let needs = known.and_then(|known| known.needs).unwrap_or("");
+                    Reach::No(format!("{name} has no such endpoint without {needs}"))
+                }
+                (true, true) if only_post && !post => {
+                    Reach::No(format!("{name} answers only a POST there (curl -X POST)"))
+                }
+                (true, true) => Reach::Yes,
+                (false, true) if alone && !path.is_empty() => {
+                    Reach::No(format!("{name} listens for it on port {}", right.map_or(0, |port| port)))
+                }
+                _ => Reach::Other,
+            }
+        }
+        Call::Signal { pattern, .. } => {
+            if !programs(party)
+                .iter()
+                .any(|program| program.contains(pattern.as_str()) || pattern.contains(program.as_str()))
+            {
+                return Reach::Other;
+            }
+            if spec.get("shareProcessNamespace").and_then(Node::bool) != Some(true) {
+                return Reach::No(format!(
+                    "{} does not see the processes of {name} without shareProcessNamespace: true",
+                    caller.container.name
+                ));
+            }
+            match (caller.container.user(spec), party.container.user(spec)) {
+                (Some(from), Some(to)) if from != 0 && from != to => {
+                    Reach::No(format!("user {from} may not signal user {to}"))
+                }
+                _ => Reach::Yes,
+            }
+        }
+        Call::Touch(file) => {
+            let waits = party.walk.as_ref().map(|walk| &walk.waits);
+            let Some(waits) = waits.filter(|waits| !waits.is_empty()) else { return Reach::Other };
+            let from = caller.container.volume_of(file).map(|(volume, _)| volume);
+            let seen = waits
+                .iter()
+                .any(|waited| from.is_some() && party.container.volume_of(waited).map(|(volume, _)| volume) == from);
+            match (seen, waits.contains(file)) {
+                (true, _) => Reach::Yes,
+                (false, true) => {
+                    Reach::No(format!("{} and {name} do not share a volume that holds {file}", caller.container.name))
+                }
+                _ => Reach::Other,
+            }
+        }
+    }
+}
+
+/// A helper that exeunt does not hold: what ends it, and when?
+fn helper<'a>(
+    bench: &mut Bench<'a>,
+    all: &[Party<'a>],
+    made: &[Made<'a>],
+    party: &Party<'a>,
+    known: Option<&Helper>,
+) -> (Verdict, String) {
+    let name = party.container.name;
+    let at = party.container.place();
+    let deadline = bench.object.deadline();
+    let job = all.iter().find(|one| matches!(one.kind, Kind::Job | Kind::Main(_) | Kind::Refused(_)));
+    let job_name = job.map_or("the job", |job| job.container.name);
+    let cannot: Vec<(&Made<'a>, String)> = made
+        .iter()
+        .filter_map(|one| match reaches(bench, all, one, party, known) {
+            Reach::No(why) => Some((one, why)),
+            _ => None,
+        })
+        .collect();
+    let good: Vec<&Made<'a>> =
+        made.iter().filter(|one| matches!(reaches(bench, all, one, party, known), Reach::Yes)).collect();
+    let what = known.map_or("it serves until it is told to stop".to_owned(), |known| {
+        format!("{} serves until it is told to stop", known.name)
+    });
+    let until = deadline.map_or(String::new(), |seconds| format!(" until it is stopped as failed after {seconds} s"));
+    let inject = format!("= fix: kubectl exeunt inject --main {job_name} {}", bench.object.node.file().name());
+    let native = format!("     or move {name} to initContainers with restartPolicy: Always (Kubernetes 1.29)");
+    if good.is_empty() {
+        for (one, why) in &cannot {
+            let message = format!("{} cannot end {name}: {why}", one.call);
+            let remark = "this call does not reach it";
+            let caller = all.get(one.by).map(|one| one.container.name);
+            bench.find("end-cannot-reach", one.at, caller, message, remark, &[]);
+        }
+        if party.injected && known.is_some_and(|known| matches!(known.name, "istio-proxy" | "linkerd-proxy")) {
+            let message = format!(
+                "nothing in this manifest ends {name}; whether the mesh injects it as a native sidecar its version decides"
+            );
+            let notes = [
+                "= Istio does from 1.27 on new clusters, Linkerd from 2.20; before, the Job never completes".to_owned(),
+                "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
+            ];
+            bench.find("mesh-version-decides", at, Some(name), message, "injected when the Pod is made", &notes);
+            return (Verdict::MayNotEnd, format!("the version of the mesh decides whether {name} ends"));
+        }
+        // What the job does inside its image nobody can see; it matters where there is a way to the helper at all.
+        let hidden = job.is_some_and(|job| {
+            let runs = job.walk.as_ref().is_some_and(|walk| !walk.programs.is_empty() && walk.swallowed.is_empty());
+            job.opaque || runs
+        });
+        let shares = bench.object.spec.get("shareProcessNamespace").and_then(Node::bool) == Some(true);
+        let endpoint = known.is_some_and(|known| known.quit.is_some() && is_on(party, known));
+        let file = party.walk.as_ref().is_some_and(|walk| !walk.waits.is_empty());
+        if hidden && cannot.is_empty() && (endpoint || shares || file) {
+            let way = if endpoint {
+                "its endpoint"
+            } else if file {
+                "the file that it waits for"
+            } else {
+                "a signal"
+            };
+            let message = format!("{name} ends only by {way}, and nothing in this manifest does that");
+            let notes = [format!("= whether {job_name} does it inside its image cannot be seen here"), inject, native];
+            let rule = if endpoint { "quit-endpoint-without-caller" } else { "sidecar-never-ends" };
+            bench.find_as(rule, Some(Severity::Warning), at, Some(name), message, &what, &notes);
+            return (Verdict::MayNotEnd, format!("what ends {name}, if anything, is inside the image of {job_name}"));
+        }
+        let thing = if bench.object.kind == "Pod" { "Pod" } else { "Job" };
+        let message = format!("nothing ends {name}, so this {thing} never completes");
+        let notes = [
+            format!(
+                "= when {job_name} exits 0, {name} runs on; the Pod stays Running, the {thing} is never Complete{until}"
+            ),
+            inject,
+            native,
+        ];
+        bench.find("sidecar-never-ends", at, Some(name), message, &what, &notes);
+        return (Verdict::NeverEnds, format!("nothing ends {name}"));
+    }
+    // A script that does not come to its end does not matter: a call on every end of one job is enough.
+    let every = good.iter().find(|one| one.when == When::Every);
+    let Some(best) = every.or(good.first()).copied() else { return (Verdict::NeverEnds, String::new()) };
+    let caller = all.get(best.by);
+    let caller_name = caller.map_or("", |caller| caller.container.name);
+    side_effects(bench, best, party, caller_name);
+    if best.when != When::Every {
+        let message = if best.when == When::Success {
+            format!("{} ends {name} only when {caller_name} succeeds", best.call)
+        } else {
+            format!("{} ends {name} only on some ways through this script", best.call)
+        };
+        let notes = [
+            format!(
+                "= when {caller_name} fails or is killed, {name} runs on; the Pod stays Running, no retry is made{until}"
+            ),
+            inject,
+            "     or call it in a trap: trap '…' EXIT, which helps against all but a kill".to_owned(),
+        ];
+        bench.find("end-only-on-success", best.at, Some(caller_name), message, "not after a failure", &notes);
+        return (Verdict::MayNotEnd, format!("{name} is ended only when {caller_name} succeeds"));
+    }
+    let message = format!(
+        "{} is never made when {caller_name} is killed (kill -9, out of memory): then {name} runs on",
+        best.call
+    );
+    let notes = [format!("= the Pod stays Running{until}"), inject, native];
+    if deadline.is_some() {
+        // The job was killed, so it has failed anyway: the deadline ends the Pod as what it is.
+        return (Verdict::Ends, String::new());
+    }
+    bench.find("end-lost-on-kill", best.at, Some(caller_name), message, "", &notes);
+    (Verdict::MayNotEnd, format!("{name} runs on when {caller_name} is killed"))
+}
+
+fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, caller: &str) {
+    let name = party.container.name;
+    if matches!(best.call, Call::Signal { kill: true, .. }) {
+        let message =
+            format!("{name} is killed by SIGKILL and exits 137, so the Pod fails although {caller} has succeeded");
+        bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &[]);
+    }
+    let zero = party.words.iter().any(|word| word.contains("exit-zero-on-sigterm"));
+    let proxy = matches!(party.kind, Kind::Helper(Some(known)) if known.name == "cloud-sql-proxy");
+    if matches!(best.call, Call::Signal { kill: false, .. }) && proxy && !zero {
+        let message =
+            format!("{name} does not exit 0 after a signal, so the Pod fails although {caller} has succeeded");
+        let notes = ["= fix: --exit-zero-on-sigterm, or let exeunt stop it: it then exits 0".to_owned()];
+        bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &notes);
+    }
+    if bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected {
+        let message = format!("{name} is ended after a failure of {caller} too, and the next attempt runs without it");
+        let notes = ["= with restartPolicy: OnFailure a helper that has exited 0 is not started again".to_owned()];
+        bench.find(
+            "sidecar-gone-on-retry",
+            best.at,
+            Some(caller),
+            message,
+            "also when it is to be tried again",
+            &notes,
+        );
+    }
+}

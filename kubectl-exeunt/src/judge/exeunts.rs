@@ -1,0 +1,286 @@
+//! Where exeunt stands in the manifest: is it right?
+
+use super::shell::Call;
+use super::who::{Kind, Party};
+use super::{Bench, Verdict};
+use crate::yaml::Node;
+use exeunt::plan::Plan;
+
+/// What concerns the object, whoever is in it.
+pub(super) fn object_rules(bench: &mut Bench<'_>) {
+    let object = bench.object;
+    if matches!(object.api, "batch/v1beta1" | "batch/v2alpha1")
+        && let Some(at) = object.node.get("apiVersion")
+    {
+        let message = format!("{} is gone since Kubernetes 1.25", object.api);
+        bench.find("api-removed", at, None, message, "write batch/v1", &[]);
+    }
+}
+
+fn plan<'p>(party: &'p Party<'_>) -> Option<&'p Plan> {
+    match &party.kind {
+        Kind::Main(plan) | Kind::Sidecar(plan) => Some(plan),
+        _ => None,
+    }
+}
+
+/// The volume behind the shared directory. Without a mount it is the container's own.
+fn stage(party: &Party<'_>) -> Option<String> {
+    let dir = plan(party)?.dir.to_string_lossy().into_owned();
+    let dir = dir.trim_end_matches('/');
+    Some(party.container.volume_of(dir).map_or_else(|| format!("only {}", party.container.name), |(volume, _)| volume))
+}
+
+/// The verdict about everybody whom exeunt wraps.
+pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, String) {
+    let mut worst = (Verdict::Ends, String::new());
+    let mut add = |verdict: Verdict, why: String| {
+        if verdict > worst.0 {
+            worst = (verdict, why);
+        }
+    };
+    let alone = all.iter().filter(|party| plan(party).is_some()).count() < 2
+        && !all.iter().any(|party| matches!(party.kind, Kind::Sidecar(_)));
+    for party in all {
+        let name = party.container.name;
+        let at = party.container.words.first().copied().unwrap_or_else(|| party.container.place());
+        match &party.kind {
+            Kind::Refused(complaint) => {
+                let message = format!("exeunt refuses this command line: {complaint}");
+                bench.find("bad-option", at, Some(name), message, "it would exit 125", &[]);
+                // A main that is refused still ends its sidecars, where it can; both fail, and the Pod with them.
+                add(Verdict::MayNotEnd, format!("exeunt refuses the command line of {name}"));
+            }
+            Kind::Main(plan) | Kind::Sidecar(plan) => {
+                twice(bench, party, plan);
+                if let Kind::Main(_) = party.kind {
+                    if let Some(why) = policy(bench, party, at, all) {
+                        add(Verdict::MayNotEnd, why);
+                    }
+                    if !alone && !volume(bench, party, plan) {
+                        add(Verdict::MayNotEnd, format!("{name} cannot tell its end where the volume is read-only"));
+                    }
+                }
+                if let Kind::Sidecar(plan) = &party.kind
+                    && let Some((verdict, why)) = sidecar(bench, party, plan, all, at)
+                {
+                    add(verdict, why);
+                }
+            }
+            _ => {}
+        }
+    }
+    worst
+}
+
+fn twice<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) {
+    let Some(first) = plan.command.first().and_then(|word| word.to_str()) else { return };
+    if super::shell::base(first) != "exeunt" {
+        return;
+    }
+    let second = party
+        .container
+        .words
+        .iter()
+        .filter(|word| word.text().is_some_and(|text| super::shell::base(text) == "exeunt"))
+        .nth(1);
+    if let Some(at) = second {
+        let message = "exeunt stands here twice: one of them waits for the other's life".to_owned();
+        bench.find("wrapped-twice", *at, Some(party.container.name), message, "take this one out", &[]);
+    }
+}
+
+/// Does main say of its ends what the kubelet does?
+fn policy<'a>(bench: &mut Bench<'a>, party: &Party<'a>, at: Node<'a>, all: &[Party<'a>]) -> Option<String> {
+    let name = party.container.name;
+    let node = party.container.node;
+    let own = node.get("restartPolicy").and_then(Node::str);
+    let policy = own.unwrap_or_else(|| bench.object.restart_policy()).to_owned();
+    let rules = node.get("restartPolicyRules").filter(|rules| rules.items().len() > 0);
+    let told = party.option("restart-policy").unwrap_or_else(|| "never".to_owned());
+    let failure = told.eq_ignore_ascii_case("on-failure") || told.eq_ignore_ascii_case("onfailure");
+    let sidecars = all.iter().any(|one| matches!(one.kind, Kind::Sidecar(_)));
+    if let Some(rules) = rules {
+        for rule in rules.items() {
+            if rule.get("action").and_then(Node::str) == Some("RestartAllContainers") {
+                let resets = all.iter().any(|one| {
+                    matches!(one.kind, Kind::Init)
+                        && one.words.iter().any(|word| matches!(word.as_str(), "reset" | "--reset"))
+                });
+                if !resets && sidecars {
+                    let message =
+                        "all containers start anew in the same volume, where the end of the round before still stands"
+                            .to_owned();
+                    let notes =
+                        ["= fix: exeunt reset, or exeunt install --reset, in the first init container".to_owned()];
+                    bench.find(
+                        "restart-all-containers-stale-end",
+                        rule,
+                        Some(name),
+                        message,
+                        "RestartAllContainers",
+                        &notes,
+                    );
+                }
+            } else if party.option("restart-on").is_none() && sidecars {
+                let message = format!(
+                    "{name} is not told which exit codes are repeated, so its sidecars leave too early or never"
+                );
+                let notes = ["= fix: --restart-on with the codes of this rule".to_owned()];
+                bench.find(
+                    "restart-rules-not-mirrored",
+                    rule,
+                    Some(name),
+                    message,
+                    "the kubelet goes by this rule",
+                    &notes,
+                );
+                return Some(format!("{name} does not repeat its restart rules"));
+            }
+        }
+        return None;
+    }
+    if party.option("restart-on").is_some() || !sidecars {
+        return None;
+    }
+    if policy == "OnFailure" && !failure {
+        let message = format!(
+            "the kubelet starts {name} again after a failure, but {name} tells its sidecars that every end is final"
+        );
+        let notes = ["= fix: --restart-policy on-failure".to_owned()];
+        bench.find("restart-policy-not-mirrored", at, Some(name), message, "restartPolicy is OnFailure", &notes);
+        return None;
+    }
+    if policy == "Never" && failure {
+        let message = format!("after a failure of {name} its sidecars wait for an attempt that never comes");
+        let notes = ["= fix: leave --restart-policy out, or restartPolicy: OnFailure for the Pod".to_owned()];
+        bench.find("restart-policy-not-mirrored", at, Some(name), message, "restartPolicy is Never", &notes);
+        return Some(format!("a failure of {name} is not final to its sidecars, but to the kubelet"));
+    }
+    None
+}
+
+/// The volume of a name that is written.
+fn volume<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) -> bool {
+    let name = party.container.name;
+    let dir = plan.dir.to_string_lossy().into_owned();
+    let Some((volume, mount)) = party.container.volume_of(dir.trim_end_matches('/')) else { return true };
+    let writable = mount.get("readOnly").and_then(Node::bool) != Some(true);
+    if !writable {
+        let message = format!("{name} publishes its life in {dir}, which is mounted read-only");
+        bench.find("pod-dir-read-only", mount, Some(name), message, "must be writable here", &[]);
+    }
+    let own = volume.split(':').next().unwrap_or("");
+    let volumes = bench.object.spec.get("volumes").into_iter().flat_map(Node::items);
+    let found = volumes.into_iter().find(|one| one.get("name").and_then(Node::text) == Some(own));
+    let outlives = found
+        .filter(|one| ["persistentVolumeClaim", "hostPath", "nfs", "csi"].iter().any(|kind| one.get(kind).is_some()));
+    if let Some(node) = outlives.filter(|_| plan.run_id.is_none()) {
+        let message = format!("{own} outlives the Pod, and {name} has no --run-id: an end of yesterday counts today");
+        let notes = ["= fix: an emptyDir, or --run-id with metadata.uid on all sides".to_owned()];
+        bench.find("persistent-dir-without-run-id", node, Some(name), message, "the records stay", &notes);
+    }
+    writable
+}
+
+/// A sidecar: will the end that it waits for ever stand where it looks?
+fn sidecar<'a>(
+    bench: &mut Bench<'a>,
+    party: &Party<'a>,
+    plan: &Plan,
+    all: &[Party<'a>],
+    at: Node<'a>,
+) -> Option<(Verdict, String)> {
+    let name = party.container.name;
+    let own = stage(party)?;
+    let dir = plan.dir.to_string_lossy().into_owned();
+    let grace = bench.object.spec.get("terminationGracePeriodSeconds").and_then(Node::int).unwrap_or(30);
+    let wanted = i64::try_from(plan.outlive_main.as_secs()).unwrap_or(i64::MAX);
+    if wanted >= grace && wanted > 0 {
+        let message = format!(
+            "{name} holds SIGTERM for {wanted} s, but the Pod is killed after {grace} s: nothing is left for its own end"
+        );
+        let notes = ["= fix: a longer terminationGracePeriodSeconds, or a shorter --outlive-main".to_owned()];
+        bench.find("grace-does-not-fit", at, Some(name), message, "--outlive-main", &notes);
+    }
+    let bounded = party.option("absence-timeout").is_some();
+    let mut touched = None;
+    let mut found = |until: &str| -> Result<(), (&'static str, String)> {
+        let mut elsewhere = None;
+        for other in all {
+            let Some(other_plan) = self::plan(other) else { continue };
+            if other_plan.name.as_deref() != Some(until) {
+                continue;
+            }
+            let theirs = stage(other).unwrap_or_default();
+            if theirs == own {
+                return Ok(());
+            }
+            elsewhere = Some((other.container.name, other_plan.dir.to_string_lossy().into_owned(), theirs));
+        }
+        // The other side may be the shell recipe: a script that makes the file, in whatever way it ends.
+        for other in all {
+            let paths = other.walk.iter().flat_map(|walk| &walk.paths);
+            for call in paths.flat_map(|path| &path.calls) {
+                if let Call::Touch(file) = call
+                    && file.ends_with(&format!("/{until}-terminated"))
+                {
+                    let theirs = other.container.volume_of(file).map(|(volume, _)| volume);
+                    let wanted =
+                        party.container.volume_of(&format!("{}/{until}-terminated", dir.trim_end_matches('/')));
+                    if theirs.is_some() && theirs == wanted.map(|(volume, _)| volume) {
+                        touched = Some(other.container.name);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Err(match elsewhere {
+            Some((other, _, theirs)) if own.starts_with("only ") || theirs.starts_with("only ") => {
+                let (without, where_to) =
+                    if own.starts_with("only ") { (name, dir.clone()) } else { (other, dir.clone()) };
+                (
+                    "pod-dir-not-shared",
+                    format!("{without} has no volume at {where_to}, so {name} never sees the end of {other}"),
+                )
+            }
+            Some((other, theirs, _)) => (
+                "pod-dir-differs",
+                format!("{name} looks in {dir} and {other} writes in {theirs}: not the same directory"),
+            ),
+            None => {
+                ("name-not-matched", format!("{name} waits for {until}, and no container of this Pod is called so"))
+            }
+        })
+    };
+    let mut missing: Vec<(&'static str, String)> = Vec::new();
+    let mut there = 0;
+    for until in &plan.until {
+        match found(until) {
+            Ok(()) => there += 1,
+            Err(why) => missing.push(why),
+        }
+    }
+    if plan.name.is_some() {
+        volume(bench, party, plan);
+    }
+    if missing.is_empty() || (plan.until_any && there > 0) {
+        let caller = touched.filter(|_| bench.object.deadline().is_none() && !bounded)?;
+        let message =
+            format!("when {caller} is killed (kill -9, out of memory) nobody makes the file that {name} waits for");
+        let notes = [format!("= fix: exeunt --mode main in front of the command of {caller}")];
+        bench.find("end-lost-on-kill", at, Some(name), message, "", &notes);
+        return Some((Verdict::MayNotEnd, format!("{name} runs on when {caller} is killed")));
+    }
+    // What a refused command line would have been called nobody knows; that finding is enough.
+    if all.iter().any(|one| matches!(one.kind, Kind::Refused(_))) {
+        return None;
+    }
+    for (rule, message) in missing {
+        bench.find(rule, at, Some(name), message, "it waits for ever", &[]);
+    }
+    // A job whose image holds exeunt may publish the name without this manifest telling.
+    let hidden = all.iter().any(|one| matches!(one.kind, Kind::Job | Kind::Perhaps) && !one.container.has_command);
+    let verdict = if hidden || bounded { Verdict::MayNotEnd } else { Verdict::NeverEnds };
+    Some((verdict, format!("{name} waits for an end that it never sees")))
+}

@@ -1,0 +1,185 @@
+//! What a shell script does, as far as it decides who is ended when: a small parser of POSIX shell and a walk over every way
+//! through the script. Everything that is not known to be harmless counts as the job, which may succeed or fail.
+
+mod parse;
+mod walk;
+
+pub use parse::{Cmd, Word, parse};
+pub use walk::{Path, Walk, walk};
+
+/// Something that a script does to another container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// A request to an endpoint on the loopback address that the containers share.
+    Http {
+        /// Of the URL; none where it is a variable.
+        port: Option<u16>,
+        /// Of the URL, with its first `/`.
+        path: String,
+        /// Is it a POST?
+        post: bool,
+    },
+    /// A signal to processes by their name.
+    Signal {
+        /// What the name must contain.
+        pattern: String,
+        /// Is it SIGKILL?
+        kill: bool,
+    },
+    /// A file that is made.
+    Touch(String),
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Call::Http { port: Some(port), path, .. } => write!(out, "the request to port {port}{path}"),
+            Call::Http { path, .. } => write!(out, "the request to {path}"),
+            Call::Signal { pattern, .. } => write!(out, "the signal to {pattern}"),
+            Call::Touch(file) => write!(out, "the file {file}"),
+        }
+    }
+}
+
+/// The last part of a path: how a program is called.
+pub fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// The words of a command without what only prepares it (`env`, `timeout`, `exec`, `nohup`, …), and whether it replaces the shell.
+pub fn strip(words: &[String]) -> (&[String], bool) {
+    let mut rest = words;
+    let mut replaces = false;
+    for _ in 0..16 {
+        let Some((first, more)) = rest.split_first() else { break };
+        let assigns = first.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        });
+        let options = |more: &[String], with_value: &[&str]| {
+            let mut skip = 0;
+            while let Some(word) = more.get(skip).filter(|word| word.starts_with('-')) {
+                skip += 1;
+                if word == "--" {
+                    break;
+                }
+                skip += usize::from(with_value.contains(&word.as_str()));
+            }
+            skip
+        };
+        let skip = match base(first) {
+            _ if assigns => 0,
+            "exec" => {
+                replaces = true;
+                options(more, &["-a"])
+            }
+            "nohup" | "command" | "time" | "setsid" | "tini" | "dumb-init" | "catatonit" => options(more, &["-p"]),
+            "env" => options(more, &["-u", "-C"]),
+            "sudo" => options(more, &["-u", "-g"]),
+            "nice" | "ionice" => options(more, &["-n", "-c"]),
+            "stdbuf" => options(more, &["-i", "-o", "-e"]),
+            "timeout" => options(more, &["-s", "-k", "--signal", "--kill-after"]) + 1,
+            "su-exec" | "gosu" | "chroot" => 1,
+            _ => break,
+        };
+        rest = more.get(skip..).unwrap_or(&[]);
+    }
+    (rest, replaces)
+}
+
+/// Is it a shell with a script, and which?
+pub fn script(words: &[String]) -> Option<&str> {
+    let (words, _) = strip(words);
+    let (program, rest) = words.split_first()?;
+    if !matches!(base(program), "sh" | "bash" | "ash" | "dash" | "ksh" | "zsh" | "busybox") {
+        return None;
+    }
+    let at = rest
+        .iter()
+        .take_while(|word| word.starts_with('-') || *word == "sh" || *word == "pipefail")
+        .position(|word| !word.starts_with("--") && word.contains('c'))?;
+    // Options may stand between -c and the script.
+    rest.iter().skip(at + 1).find(|word| !word.starts_with('-')).map(String::as_str)
+}
+
+const ENDS: &[&str] = &["quitquitquit", "shutdown", "exit", "quit", "stop", "terminate"];
+
+/// What this command does to another container, if it does. `files` are those it writes to by `>`.
+pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
+    let (words, _) = strip(words);
+    let mut found: Vec<Call> = Vec::new();
+    let (program, rest) = match words.split_first() {
+        Some((program, rest)) => (base(program), rest),
+        None => (":", words),
+    };
+    let targets = || rest.iter().filter(|word| !word.starts_with('-'));
+    match program {
+        "curl" | "wget" => {
+            let post = rest.iter().enumerate().any(|(at, word)| {
+                let next = rest.get(at + 1).map_or("", String::as_str);
+                matches!(word.as_str(), "-XPOST" | "--request=POST" | "--method=POST" | "-d" | "--data" | "--data-raw")
+                    || word.starts_with("--post-data")
+                    || word.starts_with("--post-file")
+                    || word.starts_with("--data=")
+                    || (matches!(word.as_str(), "-X" | "--request" | "--method") && next == "POST")
+                    || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('X') && next == "POST")
+                    || (word.starts_with('-') && !word.starts_with("--") && word.ends_with("XPOST"))
+            });
+            found.extend(rest.iter().filter_map(|word| url(word)).map(|(port, path)| Call::Http { port, path, post }));
+        }
+        "pkill" | "killall" => {
+            let kill = rest.iter().any(|word| matches!(word.as_str(), "-9" | "-KILL" | "-SIGKILL" | "KILL"));
+            if let Some(pattern) = targets().next_back() {
+                found.push(Call::Signal { pattern: base(pattern).to_owned(), kill });
+            }
+        }
+        "kill" => {
+            let kill = rest.iter().any(|word| matches!(word.as_str(), "-9" | "-KILL" | "-SIGKILL" | "KILL"));
+            for word in rest {
+                let inner = word.trim_start_matches("$(").trim_start_matches('`').trim_end_matches([')', '`']);
+                let inner: Vec<&str> = inner.split_ascii_whitespace().collect();
+                if let Some((finder, more)) = inner.split_first()
+                    && matches!(base(finder), "pgrep" | "pidof")
+                    && let Some(pattern) = more.iter().rev().find(|word| !word.starts_with('-'))
+                {
+                    found.push(Call::Signal { pattern: base(pattern).trim_matches(['"', '\'']).to_owned(), kill });
+                }
+            }
+        }
+        "touch" => found.extend(targets().map(|file| Call::Touch(file.clone()))),
+        "cp" | "mv" | "tee" => found.extend(targets().next_back().map(|file| Call::Touch(file.clone()))),
+        _ => {}
+    }
+    let writes = matches!(program, "echo" | "printf" | ":" | "true" | "date" | "cat");
+    found.extend(files.iter().filter(|file| writes && file.as_str() != "/dev/null").cloned().map(Call::Touch));
+    found
+}
+
+/// Port and path of a URL on the loopback address whose path asks for an end.
+fn url(word: &str) -> Option<(Option<u16>, String)> {
+    let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
+    let slash = rest.find('/')?;
+    let (host, path) = rest.split_at(slash);
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().ok()),
+        None => (host, (!host.contains('$')).then_some(80)),
+    };
+    let here = matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0") || name.starts_with('$');
+    let path = path.split('?').next().unwrap_or(path).trim_end_matches('/');
+    (here && ENDS.contains(&base(path))).then(|| (port, path.to_owned()))
+}
+
+/// Words that would end somebody if they were code, but are arguments of another command: what a folded scalar makes of lines.
+pub fn swallowed(words: &[String]) -> Option<Call> {
+    let (words, _) = strip(words);
+    let own = words.first().map_or("", |word| base(word));
+    if matches!(own, "echo" | "printf" | "trap" | "grep") || !calls(words, &[]).is_empty() {
+        return None;
+    }
+    (1..words.len()).find_map(|at| {
+        let rest = words.get(at..)?;
+        // A file or a process can be named like that by chance; a program and its object cannot.
+        matches!(rest.first().map(|word| base(word)), Some("curl" | "wget" | "pkill" | "killall" | "touch"))
+            .then(|| calls(rest, &[]).into_iter().next())
+            .flatten()
+    })
+}

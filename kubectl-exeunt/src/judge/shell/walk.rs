@@ -1,0 +1,375 @@
+//! Every way through a script.
+
+use super::{Call, Cmd, base, calls, parse, script, strip, swallowed};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One way through a script.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path {
+    /// What was done to others.
+    pub calls: BTreeSet<Call>,
+    /// Has a command of the job failed?
+    pub failed: bool,
+    /// It goes round for ever, by what is written.
+    pub stuck: bool,
+    ok: bool,
+    done: bool,
+    replaced: bool,
+    errexit: bool,
+    trap: Option<String>,
+}
+
+/// What a script does.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    /// Every way through it, to its end.
+    pub paths: Vec<Path>,
+    /// Calls that are arguments of another command.
+    pub swallowed: Vec<Call>,
+    /// The files that a loop waits for before it ends something.
+    pub waits: BTreeSet<String>,
+    /// The programs that it runs as a job.
+    pub programs: BTreeSet<String>,
+    /// A loop that waits for something other than a file, without a bound.
+    pub polls: bool,
+}
+
+const MANY: usize = 512;
+
+/// Goes through a script. None where it is not understood.
+pub fn walk(text: &str) -> Option<Walk> {
+    let script = parse(text)?;
+    let mut walker = Walker::default();
+    let ends = walker.shell(&script, Path { ok: true, ..Path::default() })?;
+    walker.found.paths = ends;
+    waits(&script, &mut walker.found.waits);
+    Some(walker.found)
+}
+
+#[derive(Default)]
+struct Walker {
+    found: Walk,
+    functions: BTreeMap<String, Cmd>,
+    depth: usize,
+}
+
+type Paths = Option<Vec<Path>>;
+
+fn unique(paths: Vec<Path>) -> Paths {
+    let paths: BTreeSet<Path> = paths.into_iter().collect();
+    (paths.len() <= MANY).then(|| paths.into_iter().collect())
+}
+
+impl Walker {
+    /// A whole shell: its own options and its own trap.
+    fn shell(&mut self, script: &Cmd, start: Path) -> Paths {
+        self.depth += 1;
+        if self.depth > 40 {
+            return None;
+        }
+        let mut ends = Vec::new();
+        for path in self.run(script, start, false)? {
+            let trap = path.trap.clone().filter(|_| !path.stuck && !path.replaced);
+            match trap {
+                Some(action) => {
+                    let action = parse(&action)?;
+                    let before = path.failed;
+                    let start = Path { done: false, errexit: false, trap: None, ..path };
+                    ends.extend(
+                        self.run(&action, start, true)?.into_iter().map(|path| Path { failed: before, ..path }),
+                    );
+                }
+                None => ends.push(path),
+            }
+        }
+        self.depth -= 1;
+        unique(ends)
+    }
+
+    fn each(&mut self, cmd: &Cmd, paths: Vec<Path>, cond: bool) -> Paths {
+        let mut out = Vec::new();
+        for path in paths {
+            if path.done || path.stuck {
+                out.push(path);
+            } else {
+                out.extend(self.run(cmd, path, cond)?);
+            }
+        }
+        unique(out)
+    }
+
+    fn run(&mut self, cmd: &Cmd, path: Path, cond: bool) -> Paths {
+        self.depth += 1;
+        if self.depth > 400 {
+            return None;
+        }
+        let out = self.run_below(cmd, path, cond);
+        self.depth -= 1;
+        out
+    }
+
+    fn split(&mut self, cmd: &Cmd, path: Path) -> Option<(Vec<Path>, Vec<Path>, Vec<Path>)> {
+        let (over, rest): (Vec<Path>, Vec<Path>) =
+            self.run(cmd, path, true)?.into_iter().partition(|path| path.done || path.stuck);
+        let (yes, no) = rest.into_iter().partition(|path| path.ok);
+        Some((yes, no, over))
+    }
+
+    fn run_below(&mut self, cmd: &Cmd, path: Path, cond: bool) -> Paths {
+        match cmd {
+            Cmd::Simple(words, files) => self.simple(words, files, path, cond),
+            Cmd::Seq(all) => all.iter().try_fold(vec![path], |paths, one| self.each(one, paths, cond)),
+            Cmd::Pipe(all) => {
+                // All are run; the last one's status counts, or any with pipefail: both are possible then anyway.
+                all.iter().try_fold(vec![path], |paths, one| self.each(one, paths, cond || all.last() != Some(one)))
+            }
+            Cmd::And(left, right) | Cmd::Or(left, right) => {
+                let (yes, no, over) = self.split(left, path)?;
+                let and = matches!(cmd, Cmd::And(..));
+                let (go, stay) = if and { (yes, no) } else { (no, yes) };
+                let mut out = self.each(right, go, cond)?;
+                out.extend(stay);
+                out.extend(over);
+                unique(out)
+            }
+            Cmd::Not(inner) => Some(
+                self.run(inner, path, true)?
+                    .into_iter()
+                    .map(|path| if path.done { path } else { Path { ok: !path.ok, ..path } })
+                    .collect(),
+            ),
+            // What goes on behind may be over before it has done anything.
+            Cmd::Back(inner) => {
+                self.run(inner, path.clone(), true)?;
+                Some(vec![Path { ok: true, ..path }])
+            }
+            Cmd::Sub(inner) => {
+                let (trap, errexit) = (path.trap.clone(), path.errexit);
+                let inside = Path { trap: None, ..path };
+                let out = self.shell(inner, inside)?.into_iter().map(|path| {
+                    let over = errexit && !cond && !path.ok;
+                    Path { trap: trap.clone(), errexit, done: over, replaced: false, ..path }
+                });
+                unique(out.collect())
+            }
+            Cmd::If(asked, then, other) => {
+                let (yes, no, over) = self.split(asked, path)?;
+                let mut out = self.each(then, yes, cond)?;
+                let no = no.into_iter().map(|path| Path { ok: true, ..path }).collect();
+                out.extend(self.each(other, no, cond)?);
+                out.extend(over);
+                unique(out)
+            }
+            Cmd::Loop { until, cond: asked, body } => {
+                if endless(asked, *until) {
+                    return Some(if leaves(body) {
+                        let once = self.run(body, path, cond)?;
+                        once.into_iter().map(|path| Path { ok: path.ok || !path.done, ..path }).collect()
+                    } else {
+                        vec![Path { stuck: true, ..path }]
+                    });
+                }
+                self.found.polls |= !tests_time(body);
+                let failed = path.failed;
+                let asked_once = self.run(asked, path, true)?;
+                let body_once = self.each(body, asked_once.clone(), cond)?;
+                let calm = |path: Path| if path.done { path } else { Path { ok: true, failed, ..path } };
+                let mut out: Vec<Path> = asked_once.into_iter().map(calm).collect();
+                out.extend(body_once.into_iter().map(|path| if path.done { path } else { Path { ok: true, ..path } }));
+                unique(out)
+            }
+            Cmd::For(body) => self.run(body, path, cond),
+            Cmd::Case(branches) => {
+                let mut out = vec![path.clone()];
+                for branch in branches {
+                    out.extend(self.run(branch, path.clone(), cond)?);
+                }
+                unique(out)
+            }
+            Cmd::Func(name, body) => {
+                self.functions.insert(name.clone(), (**body).clone());
+                Some(vec![Path { ok: true, ..path }])
+            }
+        }
+    }
+
+    fn simple(&mut self, words: &[String], files: &[String], path: Path, cond: bool) -> Paths {
+        let fine = |path: Path| Some(vec![Path { ok: true, ..path }]);
+        let either = |path: Path| {
+            let no = Path { ok: false, done: path.errexit && !cond, ..path.clone() };
+            Some(vec![Path { ok: true, ..path }, no])
+        };
+        let made = calls(words, files);
+        if !made.is_empty() {
+            let mut path = path;
+            path.calls.extend(made);
+            return fine(path);
+        }
+        let (rest, replaces) = strip(words);
+        let Some((program, more)) = rest.split_first() else { return fine(path) };
+        if let Some(call) = swallowed(rest) {
+            self.found.swallowed.push(call);
+        }
+        let program = base(program);
+        let first = more.first().map_or("", String::as_str);
+        if let Some(body) = self.functions.get(program).cloned() {
+            return self.run(&body, path, cond);
+        }
+        match program {
+            "set" => {
+                let mut path = path;
+                for (at, word) in more.iter().enumerate() {
+                    let name = more.get(at + 1).map_or("", String::as_str);
+                    let short = |sign: char| word.strip_prefix(sign).is_some_and(|letters| letters.contains('e'));
+                    if short('-') || (word.starts_with('-') && word.ends_with('o') && name == "errexit") {
+                        path.errexit = true;
+                    } else if short('+') || (word == "+o" && name == "errexit") {
+                        path.errexit = false;
+                    }
+                }
+                fine(path)
+            }
+            "trap" => {
+                let on_exit = more.iter().skip(1).any(|word| matches!(word.as_str(), "EXIT" | "0"));
+                let trap = if !on_exit {
+                    path.trap.clone()
+                } else if first == "-" || first.is_empty() {
+                    None
+                } else {
+                    Some(first.to_owned())
+                };
+                fine(Path { trap, ..path })
+            }
+            "exit" | "return" => {
+                let ok = if first.is_empty() { path.ok } else { first == "0" };
+                Some(vec![Path { done: program == "exit", ok, ..path }])
+            }
+            "eval" => self.run(&parse(&more.join(" "))?, path, cond),
+            "false" => Some(vec![Path { ok: false, done: path.errexit && !cond, ..path }]),
+            "test" | "[" | "[[" => either(path),
+            "sleep" if matches!(first, "infinity" | "inf") => Some(vec![Path { stuck: true, ..path }]),
+            "tail" if more.iter().any(|word| matches!(word.as_str(), "-f" | "-F") || word.starts_with("--follow")) => {
+                Some(vec![Path { stuck: true, ..path }])
+            }
+            ":" | "true" | "echo" | "printf" | "cd" | "export" | "local" | "readonly" | "umask" | "shift" | "unset"
+            | "sleep" | "date" | "mkdir" | "chmod" | "break" | "continue" | "kill" | "declare" | "ulimit" | "rm"
+            | "touch" | "ls" | "let" | "alias" | "type" | "pwd" | "whoami" | "id" | "env" => fine(path),
+            _ => {
+                let outcomes = match script(rest) {
+                    // A shell of its own: its trap and options are not ours.
+                    Some(inner) => {
+                        let inner = parse(inner)?;
+                        let start = Path { trap: None, errexit: false, ..path.clone() };
+                        self.shell(&inner, start)?
+                    }
+                    None => {
+                        self.found.programs.insert(program.to_owned());
+                        let no = Path { ok: false, failed: true, ..path.clone() };
+                        vec![Path { ok: true, ..path.clone() }, no]
+                    }
+                };
+                let out = outcomes.into_iter().map(|end| {
+                    let over = replaces || (path.errexit && !cond && !end.ok);
+                    let (trap, errexit) = (path.trap.clone(), path.errexit);
+                    Path { trap, errexit, done: over, replaced: replaces, ..end }
+                });
+                unique(out.collect())
+            }
+        }
+    }
+}
+
+fn endless(asked: &Cmd, until: bool) -> bool {
+    let always = |cmd: &Cmd, words: &[&str]| match cmd {
+        Cmd::Simple(said, _) => said.first().is_some_and(|first| words.contains(&first.as_str())),
+        _ => false,
+    };
+    match asked {
+        Cmd::Seq(all) => match all.as_slice() {
+            [one] => always(one, if until { &["false"] } else { &[":", "true"] }),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn any(cmd: &Cmd, wanted: &dyn Fn(&[String]) -> bool) -> bool {
+    match cmd {
+        Cmd::Simple(words, _) => wanted(words),
+        Cmd::Seq(all) | Cmd::Pipe(all) | Cmd::Case(all) => all.iter().any(|one| any(one, wanted)),
+        Cmd::And(left, right) | Cmd::Or(left, right) => any(left, wanted) || any(right, wanted),
+        Cmd::Not(one) | Cmd::Back(one) | Cmd::Sub(one) | Cmd::For(one) | Cmd::Func(_, one) => any(one, wanted),
+        Cmd::If(a, b, c) => any(a, wanted) || any(b, wanted) || any(c, wanted),
+        Cmd::Loop { cond, body, .. } => any(cond, wanted) || any(body, wanted),
+    }
+}
+
+fn says(words: &[String], wanted: &[&str]) -> bool {
+    words.first().is_some_and(|first| wanted.contains(&base(first)))
+}
+
+fn leaves(body: &Cmd) -> bool {
+    any(body, &|words| says(words, &["break", "exit", "return"]))
+}
+
+/// A loop that counts or gives up is bounded.
+fn tests_time(body: &Cmd) -> bool {
+    leaves(body) || any(body, &|words| words.iter().any(|word| word.contains("$((") || word.contains("SECONDS")))
+}
+
+/// The files that a test looks for.
+fn tested(cmd: &Cmd, files: &mut BTreeSet<String>) {
+    let mut stack = vec![cmd];
+    while let Some(cmd) = stack.pop() {
+        match cmd {
+            Cmd::Simple(words, _) if says(words, &["test", "[", "[["]) => {
+                for pair in words.windows(2) {
+                    if let [flag, file] = pair
+                        && matches!(flag.as_str(), "-f" | "-e" | "-s" | "-a" | "-r")
+                    {
+                        files.insert(file.clone());
+                    }
+                }
+            }
+            Cmd::Seq(all) | Cmd::Pipe(all) => stack.extend(all),
+            Cmd::And(left, right) | Cmd::Or(left, right) => stack.extend([&**left, &**right]),
+            Cmd::Not(one) | Cmd::Sub(one) => stack.push(one),
+            _ => {}
+        }
+    }
+}
+
+/// The files that a loop waits for, where what follows ends this container: the end of the script, or a kill.
+fn waits(cmd: &Cmd, files: &mut BTreeSet<String>) {
+    let ends = |cmd: &Cmd| any(cmd, &|words| says(words, &["kill", "pkill", "killall", "exit", "break"]));
+    match cmd {
+        Cmd::Loop { until, cond, body } => {
+            if !endless(cond, *until) {
+                tested(cond, files);
+            }
+            let mut stack = vec![&**body];
+            while let Some(cmd) = stack.pop() {
+                match cmd {
+                    Cmd::If(asked, then, other) => {
+                        if ends(then) {
+                            tested(asked, files);
+                        }
+                        stack.push(other);
+                    }
+                    Cmd::And(asked, then) if ends(then) => tested(asked, files),
+                    Cmd::Seq(all) => stack.extend(all),
+                    _ => {}
+                }
+            }
+        }
+        // Behind, it ends nobody unless it says so.
+        Cmd::Back(inner) if ends(inner) => waits(inner, files),
+        Cmd::Seq(all) => all.iter().for_each(|one| waits(one, files)),
+        Cmd::And(left, right) | Cmd::Or(left, right) => {
+            waits(left, files);
+            waits(right, files);
+        }
+        Cmd::Sub(inner) => waits(inner, files),
+        _ => {}
+    }
+}

@@ -1,0 +1,191 @@
+//! `check`: verdicts on manifests as people write them, the project's own examples, formats, exit codes.
+
+use kubectl_exeunt::judge::{Judgement, RULES, Verdict, judge};
+use kubectl_exeunt::out;
+use kubectl_exeunt::yaml::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn manifests(directory: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(here(directory)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|end| end == "yaml"));
+    found.sort();
+    found
+}
+
+fn judged(text: &str) -> Vec<Judgement> {
+    judge(&File::read("test.yaml", text.as_bytes().to_vec()).unwrap(), &[]).unwrap()
+}
+
+fn check(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt")).arg("check").args(words).output().unwrap()
+}
+
+#[test]
+fn manifests_as_people_write_them_get_the_verdict_that_is_right() {
+    let (mut wrong, mut misses, mut alarms, mut many) = (Vec::new(), 0, 0, 0);
+    for path in manifests("tests/wild") {
+        many += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head = |key: &str| {
+            text.lines().find_map(|line| line.strip_prefix(&format!("# {key}:"))).unwrap().trim().to_owned()
+        };
+        let all = judged(&text);
+        let verdict = all[0].verdict.name();
+        let mut rules: Vec<&str> = all[0].findings.iter().map(|finding| finding.rule.name).collect();
+        rules.sort_unstable();
+        let wanted_rules = head("rules");
+        let mut wanted: Vec<&str> = wanted_rules.split(',').filter(|name| !name.is_empty()).collect();
+        wanted.sort_unstable();
+        misses += wanted.iter().filter(|name| !rules.contains(name)).count();
+        alarms += rules.iter().filter(|name| !wanted.contains(name)).count();
+        if verdict != head("verdict") || rules != wanted {
+            let name = path.file_stem().unwrap().to_string_lossy();
+            wrong.push(format!("{name}: {verdict} {rules:?}, not {} {wanted:?}", head("verdict")));
+        }
+    }
+    println!("{many} manifests, {misses} misses, {alarms} false alarms");
+    assert!(many >= 60, "{many}");
+    assert!(wrong.is_empty(), "{misses} misses, {alarms} false alarms\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_examples_of_the_project_all_end() {
+    let mut files = manifests("../examples/kubernetes");
+    files.push(here("../examples/job.yaml"));
+    files.push(here("../examples/envoy/job.yaml"));
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for one in judged(&text) {
+            assert_eq!(one.verdict, Verdict::Ends, "{}: {} {:?}", path.display(), one.why, one.findings);
+            assert!(one.findings.is_empty(), "{}: {:?}", path.display(), one.findings);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_rules_is_the_table() {
+    let page = std::fs::read_to_string(here("../docs/rules.md")).unwrap();
+    let written: String = RULES
+        .iter()
+        .map(|rule| format!("## {}\n\n**{}** ({})\n\n{}\n", rule.name, rule.what, rule.severity.name(), rule.why))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let (_, rest) = page.split_once("<!-- rules -->\n\n").unwrap();
+    assert_eq!(rest, written, "docs/rules.md is not what the table says");
+}
+
+#[test]
+fn places_are_right_to_the_column_with_other_line_ends_and_in_json() {
+    let text = std::fs::read_to_string(here("tests/wild/bare-nginx.yaml")).unwrap();
+    let place = judged(&text)[0].findings[0].place;
+    let line = text.lines().position(|line| line.trim() == "- name: nginx").unwrap() + 1;
+    assert_eq!((place.line, place.column), (line, 17));
+    assert_eq!(judged(&text.replace('\n', "\r\n"))[0].findings[0].place, place);
+    let json = r#"{"kind":"Job","spec":{"template":{"spec":{"restartPolicy":"Never","containers":[
+  {"name":"a","command":["/a"]}, {"name":"nginx","image":"nginx"}]}}}}"#;
+    let place = judged(json)[0].findings[0].place;
+    assert_eq!((place.line, place.column), (2, 42));
+}
+
+#[test]
+fn what_is_ignored_is_not_reported() {
+    let text = std::fs::read_to_string(here("tests/wild/bare-nginx.yaml")).unwrap();
+    let told = text.replace("- name: nginx", "- name: nginx # exeunt: ignore[sidecar-never-ends] we know");
+    assert!(judged(&told)[0].findings.is_empty());
+    let above = text.replace(
+        "        - name: nginx",
+        "        # exeunt: ignore[sidecar-never-ends] we know\n        - name: nginx",
+    );
+    assert!(judged(&above)[0].findings.is_empty());
+    let other = text.replace("- name: nginx", "- name: nginx # exeunt: ignore[bad-option]");
+    assert_eq!(judged(&other)[0].findings.len(), 1);
+    let annotated = text.replace(
+        "    spec:\n",
+        "    metadata: {annotations: {exeunt.dev/ignore.sidecar-never-ends: known}}\n    spec:\n",
+    );
+    assert!(judged(&annotated)[0].findings.is_empty());
+}
+
+#[test]
+fn exit_codes_and_formats() {
+    let (bad, good) = (here("tests/wild/bare-nginx.yaml"), here("tests/wild/one-container.yaml"));
+    let (bad, good) = (bad.to_str().unwrap(), good.to_str().unwrap());
+    assert_eq!(check(&[good]).status.code(), Some(0));
+    assert_eq!(check(&[bad]).status.code(), Some(1));
+    assert_eq!(check(&["--exit-zero", bad]).status.code(), Some(0));
+    let warns = here("tests/wild/proxy-trap.yaml");
+    assert_eq!(check(&[warns.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(check(&["--strict", warns.to_str().unwrap()]).status.code(), Some(1));
+    for (format, wanted) in [
+        ("json", "\"verdict\": \"never-ends\""),
+        ("sarif", "\"ruleId\": \"sidecar-never-ends\""),
+        ("junit", "failures=\"1\""),
+        ("github", "::error file="),
+        ("text", "error: nothing ends nginx, so this Job never completes [sidecar-never-ends]"),
+    ] {
+        let output = check(&["--format", format, bad]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(wanted), "{format}: {text}");
+        if matches!(format, "json" | "sarif") {
+            let _: serde_json::Value = serde_json::from_str(&text).unwrap();
+        }
+    }
+    let sarif = out::sarif(&judged(&std::fs::read_to_string(bad).unwrap()));
+    assert_eq!(sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startColumn"], 17);
+}
+
+#[test]
+fn what_cannot_be_judged_is_one_line_and_nothing_on_standard_output() {
+    let directory = std::env::temp_dir().join(format!("exeunt-check-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let cases = [
+        ("template.yaml", "kind: Job\nmetadata:\n  name: {{ .Release.Name }}\n", "helm template"),
+        (
+            "twice.yaml",
+            "kind: Job\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      restartPolicy: Never\n",
+            "stands twice",
+        ),
+        ("none.yaml", "kind: Service\n", "no Job, CronJob or Pod"),
+        ("broken.yaml", "kind: [\n", ":"),
+    ];
+    for (name, text, wanted) in cases {
+        let file = directory.join(name);
+        std::fs::write(&file, text).unwrap();
+        let output = check(&[file.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(output.stdout.is_empty());
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(wanted) && said.contains(name), "{said}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_cluster_is_asked_by_the_users_own_kubectl() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = std::env::temp_dir().join(format!("exeunt-kubectl-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let kubectl = directory.join("kubectl");
+    let list = r#"{"kind":"List","items":[{"kind":"Job","metadata":{"name":"n"},"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"a","command":["/a"]},{"name":"nginx","image":"nginx"}]}}}}]}"#;
+    let said = directory.join("said");
+    std::fs::write(&kubectl, format!("#!/bin/sh\necho \"$@\" >{}\ncat <<'E'\n{list}\nE\n", said.display())).unwrap();
+    std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
+        .args(["check", "-n", "night", "job/n"])
+        .env("PATH", path)
+        .current_dir(&directory)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Job/n never ends"));
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "get job/n -o json --namespace=night\n");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
