@@ -1,0 +1,134 @@
+//! Facts count in the order in which they happened, and what is asked for reaches whom it is meant for, once.
+
+mod house;
+
+use house::{House, proc, wait_until};
+use std::fs;
+
+/// A helper with the shell recipe in it ends because the job has ended: it has been stopped by that, not failed.
+#[test]
+fn a_helper_that_ends_because_it_saw_the_sentinel_follows_exit_with() {
+    for (exit_with, code) in [("zero", 0), ("child", 9), ("main", 5)] {
+        let house = House::new();
+        let recipe = format!(
+            "trap '' TERM; echo ready; until [ -e {} ]; do :; done; exit 9",
+            house.pod("main-job-terminated").display()
+        );
+        let mut helper = house.sidecar().args(["--exit-with", exit_with]).command(&recipe).start();
+        helper.ready();
+        house.main().command("exit 5").finish().code();
+        assert_eq!(helper.code(), code, "--exit-with {exit_with}: {}", helper.err());
+    }
+}
+
+/// After a stall everything has happened at once: the sentinel, then SIGTERM.
+#[test]
+fn a_signal_that_came_after_the_end_of_the_job_does_not_decide() {
+    let house = House::new();
+    let mut helper = house.helper(&[]);
+    let pid = helper.pid;
+    helper.signal(libc::SIGSTOP);
+    wait_until("it is stopped", || proc::state(pid) == Some('T'));
+    house.touch("main-job-terminated");
+    helper.signal(libc::SIGTERM);
+    helper.signal(libc::SIGCONT);
+    assert_eq!(helper.code(), 0, "{}", helper.err());
+}
+
+/// Whoever names another stop signal has a helper that takes no notice of SIGTERM.
+#[test]
+fn the_stop_signal_is_sent_although_sigterm_was_passed_on_before() {
+    let house = House::new();
+    let line = "trap 'echo term' TERM; trap 'echo int; exit 4' INT; echo ready; while :; do sleep 0.01; done";
+    let mut helper = house.sidecar().args(["--stop-signal", "INT", "--grace", "60s"]).command(line).start();
+    helper.ready();
+    helper.signal(libc::SIGTERM);
+    helper.expect("term");
+    house.touch("main-job-terminated");
+    helper.expect("int");
+    assert_eq!(helper.code(), 4, "{}", helper.err());
+}
+
+/// The clean-up trap that is copied everywhere: `kill -- -$$` means the script's own group (F: Stack Overflow 360201).
+#[test]
+fn a_script_that_signals_its_own_group_reaches_itself() {
+    for line in ["kill -- -$$", "kill 0"] {
+        let house = House::new();
+        let line = format!("trap 'trap - TERM; {line}; sleep 0.2; echo swallowed' TERM; echo ready; sleep 60 & wait");
+        let mut job = house.main().command(&line).start();
+        job.ready();
+        job.signal(libc::SIGTERM);
+        assert_eq!(job.code(), 143, "{line}");
+        assert_eq!(job.out(), "ready\n", "{line}");
+    }
+}
+
+/// A code that the container's own rule repeats is not the end, and every other is.
+#[test]
+fn a_rule_repeats_its_codes_and_no_other() {
+    let house = House::new();
+    let mut helper = house.helper(&["--exit-with", "main"]);
+    let main = |code: u8| house.main().args(["--restart-on", "42,43"]).command(&format!("exit {code}")).finish().code();
+    assert_eq!(main(42), 42);
+    assert!(!house.pod("main-job-terminated").exists());
+    assert_eq!(house.record("main-job-running")["restart_on"], "42,43");
+    assert!(helper.try_ended().is_none(), "{}", helper.err());
+    assert_eq!(main(1), 1);
+    assert_eq!(helper.code(), 1, "{}", helper.err());
+}
+
+#[test]
+fn a_job_that_never_comes_is_given_up_with_124() {
+    let house = House::new();
+    let mut helper = house.helper(&["--absence-timeout", "300ms"]);
+    assert_eq!(helper.code(), 124);
+    helper.expect("term");
+    helper.says("has not been there for 300ms (--absence-timeout)");
+}
+
+#[test]
+fn a_sidecar_that_lingers_is_stopped_later_or_at_a_sigterm() {
+    let house = House::new();
+    let mut helper = house.helper(&["--linger", "100ms"]);
+    house.touch("main-job-terminated");
+    helper.expect("term");
+    assert_eq!(helper.code(), 0);
+
+    let house = House::new();
+    let mut helper = house.helper(&["--linger", "10m"]);
+    house.touch("main-job-terminated");
+    helper.says("(--linger)");
+    helper.signal(libc::SIGTERM);
+    helper.expect("term");
+    assert_eq!(helper.code(), 0);
+}
+
+/// Main does not wait its full time for a sidecar that is over: Tauffer-Consulting/domino#19.
+#[test]
+fn a_wait_for_a_name_that_is_over_ends_at_once() {
+    let house = House::new();
+    house.sidecar().args(["--name", "proxy"]).command("exit 1").finish().code();
+    let mut main = house.main().args(["--wait-for", "proxy", "--wait-timeout", "1h"]).command("echo started").start();
+    assert_eq!(main.code(), 124);
+    main.says("proxy: over (exit code 1)");
+    assert_eq!(main.out(), "");
+}
+
+/// While the end is written and the goodbye is said nobody is due who is not served.
+#[test]
+fn a_slow_goodbye_costs_no_time_of_the_processor() {
+    let house = House::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a server that says nothing");
+    let url = format!("http://{}/", server.local_addr().expect("its address"));
+    let main = house.main().args(["--ready-when", "tcp://127.0.0.1:1", "--on-exit", &url]).command("exit 7").start();
+    house.appears("main-job-terminated");
+    let ticks = || -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", main.pid)).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.get(11..13).map_or(0, |times| times.iter().filter_map(|time| time.parse::<u64>().ok()).sum())
+    };
+    // Half a second of the wait: a loop without rest would take some fifty ticks of it.
+    let before = ticks();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(ticks() - before < 10, "{} ticks in half a second", ticks() - before);
+}
