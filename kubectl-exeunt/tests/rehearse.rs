@@ -246,3 +246,24 @@ fn what_inject_writes_ends() {
         }
     }
 }
+
+#[test]
+fn restart_rules_are_mirrored_by_restart_on() {
+    let rules =
+        "restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]";
+    let right = format!("{rules}, {}", main_job(", --restart-on, '42'"));
+    nothing_breaks(&job("restartPolicy: Never", &right, &sidecar("")));
+    let wrong = format!("{rules}, {}", main_job(""));
+    assert!(breaks(&job("restartPolicy: Never", &wrong, &sidecar("")), "retry-has-its-helpers"));
+}
+
+#[test]
+fn a_sidecar_gives_up_a_job_that_never_comes() {
+    let played = job("restartPolicy: Never", &main_job(""), &sidecar(", --absence-timeout, 5m"));
+    nothing_breaks(&played);
+    assert_eq!(ends(&played, "load never starts"), [(PodEnd::RunsOn, vec![None, Some(124)])]);
+    // It may have to be told twice: an attempt that is promised and never comes.
+    let load = main_job(", --restart-policy, on-failure");
+    let played = job("restartPolicy: Never", &load, &sidecar(", --absence-timeout, 5m"));
+    assert!(ends(&played, "load exits 1..255").iter().all(|(pod, _)| *pod == PodEnd::Failed), "{}", text(&played));
+}

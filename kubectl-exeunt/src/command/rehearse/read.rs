@@ -254,6 +254,7 @@ fn wrapped(one: &Value) -> Result<Option<Wrapped>> {
         until_any: plan.until_any,
         wait_for: plan.wait_for.iter().filter_map(|condition| condition.name()).map(str::to_owned).collect(),
         stop_with: plan.stop_with,
+        gives_up: plan.absence.is_some(),
     }))
 }
 

@@ -20,6 +20,8 @@ pub struct Wrapped {
     pub wait_for: Vec<String>,
     /// The sidecar that the job cannot do without.
     pub stop_with: Option<String>,
+    /// It gives up a job that is not there (`--absence-timeout`).
+    pub gives_up: bool,
 }
 
 /// What the shared directory holds of one name.
@@ -122,6 +124,7 @@ pub(super) enum Fact {
     Paused(machine::Verdict),
     Over(machine::Verdict),
     PartnerGone,
+    Missing,
     GateOpened,
     Started,
     ReadyHeld,
@@ -141,6 +144,7 @@ pub(super) fn decide(state: State, policy: &Policy, fact: Fact) -> (State, Vec<O
         Fact::Paused(verdict) => Event::Seen(Seen::Paused(verdict)),
         Fact::Over(verdict) => Event::Seen(Seen::Over(verdict)),
         Fact::PartnerGone => Event::Seen(Seen::PartnerGone),
+        Fact::Missing => Event::Seen(Seen::Missing),
         Fact::GateOpened => Event::Gate(machine::Gate::Opened),
         Fact::Started => Event::Command(machine::Command::Started),
         Fact::ReadyHeld => Event::ReadyHeld,

@@ -13,6 +13,7 @@ pub(super) fn words(scenario: &Scenario, fate: Fate, this: Move) -> String {
         Move::Answers(index) => format!("{}, asked to end, ends", name(index)),
         Move::Passes(index) => format!("{} ends by itself, with 0", name(index)),
         Move::Elapses(index) => format!("a deadline of {} passes", name(index)),
+        Move::Misses(index) => format!("{} gives up waiting for the job", name(index)),
         Move::Stops(index) => format!("the kubelet asks {} to end", name(index)),
         Move::GraceOver => "the grace period is used up: SIGKILL for all that still run".to_owned(),
         Move::DeadlinePasses => "activeDeadlineSeconds have passed".to_owned(),

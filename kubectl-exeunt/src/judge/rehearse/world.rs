@@ -92,6 +92,8 @@ pub enum Move {
     Passes(usize),
     /// A deadline of its own has passed.
     Elapses(usize),
+    /// It has waited for a job that is not there as long as it may.
+    Misses(usize),
     /// A sidecar of Kubernetes' own is told to end.
     Stops(usize),
     /// The grace period is used up.
@@ -209,6 +211,15 @@ impl<'a> Stage<'a> {
             Move::Elapses(index) => !short || !long(*index),
             _ => !any,
         });
+        if !moves.is_empty() {
+            return moves;
+        }
+        for (index, (cast, container)) in up().filter(|(_, (cast, _))| cast.phase == Phase::Up && cast.watches) {
+            let away = matches!(cast.seen, Conclusion::NotStarted | Conclusion::BetweenAttempts(_));
+            if away && container.wrapped.as_ref().is_some_and(|wrapped| wrapped.gives_up) {
+                moves.push(Move::Misses(index));
+            }
+        }
         if !moves.is_empty() {
             return moves;
         }
@@ -355,6 +366,7 @@ impl<'a> Stage<'a> {
                     self.tell(&mut next, index, Fact::Elapsed(clock));
                 }
             }
+            Move::Misses(index) => self.tell(&mut next, index, Fact::Missing),
             Move::Stops(index) => self.ask(&mut next, index),
             Move::GraceOver => self.kill_all(&mut next),
             Move::DeadlinePasses => {
