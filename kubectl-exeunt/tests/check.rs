@@ -1,5 +1,7 @@
 //! `check`: verdicts on manifests as people write them, the project's own examples, formats, exit codes.
 
+use kubectl_exeunt::command::rehearse::scenarios;
+use kubectl_exeunt::judge::rehearse::rehearse;
 use kubectl_exeunt::judge::{Judgement, RULES, Verdict, judge};
 use kubectl_exeunt::out;
 use kubectl_exeunt::yaml::File;
@@ -188,4 +190,27 @@ fn a_cluster_is_asked_by_the_users_own_kubectl() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("Job/n never ends"));
     assert_eq!(std::fs::read_to_string(&said).unwrap(), "get job/n -o json --namespace=night\n");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn ends_is_never_said_of_a_pod_whose_rehearsal_has_a_life_without_an_end() {
+    let mut files = manifests("tests/wild");
+    files.extend(manifests("../examples/kubernetes"));
+    let mut played = 0;
+    for path in files {
+        let file = File::read("test.yaml", std::fs::read(&path).unwrap()).unwrap();
+        // What a deadline has to end is no end by itself to the rehearsal.
+        if file.text().contains("activeDeadlineSeconds")
+            || judge(&file, &[]).unwrap().iter().any(|one| one.verdict != Verdict::Ends)
+        {
+            continue;
+        }
+        for root in file.documents().filter_map(|document| document.root()) {
+            for read in scenarios(&root.json().unwrap(), &[]).unwrap() {
+                played += 1;
+                assert_ne!(rehearse(&read.scenario).ends(), Some(false), "{}", path.display());
+            }
+        }
+    }
+    assert!(played >= 12, "{played}");
 }
