@@ -64,9 +64,9 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
         }
         leave(1)
     });
-    if let Err(error) = watchdog {
-        report.error(&format!("no thread can be started: {error}"));
-        return crate::exit::OURS;
+    if watchdog.is_err() {
+        // No room for a thread (the limit of processes, or a filter): the kernel ends us then, and our end ends the command.
+        signals::end_after(limit);
     }
     for condition in conditions {
         if let Ok(mut text) = current.lock() {

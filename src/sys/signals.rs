@@ -252,6 +252,20 @@ pub fn hear_of_children() {
     set_simple(CHILD, libc::SIG_DFL);
 }
 
+/// Has SIGALRM end this process after this time, in which it may hang wherever it likes. For a process without handlers.
+pub fn end_after(limit: std::time::Duration) {
+    set_simple(libc::SIGALRM as u8, libc::SIG_DFL);
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let after = libc::timeval {
+        tv_sec: limit.as_secs().cast_signed(),
+        // A timer of nothing would never ring.
+        tv_usec: libc::suseconds_t::from(limit.subsec_micros().max(1).cast_signed()),
+    };
+    let timer = libc::itimerval { it_interval: never, it_value: after };
+    // SAFETY: reads a live local. Where it is refused nobody watches the clock, and the tests' own limits are left.
+    unsafe { libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, 0usize) };
+}
+
 /// Ignores these signals again. For a child before exec(2): async-signal-safe.
 ///
 /// The others keep our handlers until exec(2) takes them away: what comes before that is seen by [`note`].

@@ -1,0 +1,588 @@
+//! Surroundings that are odd, and real: filters that refuse calls, limits, file systems, namespaces, what was inherited.
+//!
+//! docs/reliability.md has a table of them. What cannot be made on the machine that runs this says so and is not run.
+
+mod house;
+#[path = "house/init.rs"]
+mod init;
+mod stand_in;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use house::here::{on_path, pass_over};
+use house::scene::{HELPER, JOB};
+use house::{EXEUNT, House, PATIENCE, Process, Run, wait_for, wait_until};
+use init::{both_modes, check, read_to_end};
+use stand_in::{Answer, Server};
+
+// --- filters
+
+/// System calls that came after others, which older filters do not know: containerd's, Docker's and systemd's have refused
+/// each of them with EPERM at one time. A number alone, or with values of its third argument.
+const NEWER: [(&str, libc::c_long, &[u32]); 17] = [
+    ("pwritev2", libc::SYS_pwritev2, &[]),
+    ("preadv2", libc::SYS_preadv2, &[]),
+    ("close_range", libc::SYS_close_range, &[]),
+    ("statx", libc::SYS_statx, &[]),
+    ("faccessat2", libc::SYS_faccessat2, &[]),
+    ("openat2", libc::SYS_openat2, &[]),
+    ("epoll_pwait2", libc::SYS_epoll_pwait2, &[]),
+    ("clone3", libc::SYS_clone3, &[]),
+    ("renameat2", libc::SYS_renameat2, &[]),
+    ("copy_file_range", libc::SYS_copy_file_range, &[]),
+    ("getrandom", libc::SYS_getrandom, &[]),
+    ("pidfd_open", libc::SYS_pidfd_open, &[]),
+    ("memfd_create", libc::SYS_memfd_create, &[]),
+    ("rseq", libc::SYS_rseq, &[]),
+    ("inotify_init1", libc::SYS_inotify_init1, &[]),
+    ("eventfd2", libc::SYS_eventfd2, &[]),
+    ("madvise(MADV_POPULATE_READ or _WRITE)", libc::SYS_madvise, &[22, 23]),
+];
+
+/// A filter that answers `errno` to these calls and lets all others pass (seccomp(2), and Linux's filter.rst).
+fn filter(calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Vec<libc::sock_filter> {
+    let step = |code: u32, jt: usize, jf: usize, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: jt as u8,
+        jf: jf as u8,
+        k,
+    };
+    let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
+    let is = |value, yes, no| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value);
+    let answer = |value| step(libc::BPF_RET | libc::BPF_K, 0, 0, value);
+    // struct seccomp_data: the number, the architecture, the instruction, and six arguments of eight bytes.
+    const NUMBER: u32 = 0;
+    const THIRD: u32 = 16 + 2 * 8;
+    let refused = libc::SECCOMP_RET_ERRNO | errno as u32;
+    let mut program = vec![load(NUMBER)];
+    for (_, number, values) in calls {
+        if values.is_empty() {
+            program.extend([is(*number as u32, 0, 1), answer(refused)]);
+            continue;
+        }
+        program.extend([is(*number as u32, 0, values.len() + 3), load(THIRD)]);
+        for (at, value) in values.iter().enumerate() {
+            program.push(is(*value, values.len() - at, 0));
+        }
+        program.extend([answer(libc::SECCOMP_RET_ALLOW), answer(refused)]);
+    }
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+trait Filtered {
+    fn filtered(self, calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Self;
+}
+
+impl Filtered for Run {
+    fn filtered(self, calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Self {
+        let mut program = filter(calls, errno);
+        self.hook(move || {
+            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+            // SAFETY: the kernel reads the program, which lives in this closure.
+            unsafe {
+                check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+                check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter))
+            }
+        })
+    }
+}
+
+/// The filter is one: a call that it names has failed, and others have not.
+#[test]
+fn the_filter_of_these_tests_refuses_what_it_names_and_nothing_else() {
+    let house = House::new();
+    let calls = [("mkdir", libc::SYS_mkdirat, &[][..])];
+    #[cfg(target_arch = "x86_64")]
+    let calls = [calls[0], ("mkdir", libc::SYS_mkdir, &[])];
+    let run = |errno| house.run("mkdir").arg(house.path("made")).env("LC_ALL", "C").filtered(&calls, errno).finish();
+    for (errno, text) in [(libc::EPERM, "Operation not permitted"), (libc::ENOSYS, "Function not implemented")] {
+        let mut refused = run(errno);
+        assert_eq!(refused.code(), 1);
+        assert!(refused.err().contains(text), "{}", refused.err());
+        assert!(!house.path("made").exists());
+    }
+    // By a value of the third argument: F_SETFD to one, and not to another.
+    let close_on_exec = |mode: u32| {
+        let run = house.run("true").filtered(&[("fcntl", libc::SYS_fcntl, &[77, 78])], libc::EPERM);
+        let run = run.hook(move || {
+            // SAFETY: a flag of a standard descriptor; unknown bits of it are not looked at.
+            check(unsafe { libc::fcntl(0, libc::F_SETFD, mode & !1) })
+        });
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.finish().code())).ok()
+    };
+    assert_eq!(close_on_exec(76), Some(0));
+    assert_eq!(close_on_exec(78), None);
+}
+
+/// Each of the calls alone, and all of them together, with EPERM and with ENOSYS.
+#[track_caller]
+fn for_every_filter(play: impl Fn(&House, &dyn Fn(Run) -> Run, &str)) {
+    for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
+        for call in &NEWER {
+            play(&House::new(), &|run| run.filtered(&[*call], errno), &format!("{name} from {}", call.0));
+        }
+        play(&House::new(), &|run| run.filtered(&NEWER, errno), &format!("{name} from all"));
+    }
+}
+
+/// Every line was lost under a profile that did not know pwritev2: containerd/containerd#4492, opencontainers/runc#2151.
+#[test]
+fn under_a_filter_that_refuses_newer_calls_every_message_comes_out() {
+    for_every_filter(|house, under, what| {
+        let mut into_a_file = under(house.main().arg("--no-such-option").command("true")).finish();
+        assert_eq!(into_a_file.code(), 125, "{what}");
+        assert!(into_a_file.err().contains("--no-such-option"), "{what}: {:?}", into_a_file.err());
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut into_a_pipe = under(house.main().stderr(writer).arg("--no-such-option").command("true")).finish();
+        assert_eq!(into_a_pipe.code(), 125, "{what}");
+        let said = read_to_end(reader);
+        assert!(said.contains("--no-such-option") && said.ends_with('\n'), "{what}: {said:?}");
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let theirs = std::os::fd::OwnedFd::from(theirs);
+        let mut into_a_socket = under(house.main().stderr(theirs).arg("--no-such-option").command("true")).finish();
+        assert_eq!(into_a_socket.code(), 125, "{what}");
+        let mut said = String::new();
+        ours.read_to_string(&mut said).unwrap();
+        assert!(said.contains("--no-such-option") && said.ends_with('\n'), "{what}: {said:?}");
+        // And what is said once a command runs.
+        let mut killed = under(house.main().without_cores().command("kill -9 $$")).finish();
+        assert_eq!(killed.code(), 137, "{what}");
+        assert!(killed.err().contains("SIGKILL"), "{what}: {:?}", killed.err());
+    });
+}
+
+#[test]
+fn under_a_filter_that_refuses_newer_calls_the_code_passes_the_goodbye_is_said_and_the_sidecar_leaves() {
+    for_every_filter(|house, under, what| {
+        let server = Server::new(|_| Answer::Status(200, ""));
+        let mut sidecar = under(house.sidecar().command(HELPER)).start();
+        sidecar.ready();
+        let goodbyes = ["/a", "/b"].map(|path| format!("--on-exit={}", server.url(path)));
+        let mut main = under(house.main().args(goodbyes).args(["--wait-for", "exec:true"]).command(JOB)).start();
+        main.ready();
+        house.cue(7);
+        assert_eq!(main.code(), 7, "{what}: {}", main.err());
+        assert_eq!(sidecar.code(), 0, "{what}: {}", sidecar.err());
+        sidecar.expect("term");
+        let mut asked = server.asked();
+        asked.sort();
+        assert_eq!(asked, ["POST /a", "POST /b"], "{what}: {}", main.err());
+    });
+}
+
+/// Where no thread can be started, nobody watches a probe's clock but the kernel.
+#[test]
+fn a_probe_that_can_have_no_thread_holds_does_not_hold_and_ends_in_time() {
+    let house = House::new();
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 || on_path("setpriv").is_none() {
+        pass_over("it needs root and setpriv, to become a user with a limit of its own");
+        return;
+    }
+    let user = 600_000 + std::process::id() % 100_000;
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let server = Server::new(|_| Answer::Status(200, ""));
+    let probe = |conditions: &[&str]| {
+        let run = house.run(EXEUNT).args(["probe", "--timeout", "500ms"]).args(conditions);
+        run.limit(libc::RLIMIT_NPROC, 1, 1)
+            .without_cores()
+            .behind(["setpriv", &uid, &gid, "--clear-groups", "--"])
+            .finish()
+    };
+    let mut holds = probe(&[&server.url("/"), "file:///proc"]);
+    assert_eq!((holds.code(), holds.err()), (0, String::new()));
+    let mut does_not = probe(&["file:///nowhere"]);
+    assert_eq!(does_not.code(), 1);
+    assert!(does_not.err().contains("file:///nowhere: ENOENT"), "{}", does_not.err());
+    // connect(2) to a socket whose queue is full waits without a limit of its own.
+    let path = house.path("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    // SAFETY: the descriptor is a listening socket of ours.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let _queued = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    assert_eq!(probe(&[&format!("unix://{}", path.display())]).killed_by(), libc::SIGALRM);
+}
+
+// --- limits
+
+/// A log that is as long as a file may be, and descriptors for its end.
+fn log_at_the_limit(house: &House) -> (impl Fn() -> File, impl Fn() -> u64) {
+    let path = house.path("log");
+    fs::write(&path, vec![b'x'; LONGEST as usize]).unwrap();
+    let length = path.clone();
+    (move || File::options().append(true).open(&path).unwrap(), move || fs::metadata(&length).unwrap().len())
+}
+
+/// What our own files need, and a log that is full at once.
+const LONGEST: u64 = 4096;
+
+/// A write of our own past the limit is no message for the command: it took it for a SIGXFSZ of somebody who wanted its end.
+#[test]
+fn a_log_at_the_limit_of_file_sizes_costs_the_lines_and_neither_the_job_nor_the_sidecar() {
+    let house = House::new();
+    let (log, length) = log_at_the_limit(&house);
+    let limited = |run: Run| {
+        run.without_cores().limit(libc::RLIMIT_FSIZE, LONGEST, LONGEST).stderr(log()).args(["--log-level", "debug"])
+    };
+    let mut sidecar = limited(house.sidecar()).command(HELPER).start();
+    sidecar.ready();
+    let mut main = limited(house.main()).command(JOB).start();
+    main.ready();
+    // Each of these is worth some lines.
+    for _ in 0..30 {
+        main.signal(libc::SIGWINCH);
+        sidecar.signal(libc::SIGWINCH);
+    }
+    house.cue(7);
+    assert_eq!(main.code(), 7);
+    assert_eq!(sidecar.code(), 0);
+    sidecar.expect("term");
+    assert_eq!(length(), LONGEST);
+    for run in both_modes(&House::new()) {
+        assert_eq!(limited(run).arg("--no-such-option").command("true").finish().code(), 125);
+    }
+    for run in both_modes(&House::new()) {
+        assert_eq!(limited(run).command("exit 7").finish().code(), 7);
+    }
+    // The command's own writes are still its own affair.
+    // The shell would say on standard error how head has ended, and die of that itself.
+    let own = format!("exec 2>/dev/null; head -c {} /dev/zero >\"$1\"; echo \"$?\"; exit 3", LONGEST + 1);
+    for run in both_modes(&House::new()) {
+        let mut run = limited(run).args(["--", "sh", "-c", &own, "sh"]).arg(house.path("own")).finish();
+        assert_eq!((run.out().trim(), run.code()), ("153", 3));
+    }
+}
+
+/// The soft limit of a process' CPU time, in seconds: the kernel raises it by one whenever it sends SIGXCPU.
+fn cpu_limit(pid: i32) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max cpu time")).unwrap();
+    limit.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Uses up most of the first second of this process: exec(2) keeps the count.
+fn spin() -> std::io::Result<()> {
+    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    while used.tv_sec == 0 && used.tv_nsec < 850_000_000 {
+        // SAFETY: the kernel fills in a live local.
+        check(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut used) })?;
+    }
+    Ok(())
+}
+
+/// The kernel's reminder that we have used our CPU time is for us; the command has a time of its own.
+#[test]
+fn when_our_own_cpu_time_is_up_the_command_does_not_hear_of_it() {
+    let house = House::new();
+    for (run, options) in [(house.main(), ["--name", "a"]), (house.sidecar(), ["--name", "b"])] {
+        let run = run.without_cores().limit(libc::RLIMIT_CPU, 1, libc::RLIM_INFINITY).hook(spin).args(options);
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        let mut run = run.args(["--log-level", "debug"]).stderr(nowhere).command(JOB).start();
+        run.ready();
+        // It has a few hundredths left, and a busy machine gives it those in its own time.
+        wait_for("it to use up its CPU time", 6 * PATIENCE, || {
+            (0..5000).for_each(|_| run.signal(libc::SIGWINCH));
+            assert!(run.try_ended().is_none(), "it has ended: {:?}", run.ended());
+            (cpu_limit(run.pid) > 1).then_some(())
+        });
+        house.cue(7);
+        assert_eq!(run.code(), 7);
+    }
+}
+
+/// The job has left as many processes as it may have, and its own end makes room for one: greeves89/AI-Employee#628.
+#[test]
+fn at_the_limit_of_processes_the_goodbye_is_said_to_everybody() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 || on_path("setpriv").is_none() {
+        pass_over("it needs root and setpriv, to become a user with a limit of its own");
+        return;
+    }
+    // A user that nobody is: the limit counts all processes of a user.
+    let user = 400_000 + std::process::id() % 100_000;
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    for urls in [&["/a"][..], &["/a", "/b", "/c", "/d"]] {
+        let house = House::new();
+        fs::set_permissions(house.pod(""), fs::Permissions::from_mode(0o777)).unwrap();
+        let server = Server::new(|_| Answer::Status(200, ""));
+        let goodbyes = urls.iter().map(|path| format!("--on-exit={}", server.url(path)));
+        // The shell ends with 2 when it can start no more.
+        let leak = "while sleep 1000 & do :; done";
+        let run = house.main().args(goodbyes).command(leak).limit(libc::RLIMIT_NPROC, 12, 12);
+        let mut run = run.behind(["setpriv", &uid, &gid, "--clear-groups", "--"]).finish();
+        assert_eq!(run.code(), 2, "{}", run.err());
+        let mut asked = server.asked();
+        asked.sort();
+        let all: Vec<_> = urls.iter().map(|path| format!("POST {path}")).collect();
+        assert_eq!(asked, all, "{}", run.err());
+        assert!(!run.err().contains("warning"), "{}", run.err());
+    }
+}
+
+// --- what is inherited
+
+/// `unshare --pid` without --fork: the command is PID 1 of a new namespace, and its parent is 0 to it:
+/// util-linux/util-linux#1561.
+#[test]
+fn in_a_pid_namespace_that_is_there_for_children_only_the_command_runs() {
+    let house = House::new();
+    for run in both_modes(&house) {
+        let mut run = run.command("echo \"it runs as $$\"; exit 3").unshare(["--pid"]).finish();
+        assert_eq!(run.code(), 3, "{}", run.err());
+        run.expect("it runs as 1");
+    }
+    let house = House::new();
+    let mut sidecar = house.sidecar().command(HELPER).unshare(["--pid"]).start();
+    sidecar.ready();
+    let mut main = house.main().command(JOB).unshare(["--pid"]).start();
+    main.ready();
+    house.cue(9);
+    assert_eq!(main.code(), 9, "{}", main.err());
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.err());
+    sidecar.expect("term");
+}
+
+/// What a server that never answers has heard on every connection that was made to it.
+struct Silent {
+    url: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Silent {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut all = Vec::new();
+                let _ = stream.read_to_end(&mut all);
+                notes.lock().unwrap().push(String::from_utf8_lossy(&all).into_owned());
+            }
+        });
+        Self { url, heard }
+    }
+
+    /// One request, and nothing behind it.
+    #[track_caller]
+    fn heard_a_request_alone(&self) {
+        wait_until("the end of a connection", || !self.heard.lock().unwrap().is_empty());
+        let heard = self.heard.lock().unwrap().clone();
+        assert!(
+            matches!(&heard[..], [one] if one.starts_with("POST / ") && one.find("\r\n\r\n") == Some(one.len() - 4)),
+            "{heard:?}"
+        );
+    }
+}
+
+/// The first sockets of the goodbye got the numbers of what was closed, and its warnings went to a server.
+#[test]
+fn with_closed_standard_descriptors_no_warning_is_sent_to_a_server() {
+    let house = House::new();
+    // The first three of them are silent, so that theirs are the numbers, and the fourth is worth a warning at once.
+    let angry = Server::new(|_| Answer::Status(500, ""));
+    let mut plays = Vec::new();
+    for closed in [vec![2], vec![1, 2], vec![0, 1, 2], vec![0, 2]] {
+        let servers = [Silent::new(), Silent::new(), Silent::new()];
+        let name = format!("closed-{}", plays.len());
+        let mut run = house.main().args(["--name", &name]);
+        for url in servers.iter().map(|server| server.url.clone()).chain([angry.url("/")]) {
+            run = run.args(["--on-exit", &url]);
+        }
+        plays.push((run.without(closed).command("exit 3").start(), servers));
+    }
+    for (run, servers) in &mut plays {
+        assert_eq!(run.code(), 3);
+        servers.iter().for_each(Silent::heard_a_request_alone);
+    }
+    assert_eq!(angry.asked(), ["POST /"; 4]);
+}
+
+trait Deaf {
+    fn deaf_to_children(self) -> Self;
+}
+
+impl Deaf for Run {
+    /// As a parent that wants no zombies leaves it: ignored, and exec(2) keeps that.
+    fn deaf_to_children(self) -> Self {
+        self.hook(|| {
+            // SAFETY: a disposition of our own.
+            let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            check(if before == libc::SIG_ERR { -1 } else { 0 })
+        })
+    }
+}
+
+#[test]
+fn a_command_condition_is_judged_where_sigchld_was_inherited_ignored() {
+    let house = House::new();
+    let probe = |condition: &str| house.run(EXEUNT).args(["probe", condition]).deaf_to_children().finish();
+    let mut holds = probe("exec:true");
+    assert_eq!((holds.code(), holds.err()), (0, String::new()));
+    let mut does_not = probe("exec:sh -c 'exit 5'");
+    assert_eq!(does_not.code(), 1);
+    assert!(does_not.err().contains('5'), "{}", does_not.err());
+    for run in both_modes(&house) {
+        let run = run.args(["--wait-for", "exec:true", "--wait-timeout", "10s"]).deaf_to_children();
+        let mut run = run.command("exit 3").finish();
+        assert_eq!(run.code(), 3, "{}", run.err());
+    }
+    // The command inherits it as we have.
+    let line = "grep SigIgn /proc/self/status; exit 3";
+    let mut plain = house.sh(line).deaf_to_children().finish();
+    let mut ours = house.main().command(line).deaf_to_children().finish();
+    assert_eq!((plain.code(), ours.code()), (3, 3));
+    assert_eq!(plain.out(), ours.out());
+}
+
+// --- partners
+
+const FINAL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+fn probe(house: &House, condition: &str) -> Process {
+    house.run(EXEUNT).args(["probe", "--timeout", "4s", condition]).finish()
+}
+
+/// RFC 9110, 15.2: a client must be able to parse one or more of them before the answer.
+#[test]
+fn interim_answers_are_not_the_answer() {
+    let house = House::new();
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+    let many = "HTTP/1.1 100 Continue\r\n\r\n".repeat(20);
+    for before in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n", interim, &many] {
+        let ready = format!("{before}{FINAL}");
+        let server = Server::new(move |_| Answer::Raw(ready.clone().into_bytes()));
+        let mut holds = probe(&house, &server.url("/"));
+        assert_eq!((holds.code(), holds.err()), (0, String::new()), "after {before:?}");
+        let busy = format!("{before}HTTP/1.1 503 Busy\r\n\r\n");
+        server.answers(move |_| Answer::Raw(busy.clone().into_bytes()));
+        let mut does_not = probe(&house, &server.url("/"));
+        assert_eq!(does_not.code(), 1, "after {before:?}");
+        assert!(does_not.err().contains(": 503"), "after {before:?}: {}", does_not.err());
+        // An interim answer alone, and then the end.
+        let alone = before.to_owned();
+        server.answers(move |_| Answer::Raw(alone.clone().into_bytes()));
+        let mut does_not = probe(&house, &server.url("/"));
+        assert_eq!(does_not.code(), 1, "{before:?} alone");
+        assert_eq!(does_not.err().lines().count(), 1, "{before:?} alone: {}", does_not.err());
+        // The goodbye: sent once, and no warning.
+        let quit = format!("{before}{FINAL}");
+        server.answers(move |_| Answer::Raw(quit.clone().into_bytes()));
+        let mut main = house.main().args(["--on-exit", &server.url("/quit")]).command("exit 3").finish();
+        assert_eq!((main.code(), main.err()), (3, String::new()), "after {before:?}");
+        assert_eq!(server.asked().iter().filter(|asked| *asked == "POST /quit").count(), 1);
+    }
+    // In pieces that end where nothing else does.
+    let server = Server::new(|_| {
+        Answer::Drip(
+            "HTTP/1.1 103 Early Hints\r\nLink: <",
+            b"/a>\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nHTTP/1.1 103 X\r\nB: <",
+        )
+    });
+    let mut holds = probe(&house, &server.url("/"));
+    assert_eq!((holds.code(), holds.err()), (0, String::new()));
+    // 101 is the last word, and nobody has asked for another protocol.
+    server.answers(|_| Answer::Raw(format!("HTTP/1.1 101 Switching Protocols\r\n\r\n{FINAL}").into_bytes()));
+    let mut does_not = probe(&house, &server.url("/"));
+    assert_eq!(does_not.code(), 1);
+    assert!(does_not.err().contains(": 101"), "{}", does_not.err());
+    // A server that says nothing else fills no memory.
+    server.answers(|_| Answer::Endless("", b"HTTP/1.1 100 Continue\r\n\r\n"));
+    let mut does_not = probe(&house, &server.url("/"));
+    assert_eq!(does_not.code(), 1);
+    assert!(does_not.err().contains("is longer than"), "{}", does_not.err());
+}
+
+/// A listener whose queue is full: whoever connects now is not answered at all.
+fn silent(address: Ipv4Addr, port: u16) -> (TcpListener, TcpStream) {
+    let listener = TcpListener::bind((address, port)).unwrap();
+    // SAFETY: the descriptor is a listening socket of ours.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let queued = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener, queued)
+}
+
+/// Dual stack with one family that goes nowhere, or a headless Service with a Pod that is gone.
+#[test]
+fn of_several_addresses_a_silent_one_leaves_the_others_their_share_of_the_time() {
+    let house = House::new();
+    let hosts = house.path("hosts");
+    let [second, third] = [2, 3].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    fs::write(&hosts, format!("{second} two\n{third} two\n")).unwrap();
+    // Whichever of them the resolver names first is silent at one of the two ports.
+    for (bad, good) in [(second, third), (third, second)] {
+        let (listener, _queued) = silent(bad, 0);
+        let port = listener.local_addr().unwrap().port();
+        let server = Server::on(&format!("{good}:{port}"), |_| Answer::Status(200, ""));
+        for condition in [format!("tcp://two:{port}"), format!("http://two:{port}/ready")] {
+            let run = house.run(EXEUNT).args(["probe", "--timeout", "2s", &condition]);
+            let mut run = run.after("mount --bind \"$1\" /etc/hosts", &hosts).finish();
+            assert_eq!((run.code(), run.err()), (0, String::new()), "{condition}, {bad} is silent");
+        }
+        assert_eq!(server.asked(), ["GET /ready"]);
+        let url = format!("http://two:{port}/quit");
+        let run = house.main().args(["--on-exit", &url]).command("exit 3");
+        let mut run = run.after("mount --bind \"$1\" /etc/hosts", &hosts).finish();
+        assert_eq!((run.code(), run.err()), (3, String::new()), "{bad} is silent");
+        assert_eq!(server.asked(), ["GET /ready", "POST /quit"]);
+    }
+}
+
+// --- file systems
+
+/// A buffered write that may not wait is refused there as soon as a time stamp or an extent has to change.
+#[track_caller]
+fn messages_reach_a_log_on(kind: &str) {
+    // SAFETY: asks for a number.
+    let root = unsafe { libc::geteuid() } == 0;
+    let make = format!("mkfs.{kind}");
+    if !root || on_path(&make).is_none() {
+        pass_over(&format!("it needs root and {make}, to mount a file system of its own"));
+        return;
+    }
+    let house = House::new();
+    let volume = house.path("volume");
+    fs::create_dir(&volume).unwrap();
+    let image = house.path("image");
+    File::create(&image).unwrap().set_len(320 << 20).unwrap();
+    let mut made = house.run(&make).arg("-q").arg(&image).finish();
+    assert_eq!(made.code(), 0, "{}", made.err());
+    let mount = format!("mount -o loop {} \"$1\"", image.display());
+    let mut tried = house.run("true").after(&mount, &volume).finish();
+    if tried.code() != 0 {
+        pass_over(&format!("{kind} cannot be mounted here: {}", tried.err().trim()));
+        return;
+    }
+    // A log that is older than a tick of the clock, so that each line changes its time stamp.
+    let line = "for i in $(seq 20); do
+            touch -d '1 hour ago' \"$2/log\"
+            \"$1\" --dir \"$3\" --mode main --no-such-option -- true 2>>\"$2/log\"
+            touch -d '1 hour ago' \"$2/log\"
+            \"$1\" --dir \"$3\" --mode main -- sh -c 'kill -9 $$' 2>>\"$2/log\"
+        done
+        cat \"$2/log\"";
+    let run = house.sh(line).arg(EXEUNT).arg(&volume).arg(house.pod("")).without_cores();
+    let mut run = run.after(&mount, &volume).finish();
+    assert_eq!(run.code(), 0, "{}", run.err());
+    let count = |text: &str| run.out().lines().filter(|line| line.contains(text)).count();
+    assert_eq!((count("--no-such-option"), count("SIGKILL")), (20, 20), "{kind}: {}", run.out());
+}
+
+#[test]
+fn every_message_reaches_a_log_on_xfs() {
+    messages_reach_a_log_on("xfs");
+}
+
+#[test]
+fn every_message_reaches_a_log_on_btrfs() {
+    messages_reach_a_log_on("btrfs");
+}
