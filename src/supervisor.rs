@@ -312,7 +312,21 @@ impl Supervisor {
                     }
                 }
             }
-            Err(error) => self.fail(&format!("{error:#}")),
+            Err(error) => {
+                self.fail(&format!("{error:#}"));
+                self.leave_word();
+            }
+        }
+    }
+
+    /// The name cannot be had although nobody holds it, and we shall not be started again: the others must not wait for us.
+    /// With a run id an empty sentinel would count for nobody.
+    fn leave_word(&self) {
+        let last = !self.plan.policy.restart_on.contains(crate::exit::OURS);
+        if let (Some(dir), Some(name), None, true) = (&self.dir, &self.plan.name, &self.plan.run_id, last)
+            && let Err(error) = crate::stage::publish::publish_bare(dir, name)
+        {
+            self.report.debug(|| format!("{error:#}"));
         }
     }
 

@@ -72,18 +72,38 @@ fn when_the_end_cannot_be_told_the_job_s_code_still_is_and_the_lock_tells_the_si
     sidecar.expect("term");
 }
 
+/// A full volume, or one with a single inode left for the sentinel: main cannot have its name, its sidecars leave all the same.
 #[test]
-fn a_volume_that_is_full_at_the_start_is_named_and_nothing_is_run() {
-    for options in ["size=4k", "size=1m,nr_inodes=1"] {
+fn a_volume_that_is_full_at_the_start_is_named_nothing_is_run_and_the_sidecar_leaves() {
+    for options in ["size=4k", "size=1m,nr_inodes=3"] {
         let house = House::new();
-        let mount = format!("mount -t tmpfs -o {options} none \"$1\"; echo x >\"$1/fill\" || true");
-        let mut main = house.main().command("touch \"$CUE.started\"").after(&mount, house.pod("")).finish();
+        let mount = format!("mount -t tmpfs -o {options} none \"$1\"; cat /dev/zero >\"$1/fill\" 2>/dev/null || true");
+        let mut stage = house.sh("echo ready; exec sleep 1000").after(&mount, house.pod("")).start();
+        stage.ready();
+        let mut sidecar = house.sidecar().command(HELPER).inside(&stage, &["--mount"]).start();
+        sidecar.ready();
+        let main = house.main().command("touch \"$CUE.started\"").inside(&stage, &["--mount"]);
+        let mut main = main.start();
         assert_eq!(main.code(), 125, "{}", main.err());
         let ours: Vec<_> = main.err().lines().filter(|line| line.starts_with("exeunt")).map(str::to_owned).collect();
         assert_eq!(ours.len(), 1, "{}", main.err());
         assert!(ours[0].contains(house.pod("").to_str().expect("a plain path")), "{}", main.err());
         assert!(!house.path("cue.started").exists());
+        assert_eq!(sidecar.code(), 0);
+        sidecar.expect("term");
     }
+}
+
+/// Who will be started again has not ended for good, whatever kept him from his name.
+#[test]
+fn a_full_volume_ends_no_sidecar_of_a_main_that_comes_again() {
+    let house = House::new();
+    let mount = "mount -t tmpfs -o size=4k none \"$1\"; cat /dev/zero >\"$1/fill\" 2>/dev/null || true";
+    let line = "\"$1\" --mode main --dir \"$2\" --restart-policy on-failure -- true; echo \"code $?\"; ls -A \"$2\"";
+    let run = house.sh(line).arg(house::EXEUNT).arg(house.pod(""));
+    let mut main = run.after(mount, house.pod("")).finish();
+    main.code();
+    assert_eq!(main.out(), "code 125\nfill\n");
 }
 
 #[test]
