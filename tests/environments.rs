@@ -477,7 +477,8 @@ fn interim_answers_are_not_the_answer() {
         // The goodbye: sent once, and no warning.
         let quit = format!("{before}{FINAL}");
         server.answers(move |_| Answer::Raw(quit.clone().into_bytes()));
-        let mut main = house.main().args(["--on-exit", &server.url("/quit")]).command("exit 3").finish();
+        let pod = House::new();
+        let mut main = pod.main().args(["--on-exit", &server.url("/quit")]).command("exit 3").finish();
         assert_eq!((main.code(), main.err()), (3, String::new()), "after {before:?}");
         assert_eq!(server.asked().iter().filter(|asked| *asked == "POST /quit").count(), 1);
     }
@@ -530,7 +531,8 @@ fn of_several_addresses_a_silent_one_leaves_the_others_their_share_of_the_time()
         }
         assert_eq!(server.asked(), ["GET /ready"]);
         let url = format!("http://two:{port}/quit");
-        let run = house.main().args(["--on-exit", &url]).command("exit 3");
+        let pod = House::new();
+        let run = pod.main().args(["--on-exit", &url]).command("exit 3");
         let mut run = run.after("mount --bind \"$1\" /etc/hosts", &hosts).finish();
         assert_eq!((run.code(), run.err()), (3, String::new()), "{bad} is silent");
         assert_eq!(server.asked(), ["GET /ready", "POST /quit"]);
