@@ -62,6 +62,19 @@ fn a_condition_that_does_not_hold_is_named_with_its_answer_and_the_time_to_the_e
     assert_eq!(main.code(), 3);
 }
 
+/// Both lines came in one breath where the time was a second, or one of them did not.
+#[test]
+fn a_wait_that_is_soon_given_up_is_spoken_of_by_its_end_alone() {
+    let house = House::new();
+    for (time, said) in [("1s", "1s"), ("1800ms", "1s 800ms")] {
+        house.anew();
+        let run = house.main().args(["--wait-for", "file:///nowhere/at/all", "--wait-timeout", time]);
+        let mut main = run.command("exit 3").finish();
+        assert_eq!((main.code(), main.err().lines().count()), (124, 1), "{}", main.err());
+        assert!(main.err().contains(&format!("after {said} (--wait-timeout)")), "{}", main.err());
+    }
+}
+
 #[test]
 fn a_signal_that_ends_a_wait_says_what_was_waited_for() {
     for mode in ["main", "sidecar"] {

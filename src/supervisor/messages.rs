@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// When a job that has not come is asked for: containers of a Pod start one after the other, and the hint about a misspelt
 /// name, which comes with the slow look, says more.
 const ABSENT: Duration = Duration::from_secs(6);
+/// A wait that is given up within this is spoken of by its end alone, or both would be said in one breath.
+const BRIEF: Duration = Duration::from_secs(2);
 /// How many processes of a group are named.
 const NAMED: usize = 5;
 
@@ -62,7 +64,7 @@ impl Supervisor {
         }
         match self.state {
             State::Claiming { held: true, .. } => Some(Waited::Name),
-            State::Gated { .. } => Some(Waited::Conditions),
+            State::Gated { .. } => (self.plan.wait_timeout > BRIEF).then_some(Waited::Conditions),
             State::Holding => Some(Waited::Hold),
             State::Running { .. } if self.vigil.is_some() => Some(Waited::Ready),
             State::Running { told: Told::Nothing } | State::BackingOff { .. } => {
