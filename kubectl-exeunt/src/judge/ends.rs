@@ -349,7 +349,7 @@ fn helper<'a>(
                 "nothing in this manifest ends {name}; whether the mesh injects it as a native sidecar its version decides"
             );
             let notes = [
-                "= Istio does from 1.27 on new clusters, Linkerd from 2.20; before, the Job never completes".to_owned(),
+                "= Istio does, Linkerd from 2.20; before, the Job never completes".to_owned(),
                 "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
             ];
             bench.find("mesh-version-decides", at, Some(name), message, "injected when the Pod is made", &notes);
