@@ -49,8 +49,6 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(7);
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to start the goodbye where there is no room for a process.
 const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
-/// When a watch that is of no use any more is taken down, unless we leave before: that costs less.
-const RETIRED_AFTER: Duration = Duration::from_millis(100);
 
 /// Runs a plan to its end and returns the exit code.
 pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
@@ -65,7 +63,6 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         vigil: None,
         goodbye: None,
         goodbye_again: None,
-        retired: None,
         dead: None,
         deferred: false,
         job_is_over: false,
@@ -99,8 +96,6 @@ struct Supervisor {
     goodbye: Option<Pid>,
     /// When it is tried again to start it.
     goodbye_again: Option<Instant>,
-    /// Whom nobody needs any more, and when the watch is taken down.
-    retired: Option<(Audience, Instant)>,
     /// How the command has ended, until it is known whether the job ended before it.
     dead: Option<Status>,
     /// The command could not be started again just now, and that has been said.
@@ -129,7 +124,6 @@ enum Wake {
     Conditions,
     Group,
     Goodbye,
-    Watch,
     Word,
     /// The machine's one deadline; last, so that what has happened until now is known when it is counted.
     Deadline,
@@ -155,7 +149,7 @@ impl Supervisor {
                 for action in actions.iter() {
                     self.report.debug(|| format!("{action:?}"));
                     if let Action::Exit(code) = action {
-                        self.leave_the_watch();
+                        self.stop_watching();
                         return code;
                     }
                     self.perform(action);
@@ -348,21 +342,14 @@ impl Supervisor {
         self.queue.extend(seen.map(Event::Seen));
     }
 
-    /// Nobody is looked at any more. The kernel takes 5 to 15 ms to tear a watch down: an exit that follows at once must not
-    /// wait for that, and a child that takes its time must not keep the instance from others.
+    /// Nobody is looked at any more. The kernel takes its time to tear a watch down, seconds on a busy node, and a process with
+    /// a thread in it cannot end meanwhile.
     fn stop_watching(&mut self) {
         self.vigil = None;
-        if let Some(audience) = self.audience.take().filter(Audience::is_watching) {
-            self.retired = Some((audience, Instant::now() + RETIRED_AFTER));
-        }
-    }
-
-    fn leave_the_watch(&mut self) {
-        self.stop_watching();
-        if self.retired.is_some() {
+        if self.audience.as_ref().is_some_and(Audience::is_watching) {
             descriptors::leave_inotify_to_the_kernel();
         }
-        self.retired = None;
+        self.audience = None;
     }
 
     /// Makes room for a process. Whether there was any to be made.
@@ -449,7 +436,7 @@ impl Supervisor {
     }
 
     /// Who can be due, and when. One list for the waiting and for the serving: who is not in it is not waited for.
-    fn wakes(&self) -> [(Wake, Option<Instant>); 8] {
+    fn wakes(&self) -> [(Wake, Option<Instant>); 7] {
         let here = self.dir.is_some();
         let group = self.command.as_ref().filter(|command| command.leader.is_some() && self.plan.group);
         [
@@ -458,7 +445,6 @@ impl Supervisor {
             (Wake::Conditions, self.vigil.as_ref().filter(|_| here).and_then(Vigil::next)),
             (Wake::Group, group.map(|command| command.next)),
             (Wake::Goodbye, self.goodbye_again),
-            (Wake::Watch, self.retired.as_ref().map(|(_, at)| *at)),
             (Wake::Word, self.patience.as_ref().and_then(Patience::next)),
             (Wake::Deadline, self.deadline.map(|(_, at)| at)),
         ]
@@ -533,9 +519,6 @@ impl Supervisor {
         }
         if is_due(Wake::Goodbye) {
             self.say_goodbye();
-        }
-        if is_due(Wake::Watch) {
-            self.retired = None;
         }
         if is_due(Wake::Word) {
             self.mind_the_wait(now);
