@@ -259,7 +259,7 @@ pub fn end_after(limit: std::time::Duration) {
     let after = libc::timeval {
         tv_sec: limit.as_secs().cast_signed(),
         // A timer of nothing would never ring.
-        tv_usec: libc::suseconds_t::from(limit.subsec_micros().max(1).cast_signed()),
+        tv_usec: limit.subsec_micros().max(1).cast_signed().into(),
     };
     let timer = libc::itimerval { it_interval: never, it_value: after };
     // SAFETY: reads a live local. Where it is refused nobody watches the clock, and the tests' own limits are left.
