@@ -4,8 +4,9 @@
 //! lines, sees the exit codes and starts again what the restart policy says. The program is its own exeunt: started with a
 //! mark as first word it is one, by the library's own entry point.
 
-use kubectl_exeunt::command::rehearse::scenarios;
 use kubectl_exeunt::judge::rehearse::{PodEnd, Row, rehearse, text};
+use kubectl_exeunt::judge::scenarios;
+use kubectl_exeunt::yaml::File;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -233,7 +234,8 @@ fn play(kind: &Kind, fate: &str, ends: bool) -> (PodEnd, Vec<Option<u8>>) {
 }
 
 fn rows(kind: &Kind) -> (Vec<Row>, String) {
-    let read = scenarios(&manifest(kind, Path::new("/stage")), &[]).unwrap();
+    let file = File::read("pod.json", manifest(kind, Path::new("/stage")).to_string().into_bytes()).unwrap();
+    let read = scenarios(&file, &[]).unwrap();
     let rehearsal = rehearse(&read[0].scenario);
     let shown = text(&rehearsal);
     (rehearsal.rows, shown)

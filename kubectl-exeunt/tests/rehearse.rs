@@ -1,14 +1,13 @@
 //! Every life of a Pod: what the rehearsal says of Pods whose ends are known from Kubernetes itself.
 
-use kubectl_exeunt::command::rehearse::scenarios;
 use kubectl_exeunt::judge::rehearse::{PodEnd, Rehearsal, rehearse, svg, text};
+use kubectl_exeunt::judge::scenarios;
 use kubectl_exeunt::yaml::File;
 use std::process::{Command, Output, Stdio};
 
 fn play(yaml: &str) -> Rehearsal {
     let file = File::read("test.yaml", yaml.as_bytes().to_vec()).unwrap();
-    let root = file.documents().next().unwrap().root().unwrap();
-    let read = scenarios(&root.json().unwrap(), &[]).unwrap();
+    let read = scenarios(&file, &[]).unwrap();
     rehearse(&read[0].scenario)
 }
 

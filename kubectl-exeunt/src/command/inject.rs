@@ -4,7 +4,6 @@ mod lookup;
 mod plan;
 mod record;
 
-pub(super) use plan::HELPERS;
 pub use plan::{Deliver, How, Image, Outcome, Template, Wish, plan, templates};
 pub use record::ANNOTATION;
 

@@ -1,15 +1,12 @@
 //! `rehearse`: every way in which a Pod can end.
 
-mod read;
-
 use super::files;
 use crate::judge::rehearse::{Rehearsal, json, rehearse, svg, text};
+use crate::judge::scenarios;
 use anyhow::{anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::io::Write as _;
-
-pub use read::{Read, scenarios};
 
 pub(super) fn options() -> Command {
     Command::new("rehearse")
@@ -46,18 +43,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let name = matches.get_one::<OsString>("file").ok_or_else(|| anyhow!("no file is given"))?;
     let main: Vec<String> = matches.get_many::<String>("main").into_iter().flatten().cloned().collect();
     let file = files::read(name).map_err(|refusal| anyhow!("{refusal}"))?;
-    if let Some(place) = file.template() {
-        let refused = "this is a template that nobody has rendered: helm template … | kubectl exeunt rehearse -";
-        bail!("{}:{}:{}: {refused}", file.name(), place.line, place.column);
-    }
-    let mut played: Vec<(Rehearsal, Vec<String>)> = Vec::new();
-    for root in file.documents().filter_map(|document| document.root()) {
-        let value = root.json().map_err(|refusal| anyhow!("{refusal}"))?;
-        let place = root.place();
-        let read = scenarios(&value, &main)
-            .map_err(|error| anyhow!("{}:{}:{}: {error:#}", file.name(), place.line, place.column))?;
-        played.extend(read.into_iter().map(|read| (rehearse(&read.scenario), read.notes)));
-    }
+    let read = scenarios(&file, &main).map_err(|refusal| anyhow!("{refusal}"))?;
+    let played: Vec<(Rehearsal, Vec<String>)> =
+        read.into_iter().map(|read| (rehearse(&read.scenario), read.notes)).collect();
     if played.is_empty() {
         bail!("{}:1:1: there is no Job, CronJob or Pod in it; nothing was played", file.name());
     }

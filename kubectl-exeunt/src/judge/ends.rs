@@ -1,6 +1,7 @@
 //! What ends whom, and so whether the Pod ends.
 
 use super::helpers::Helper;
+use super::rehearse::{self, Often, Way};
 use super::shell::{Call, base};
 use super::who::{Kind, Party, parties};
 use super::{Bench, Severity, Verdict, exeunts};
@@ -20,6 +21,10 @@ enum When {
 struct Made<'a> {
     call: Call,
     when: When,
+    /// The same for a rehearsal.
+    often: rehearse::When,
+    /// By the exeunt in front of the command.
+    goodbye: bool,
     by: usize,
     at: Node<'a>,
 }
@@ -151,7 +156,9 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
             for url in &plan.on_exit {
                 let port = url.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
                 let call = Call::Http { port, path: url.target.clone(), post: true };
-                found.push(Made { call, when: When::Every, by, at: party.container.place() });
+                let often = rehearse::When { passed: Often::Always, failed: Often::Always };
+                let at = party.container.place();
+                found.push(Made { call, when: When::Every, often, goodbye: true, by, at });
             }
         }
         if !matches!(party.kind, Kind::Job | Kind::Perhaps | Kind::Main(_)) {
@@ -170,7 +177,20 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
                 (Some(true) | None, Some(true) | None) => When::Every,
                 (_, Some(false)) => When::Success,
             };
-            found.push(Made { call: call.clone(), when, by, at });
+            let often = |failed: bool| {
+                let made = || ends.iter().filter(|path| path.failed == failed).map(|path| path.calls.contains(call));
+                match (made().any(|made| made), made().all(|made| made)) {
+                    (false, true) => None,
+                    (true, true) => Some(Often::Always),
+                    (true, false) => Some(Often::Sometimes),
+                    (false, false) => Some(Often::Never),
+                }
+            };
+            // A script that seems to end in one way only is believed to do the same on the other.
+            let (passed, failed) = (often(false), often(true));
+            let or_never = |often: Option<Often>| often.unwrap_or(Often::Never);
+            let often = rehearse::When { passed: or_never(passed.or(failed)), failed: or_never(failed.or(passed)) };
+            found.push(Made { call: call.clone(), when, often, goodbye: false, by, at });
         }
     }
     found
@@ -240,8 +260,7 @@ fn is_on(party: &Party<'_>, known: &Helper) -> bool {
     known.needs.is_none_or(on)
 }
 
-fn reaches(bench: &Bench<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {
-    let spec = bench.object.spec;
+fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {
     let Some(caller) = all.get(made.by) else { return Reach::Other };
     let name = party.container.name;
     match &made.call {
@@ -324,13 +343,13 @@ fn helper<'a>(
     let job_name = job.map_or("the job", |job| job.container.name);
     let cannot: Vec<(&Made<'a>, String)> = made
         .iter()
-        .filter_map(|one| match reaches(bench, all, one, party, known) {
+        .filter_map(|one| match reaches(bench.object.spec, all, one, party, known) {
             Reach::No(why) => Some((one, why)),
             _ => None,
         })
         .collect();
     let good: Vec<&Made<'a>> =
-        made.iter().filter(|one| matches!(reaches(bench, all, one, party, known), Reach::Yes)).collect();
+        made.iter().filter(|one| matches!(reaches(bench.object.spec, all, one, party, known), Reach::Yes)).collect();
     let what = known.map_or("it serves until it is told to stop".to_owned(), |known| {
         format!("{} serves until it is told to stop", known.name)
     });
@@ -390,11 +409,21 @@ fn helper<'a>(
         return (Verdict::NeverEnds, format!("nothing ends {name}"));
     }
     // A script that does not come to its end does not matter: a call on every end of one job is enough.
-    let every = good.iter().find(|one| one.when == When::Every);
-    let Some(best) = every.or(good.first()).copied() else { return (Verdict::NeverEnds, String::new()) };
+    let of = |when: When| good.iter().find(|one| one.when == when);
+    let best = of(When::Every).or_else(|| of(When::Success)).or(good.first());
+    let Some(best) = best.copied() else { return (Verdict::NeverEnds, String::new()) };
     let caller = all.get(best.by);
     let caller_name = caller.map_or("", |caller| caller.container.name);
     side_effects(bench, best, party, caller_name);
+    let spec = bench.object.spec;
+    let code = code_after(&best.call, party);
+    if code != 0 && is_repeated(spec, party) {
+        return (Verdict::MayNotEnd, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
+    }
+    // A job that fails or is killed is tried again, and makes its call when it has passed.
+    if best.when != When::Some && caller.is_some_and(|caller| is_repeated(spec, caller)) {
+        return (Verdict::Ends, String::new());
+    }
     if best.when != When::Every {
         let message = if best.when == When::Success {
             format!("{} ends {name} only when {caller_name} succeeds", best.call)
@@ -424,6 +453,87 @@ fn helper<'a>(
     (Verdict::MayNotEnd, format!("{name} runs on when {caller_name} is killed"))
 }
 
+/// A call of a script or an exeunt that reaches a helper, for a rehearsal.
+pub(super) struct Reached {
+    /// Who makes it, by the number of its party.
+    pub(super) by: usize,
+    /// Whom it ends, by the number of its party.
+    pub(super) helper: usize,
+    /// When.
+    pub(super) when: rehearse::When,
+    /// How.
+    pub(super) way: Way,
+    /// By the exeunt in front of the command.
+    pub(super) goodbye: bool,
+}
+
+/// Every call that reaches a helper which exeunt does not hold, and why others do not.
+pub(super) fn reached(spec: Node<'_>, all: &[Party<'_>]) -> (Vec<Reached>, Vec<String>) {
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
+    let made = made(all);
+    for (helper, party) in all.iter().enumerate() {
+        let Kind::Helper(known) = party.kind else { continue };
+        for one in &made {
+            match reaches(spec, all, one, party, known) {
+                Reach::Other => {}
+                Reach::No(why) => lost.push(format!("{} cannot end {}: {why}", one.call, party.container.name)),
+                Reach::Yes => {
+                    let way = match &one.call {
+                        Call::Touch(_) => Way::File,
+                        call => Way::Now(code_after(call, party)),
+                    };
+                    let Made { by, often, goodbye, .. } = *one;
+                    found.push(Reached { by, helper, when: often, way, goodbye });
+                }
+            }
+        }
+    }
+    (found, lost)
+}
+
+/// A file that a script makes as the sentinel of a life.
+pub(super) struct Sentinel {
+    /// The shared directory, as [`exeunts::stage_at`] has it.
+    pub(super) stage: String,
+    /// Whose life.
+    pub(super) name: String,
+    /// Who makes it, by the number of its party.
+    pub(super) by: usize,
+    /// When.
+    pub(super) when: rehearse::When,
+}
+
+/// Every sentinel that scripts make.
+pub(super) fn sentinels(all: &[Party<'_>]) -> Vec<Sentinel> {
+    let of = |made: Made<'_>| {
+        let Call::Touch(file) = &made.call else { return None };
+        let (directory, file) = file.rsplit_once('/')?;
+        let name = file.strip_suffix("-terminated")?.to_owned();
+        let stage = exeunts::stage_at(&all.get(made.by)?.container, directory);
+        Some(Sentinel { stage, name, by: made.by, when: made.often })
+    };
+    made(all).into_iter().filter_map(of).collect()
+}
+
+/// Does the kubelet start it again after every failure?
+pub(super) fn is_repeated(spec: Node<'_>, party: &Party<'_>) -> bool {
+    let own = party.container.node.get("restartPolicy").filter(|_| !party.injected);
+    let policy = own.or_else(|| spec.get("restartPolicy")).and_then(Node::str);
+    let rules = party.container.node.get("restartPolicyRules").is_some();
+    policy == Some("OnFailure") && !rules
+}
+
+/// What a helper exits with after this call.
+fn code_after(call: &Call, party: &Party<'_>) -> u8 {
+    let zero = party.words.iter().any(|word| word.contains("exit-zero-on-sigterm"));
+    let proxy = matches!(party.kind, Kind::Helper(Some(known)) if known.name == "cloud-sql-proxy");
+    match call {
+        Call::Signal { kill: true, .. } => 137,
+        Call::Signal { kill: false, .. } if proxy && !zero => 143,
+        _ => 0,
+    }
+}
+
 fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, caller: &str) {
     let name = party.container.name;
     if matches!(best.call, Call::Signal { kill: true, .. }) {
@@ -431,9 +541,7 @@ fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, c
             format!("{name} is killed by SIGKILL and exits 137, so the Pod fails although {caller} has succeeded");
         bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &[]);
     }
-    let zero = party.words.iter().any(|word| word.contains("exit-zero-on-sigterm"));
-    let proxy = matches!(party.kind, Kind::Helper(Some(known)) if known.name == "cloud-sql-proxy");
-    if matches!(best.call, Call::Signal { kill: false, .. }) && proxy && !zero {
+    if matches!(best.call, Call::Signal { kill: false, .. }) && code_after(&best.call, party) != 0 {
         let message =
             format!("{name} does not exit 0 after a signal, so the Pod fails although {caller} has succeeded");
         let notes = ["= fix: --exit-zero-on-sigterm, or let exeunt stop it: it then exits 0".to_owned()];

@@ -1,8 +1,10 @@
 //! Where exeunt stands in the manifest: is it right?
 
-use super::shell::Call;
+use super::ends::{is_repeated, sentinels};
+use super::rehearse::Often;
 use super::who::{Kind, Party};
 use super::{Bench, Verdict};
+use crate::pod::Container;
 use crate::yaml::Node;
 use exeunt::plan::Plan;
 
@@ -17,7 +19,7 @@ pub(super) fn object_rules(bench: &mut Bench<'_>) {
     }
 }
 
-fn plan<'p>(party: &'p Party<'_>) -> Option<&'p Plan> {
+pub(super) fn plan<'p>(party: &'p Party<'_>) -> Option<&'p Plan> {
     match &party.kind {
         Kind::Main(plan) | Kind::Sidecar(plan) => Some(plan),
         _ => None,
@@ -26,9 +28,13 @@ fn plan<'p>(party: &'p Party<'_>) -> Option<&'p Plan> {
 
 /// The volume behind the shared directory. Without a mount it is the container's own.
 fn stage(party: &Party<'_>) -> Option<String> {
-    let dir = plan(party)?.dir.to_string_lossy().into_owned();
-    let dir = dir.trim_end_matches('/');
-    Some(party.container.volume_of(dir).map_or_else(|| format!("only {}", party.container.name), |(volume, _)| volume))
+    Some(stage_at(&party.container, &plan(party)?.dir.to_string_lossy()))
+}
+
+/// The same for any directory of a container.
+pub(super) fn stage_at(container: &Container<'_>, dir: &str) -> String {
+    let volume = container.volume_of(dir.trim_end_matches('/'));
+    volume.map_or_else(|| format!("only {}", container.name), |(volume, _)| volume)
 }
 
 /// The verdict about everybody whom exeunt wraps.
@@ -204,6 +210,7 @@ fn sidecar<'a>(
         bench.find("grace-does-not-fit", at, Some(name), message, "--outlive-main", &notes);
     }
     let bounded = party.option("absence-timeout").is_some();
+    let sentinels = sentinels(all);
     let mut touched = None;
     let mut found = |until: &str| -> Result<(), (&'static str, String)> {
         let mut elsewhere = None;
@@ -219,21 +226,9 @@ fn sidecar<'a>(
             elsewhere = Some((other.container.name, other_plan.dir.to_string_lossy().into_owned(), theirs));
         }
         // The other side may be the shell recipe: a script that makes the file, in whatever way it ends.
-        for other in all {
-            let paths = other.walk.iter().flat_map(|walk| &walk.paths);
-            for call in paths.flat_map(|path| &path.calls) {
-                if let Call::Touch(file) = call
-                    && file.ends_with(&format!("/{until}-terminated"))
-                {
-                    let theirs = other.container.volume_of(file).map(|(volume, _)| volume);
-                    let wanted =
-                        party.container.volume_of(&format!("{}/{until}-terminated", dir.trim_end_matches('/')));
-                    if theirs.is_some() && theirs == wanted.map(|(volume, _)| volume) {
-                        touched = Some(other.container.name);
-                        return Ok(());
-                    }
-                }
-            }
+        if let Some(made) = sentinels.iter().find(|made| made.stage == own && made.name == until) {
+            touched = Some(made);
+            return Ok(());
         }
         Err(match elsewhere {
             Some((other, _, theirs)) if own.starts_with("only ") || theirs.starts_with("only ") => {
@@ -265,10 +260,24 @@ fn sidecar<'a>(
         volume(bench, party, plan);
     }
     if missing.is_empty() || (plan.until_any && there > 0) {
-        let caller = touched.filter(|_| bench.object.deadline().is_none() && !bounded)?;
+        let made = touched.filter(|_| !bounded)?;
+        let by = all.get(made.by)?;
+        let caller = by.container.name;
+        let (passed, failed) = (made.when.passed == Often::Always, made.when.failed == Often::Always);
+        if passed && is_repeated(bench.object.spec, by) {
+            return None;
+        }
+        let notes = [format!("= fix: exeunt --mode main in front of the command of {caller}")];
+        if !(passed && failed) {
+            let message = format!("the file that {name} waits for is made only on some ends of {caller}");
+            bench.find("end-only-on-success", at, Some(name), message, "", &notes);
+            return Some((Verdict::MayNotEnd, format!("{name} runs on where {caller} does not make its file")));
+        }
+        if bench.object.deadline().is_some() {
+            return None;
+        }
         let message =
             format!("when {caller} is killed (kill -9, out of memory) nobody makes the file that {name} waits for");
-        let notes = [format!("= fix: exeunt --mode main in front of the command of {caller}")];
         bench.find("end-lost-on-kill", at, Some(name), message, "", &notes);
         return Some((Verdict::MayNotEnd, format!("{name} runs on when {caller} is killed")));
     }
@@ -281,6 +290,12 @@ fn sidecar<'a>(
     }
     // A job whose image holds exeunt may publish the name without this manifest telling.
     let hidden = all.iter().any(|one| matches!(one.kind, Kind::Job | Kind::Perhaps) && !one.container.has_command);
-    let verdict = if hidden || bounded { Verdict::MayNotEnd } else { Verdict::NeverEnds };
+    let verdict = if bounded {
+        Verdict::Ends
+    } else if hidden {
+        Verdict::MayNotEnd
+    } else {
+        Verdict::NeverEnds
+    };
     Some((verdict, format!("{name} waits for an end that it never sees")))
 }

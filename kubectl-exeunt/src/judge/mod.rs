@@ -4,12 +4,14 @@ mod ends;
 mod exeunts;
 mod helpers;
 mod ignore;
+mod play;
 pub mod rehearse;
 mod rules;
 pub mod shell;
 mod who;
 
 pub use helpers::{HELPERS, Helper, WRAPPERS, helper};
+pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 
 use crate::pod::{Object, objects};

@@ -169,7 +169,7 @@ fn party(container: Container<'_>) -> Party<'_> {
     Party { container, kind, words, walk, script: node, opaque, injected: false }
 }
 
-fn wrapper(container: &Container<'_>, words: &[String], script: Option<&str>) -> Option<Kind> {
+pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Option<&str>) -> Option<Kind> {
     // A script that only prepares and then execs exeunt.
     let inner: Option<Vec<String>> = script.and_then(|script| {
         let at = script.split_ascii_whitespace().position(|word| base(word) == "exeunt")?;

@@ -127,7 +127,7 @@ pub fn templates(file: &File) -> Vec<Template<'_>> {
 }
 
 /// Names of containers and last parts of images that serve until they are told to stop.
-pub(in crate::command) const HELPERS: &[&str] = &[
+const HELPERS: &[&str] = &[
     "cloud-sql-proxy",
     "cloudsql-proxy",
     "gce-proxy",

@@ -20,6 +20,8 @@ pub struct Wrapped {
     pub wait_for: Vec<String>,
     /// The sidecar that the job cannot do without.
     pub stop_with: Option<String>,
+    /// It cannot write the shared directory, so it exits 125 where it has a name to publish.
+    pub read_only: bool,
     /// It gives up a job that is not there (`--absence-timeout`).
     pub gives_up: bool,
 }
@@ -27,7 +29,8 @@ pub struct Wrapped {
 /// What the shared directory holds of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Life {
-    terminated: Option<Status>,
+    /// The sentinel is there, and says how the command ended, or is a bare file.
+    terminated: Option<Option<Status>>,
     running: Option<Record>,
     pub(super) ready: bool,
 }
@@ -50,9 +53,16 @@ impl Life {
     pub(super) fn publish(&mut self, status: Status, last: bool) {
         self.ready = false;
         if last {
-            (self.terminated, self.running) = (Some(status), None);
+            (self.terminated, self.running) = (Some(Some(status)), None);
         } else if let Some(record) = &mut self.running {
             record.ended = Some(status);
+        }
+    }
+
+    /// A script has made the file that says so.
+    pub(super) fn mark(&mut self) {
+        if self.terminated.is_none() {
+            self.terminated = Some(None);
         }
     }
 
@@ -66,7 +76,7 @@ impl Life {
 
     pub(super) fn conclude(&self) -> Conclusion {
         observe::conclude(Sighting {
-            terminated: self.terminated.map(Some),
+            terminated: self.terminated,
             running: self.running.as_ref().map(|record| Running {
                 locked: record.locked,
                 lock_proves: true,

@@ -10,7 +10,9 @@ mod show;
 mod world;
 
 pub use actor::Wrapped;
-pub use scenario::{Again, Call, Container, FailureRule, Job, Part, Restart, Rule, Scenario, Seat, Then, When};
+pub use scenario::{
+    Again, Call, Container, FailureRule, Job, Mark, Often, Part, Restart, Rule, Scenario, Seat, Then, Way, When,
+};
 pub use show::{json, svg, text};
 pub use world::{Fate, Move};
 
@@ -110,7 +112,7 @@ impl Rehearsal {
         let matters = |row: &&Row| !matches!(row.fate, Fate::NeverStarts(_));
         let mut ends = true;
         for row in self.rows.iter().filter(matters) {
-            ends &= row.endings.iter().all(|ending| !matches!(ending.pod, PodEnd::RunsOn | PodEnd::Stopped));
+            ends &= row.endings.iter().all(|ending| is_an_end(row.fate, ending.pod));
         }
         if ends && self.rows.iter().any(|row| row.cut) { None } else { Some(ends) }
     }
@@ -165,6 +167,9 @@ fn fates(scenario: &Scenario) -> Vec<(Fate, String)> {
     }
     if all().any(|(_, container)| container.part == Part::Job && container.seat == Seat::Regular) {
         fates.push((Fate::Deleted, "the Pod is deleted".to_owned()));
+    }
+    for (index, container) in all().filter(|(_, container)| container.unsure) {
+        fates.push((Fate::Serves(index), format!("{} is a helper, no job", container.name)));
     }
     for (index, container) in all() {
         fates.push((Fate::NeverStarts(index), format!("{} never starts", container.name)));
@@ -266,11 +271,20 @@ fn broken_by(stage: &Stage<'_>, before: &World, after: &World) -> Vec<Promise> {
     found
 }
 
+/// A deadline makes a job fail. One that was killed has failed anyway, so its Pod then ends as what it is.
+fn is_an_end(fate: Fate, pod: PodEnd) -> bool {
+    match pod {
+        PodEnd::Succeeded | PodEnd::Failed | PodEnd::Gone => true,
+        PodEnd::Stopped => matches!(fate, Fate::Killed(_)),
+        PodEnd::RunsOn => false,
+    }
+}
+
 fn broken_at_the_end(stage: &Stage<'_>, world: &World) -> Vec<Promise> {
     let mut found = Vec::new();
     let end = pod_end(stage, world);
     let excused = matches!(stage.fate, Fate::NeverStarts(_));
-    if (end == PodEnd::RunsOn || end == PodEnd::Stopped) && !excused {
+    if !is_an_end(stage.fate, end) && !excused {
         found.push(ENDS);
     }
     let passed = stage.scenario.containers.iter().zip(&world.cast).all(|(container, cast)| {

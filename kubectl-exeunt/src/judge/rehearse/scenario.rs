@@ -73,13 +73,40 @@ pub enum Part {
     Helper,
 }
 
-/// On which ends of a job its own call to a helper is made.
+/// On how many ways through a script something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Only after code 0: behind `&&`, or below `set -e`.
-    Success,
-    /// After every exit that the shell sees: behind `;`, or in a trap. Never if the container is killed.
-    Exit,
+pub enum Often {
+    /// On none.
+    Never,
+    /// On some.
+    Sometimes,
+    /// On every way.
+    Always,
+}
+
+/// On which exits of a script something is done. A shell that is killed does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct When {
+    /// After code 0.
+    pub passed: Often,
+    /// After every other code: not behind `&&`, not below `set -e`.
+    pub failed: Often,
+}
+
+impl When {
+    /// How often it is done before an exit with this code.
+    pub fn at(self, code: u8) -> Often {
+        if code == 0 { self.passed } else { self.failed }
+    }
+}
+
+/// How a call ends a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A request, or a signal: the helper then exits with this code. One that does not run yet hears nothing.
+    Now(u8),
+    /// A file that the helper looks for, and exits 0. The file stays, so the helper finds it whenever it starts.
+    File,
 }
 
 /// A call by which a job ends a helper.
@@ -87,6 +114,19 @@ pub enum When {
 pub struct Call {
     /// The helper, by its number in [`Scenario::containers`].
     pub helper: usize,
+    /// When it is made.
+    pub when: When,
+    /// What it does to the helper.
+    pub way: Way,
+}
+
+/// A file that a script makes where an exeunt looks for the end of a life: the same name, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which shared directory, as in [`Wrapped::stage`].
+    pub stage: String,
+    /// The name whose life it says is over.
+    pub name: String,
     /// When it is made.
     pub when: When,
 }
@@ -108,8 +148,14 @@ pub struct Container {
     pub wrapped: Option<Wrapped>,
     /// How its command ends when it is asked to by SIGTERM; nothing if it is deaf.
     pub answer: Option<Status>,
-    /// The helpers that it ends itself when it is over.
+    /// It may as well be a helper: the manifest does not say.
+    pub unsure: bool,
+    /// The helpers that its script ends.
     pub calls: Vec<Call>,
+    /// The ends that its script tells by a file.
+    pub marks: Vec<Mark>,
+    /// The helpers that the exeunt in front of it asks to end, when all is said.
+    pub goodbyes: Vec<usize>,
     /// It begins the shared volume anew (`exeunt reset`).
     pub resets: bool,
 }
@@ -125,7 +171,10 @@ impl Container {
             rules: Vec::new(),
             wrapped: None,
             answer: Some(Status::Killed(15)),
+            unsure: false,
             calls: Vec::new(),
+            marks: Vec::new(),
+            goodbyes: Vec::new(),
             resets: false,
         }
     }

@@ -10,6 +10,8 @@ pub(super) fn words(scenario: &Scenario, fate: Fate, this: Move) -> String {
         Move::Starts(index) => format!("{} starts", name(index)),
         Move::Sees(index) => format!("{} sees the shared directory change", name(index)),
         Move::GateOpens(index) => format!("what {} waits for is ready", name(index)),
+        Move::Finds(index) => format!("{} finds the file that it looks for, and ends", name(index)),
+        Move::Leaves(index, code) => format!("{} exits {code}, on a way that ends nobody else", name(index)),
         Move::Answers(index) => format!("{}, asked to end, ends", name(index)),
         Move::Passes(index) => format!("{} ends by itself, with 0", name(index)),
         Move::Elapses(index) => format!("a deadline of {} passes", name(index)),
@@ -24,6 +26,7 @@ pub(super) fn words(scenario: &Scenario, fate: Fate, this: Move) -> String {
             Fate::HelperFails(index) => format!("{} fails by itself", name(index)),
             Fate::Deleted => "the Pod is deleted".to_owned(),
             Fate::NeverStarts(index) => format!("{} does not start", name(index)),
+            Fate::Serves(index) => format!("{} serves", name(index)),
         },
     }
 }

@@ -5,7 +5,7 @@
 //! not in a hurry) comes when nothing else can, so a life is told as far as it goes by itself.
 
 use super::actor::{Clock, Fact, Life, Order, State, decide};
-use super::scenario::{Again, Part, Restart, Scenario, Seat, When};
+use super::scenario::{Again, Container, Often, Part, Restart, Scenario, Seat, Way};
 use exeunt::machine::Status;
 use exeunt::stage::observe::{Conclusion, together};
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub enum Fate {
     Deleted,
     /// This container never starts: its image cannot be pulled, say.
     NeverStarts(usize),
+    /// What may be a job is a helper, and serves.
+    Serves(usize),
 }
 
 /// What a container is doing.
@@ -51,6 +53,8 @@ pub(super) struct Cast {
     pub(super) last: Option<u8>,
     /// It ended because it was asked to, or killed.
     pub(super) stopped: bool,
+    /// The file that it looks for is there.
+    told: bool,
     state: State,
     child: Child,
     watches: bool,
@@ -84,6 +88,10 @@ pub enum Move {
     Sees(usize),
     /// What it has waited for is there.
     GateOpens(usize),
+    /// It finds the file that it looks for.
+    Finds(usize),
+    /// Its script exits with this code, on a way on which it does not make its calls.
+    Leaves(usize, u8),
     /// Its command ends because it was asked to.
     Answers(usize),
     /// What the life is about.
@@ -103,6 +111,9 @@ pub enum Move {
     /// `backoffLimit` restarts have failed: the Job deletes its Pod.
     GivenUp,
 }
+
+/// What exeunt exits with where it cannot do what it is for.
+const CANNOT: u8 = 125;
 
 /// More starts than this say nothing new.
 const STARTS: u8 = 3;
@@ -135,6 +146,7 @@ impl<'a> Stage<'a> {
             starts: 0,
             last: None,
             stopped: false,
+            told: false,
             state: State::New,
             child: Child::None,
             watches: false,
@@ -167,6 +179,9 @@ impl<'a> Stage<'a> {
                     if cast.child == Child::Asked && container.answer.is_some() {
                         moves.push(Move::Answers(index));
                     }
+                    if cast.told && container.wrapped.is_none() {
+                        moves.push(Move::Finds(index));
+                    }
                     if cast.watches && self.look(world, index) != cast.seen {
                         moves.push(Move::Sees(index));
                     }
@@ -179,6 +194,9 @@ impl<'a> Stage<'a> {
         }
         if !world.befallen && self.can_befall(world) {
             moves.push(Move::Befalls);
+            if let Fate::Exits(index, code) = self.fate {
+                moves.extend(self.leaves(index, code));
+            }
         }
         moves.extend(self.next_native(world).map(Move::Stops));
         if moves.is_empty() {
@@ -196,8 +214,9 @@ impl<'a> Stage<'a> {
         let up = || world.cast.iter().zip(&self.scenario.containers).enumerate();
         for (index, (cast, container)) in up().filter(|(_, (cast, _))| cast.phase == Phase::Up) {
             let passes = container.part == Part::Job && cast.child == Child::Runs && !world.deleted;
-            if passes {
+            if passes && self.fate != Fate::Serves(index) && self.is_heard(world, index, 0) {
                 moves.push(Move::Passes(index));
+                moves.extend(self.leaves(index, 0));
             }
             if cast.clock.is_some() {
                 moves.push(Move::Elapses(index));
@@ -234,6 +253,23 @@ impl<'a> Stage<'a> {
         if deadline.is_some() { vec![Move::DeadlinePasses] } else { Vec::new() }
     }
 
+    /// Whoever needs a helper is not over before that helper runs, unless it never does: a request has somebody to hear it.
+    fn is_heard(&self, world: &World, index: usize, code: u8) -> bool {
+        let calls = self.scenario.containers.get(index).map_or(&[][..], |one| one.calls.as_slice());
+        let now = calls.iter().filter(|call| matches!(call.way, Way::Now(_)) && call.when.at(code) != Often::Never);
+        now.map(|call| call.helper).all(|helper| {
+            let waits = world.cast.get(helper).is_some_and(|cast| cast.phase == Phase::Waiting);
+            !waits || self.fate == Fate::NeverStarts(helper)
+        })
+    }
+
+    /// The same exit, without the calls that are made on some ways only.
+    fn leaves(&self, index: usize, code: u8) -> Option<Move> {
+        let container = self.scenario.containers.get(index).filter(|one| one.wrapped.is_none())?;
+        let mut all = container.calls.iter().map(|call| call.when).chain(container.marks.iter().map(|mark| mark.when));
+        all.any(|when| when.at(code) == Often::Sometimes).then_some(Move::Leaves(index, code))
+    }
+
     /// The bound on the Pod's time, in seconds, if there is one.
     pub(super) fn deadline(&self) -> Option<u64> {
         let of_job = self.scenario.job.as_ref().and_then(|job| job.deadline);
@@ -258,7 +294,8 @@ impl<'a> Stage<'a> {
         };
         match self.fate {
             Fate::Exits(index, _) | Fate::HelperFails(index) => {
-                runs(index) && world.cast.get(index).is_some_and(|cast| cast.child == Child::Runs)
+                let heard = !matches!(self.fate, Fate::Exits(_, code) if !self.is_heard(world, index, code));
+                heard && runs(index) && world.cast.get(index).is_some_and(|cast| cast.child == Child::Runs)
             }
             Fate::Killed(index) => runs(index),
             // At its start there is nothing to be told; it is the running Pod that a person deletes.
@@ -266,7 +303,7 @@ impl<'a> Stage<'a> {
                 let jobs = || self.scenario.containers.iter().enumerate().filter(|(_, one)| one.part == Part::Job);
                 jobs().filter(|(_, one)| one.seat == Seat::Regular).all(|(index, _)| runs(index))
             }
-            Fate::NeverStarts(_) => false,
+            Fate::NeverStarts(_) | Fate::Serves(_) => false,
         }
     }
 
@@ -335,10 +372,9 @@ impl<'a> Stage<'a> {
     fn gate_holds(&self, world: &World, index: usize) -> bool {
         let Some(container) = self.scenario.containers.get(index) else { return false };
         // Whoever says goodbye to a helper waits for that helper.
-        let answers = |call: &super::scenario::Call| {
-            world.cast.get(call.helper).is_some_and(|cast| !matches!(cast.phase, Phase::Waiting))
-        };
-        container.calls.iter().all(answers)
+        let answers =
+            |helper: &usize| world.cast.get(*helper).is_some_and(|cast| !matches!(cast.phase, Phase::Waiting));
+        container.goodbyes.iter().all(answers)
             && container.wrapped.as_ref().is_some_and(|wrapped| {
                 wrapped.wait_for.iter().all(|name| {
                     self.life(&wrapped.stage, name)
@@ -355,6 +391,12 @@ impl<'a> Stage<'a> {
             Move::Starts(index) => self.start(&mut next, index),
             Move::Sees(index) => self.sees(&mut next, index),
             Move::GateOpens(index) => self.tell(&mut next, index, Fact::GateOpened),
+            Move::Finds(index) => self.quit(&mut next, index, 0),
+            Move::Leaves(index, code) => {
+                next.befallen |= self.fate == Fate::Exits(index, code);
+                self.container_ends(&mut next, index, code);
+                self.says(&mut next, index, code, &[Often::Always]);
+            }
             Move::Answers(index) => {
                 if let Some(status) = self.scenario.containers.get(index).and_then(|one| one.answer) {
                     self.command_ends(&mut next, index, status);
@@ -387,7 +429,7 @@ impl<'a> Stage<'a> {
                     }
                     Fate::Killed(index) => self.container_ends(&mut next, index, 137),
                     Fate::Deleted => self.delete(&mut next),
-                    Fate::NeverStarts(_) => {}
+                    Fate::NeverStarts(_) | Fate::Serves(_) => {}
                 }
             }
         }
@@ -447,9 +489,7 @@ impl<'a> Stage<'a> {
         } else {
             self.container_ends(world, index, status.code());
             if let Status::Exited(code) = status {
-                for call in container.calls.iter().filter(|call| call.when == When::Exit || code == 0) {
-                    self.quit(world, call.helper);
-                }
+                self.says(world, index, code, &[Often::Always, Often::Sometimes]);
             }
         }
     }
@@ -466,11 +506,31 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// A call to a bare helper's own endpoint for that: it ends in good order. One that has not started hears nothing.
-    fn quit(&self, world: &mut World, index: usize) {
+    /// What a script does to others before this exit, as far as it is done as often as that.
+    fn says(&self, world: &mut World, index: usize, code: u8, often: &[Often]) {
+        let Some(Container { calls, marks, .. }) = self.scenario.containers.get(index) else { return };
+        for call in calls.iter().filter(|call| often.contains(&call.when.at(code))) {
+            match call.way {
+                Way::Now(code) => self.quit(world, call.helper, code),
+                Way::File => {
+                    if let Some(cast) = world.cast.get_mut(call.helper) {
+                        cast.told = true;
+                    }
+                }
+            }
+        }
+        for mark in marks.iter().filter(|mark| often.contains(&mark.when.at(code))) {
+            if let Some(life) = self.life(&mark.stage, &mark.name).and_then(|life| world.lives.get_mut(life)) {
+                life.mark();
+            }
+        }
+    }
+
+    /// A bare helper is ended from outside. One that does not run hears nothing.
+    fn quit(&self, world: &mut World, index: usize, code: u8) {
         if let Some(cast) = world.cast.get_mut(index).filter(|cast| cast.phase == Phase::Up) {
             cast.stopped = true;
-            self.container_ends(world, index, 0);
+            self.container_ends(world, index, code);
         }
     }
 
@@ -553,6 +613,10 @@ impl<'a> Stage<'a> {
                 let Some(cast) = world.cast.get_mut(index) else { return };
                 let life = own.and_then(|own| world.lives.get_mut(own));
                 match order {
+                    Order::Claim if wrapped.read_only && own.is_some() => {
+                        self.container_ends(world, index, CANNOT);
+                        return;
+                    }
                     Order::Claim => {
                         if let Some(life) = life {
                             life.claim(wrapped.policy);
@@ -596,9 +660,9 @@ impl<'a> Stage<'a> {
                         facts.push_back(Fact::Published);
                     }
                     Order::Goodbye => {
-                        let helpers = self.scenario.containers.get(index).map(|one| one.calls.clone());
-                        for call in helpers.unwrap_or_default() {
-                            self.quit(world, call.helper);
+                        let helpers = self.scenario.containers.get(index).map(|one| one.goodbyes.clone());
+                        for helper in helpers.unwrap_or_default() {
+                            self.quit(world, helper, 0);
                         }
                         facts.push_back(Fact::GoodbyeSaid);
                     }
