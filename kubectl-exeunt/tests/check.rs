@@ -8,6 +8,8 @@ use kubectl_exeunt::yaml::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+const MOUNT: &str = "volumeMounts: [{name: pod, mountPath: /tmp/pod}]";
+
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -226,6 +228,63 @@ fn ends_is_said_of_a_pod_if_every_life_of_it_ends_and_only_then() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(ends[0] >= 50 && ends[1] >= 15, "{ends:?}");
+}
+
+/// The same for every pairing of what people write for a job and for its helper.
+#[test]
+fn the_verdict_and_the_rehearsal_agree_on_what_people_write() {
+    let shell = |script: &str| format!("command: [sh, -c, {script:?}], {MOUNT}");
+    let post = "curl -XPOST localhost:9901/quitquitquit";
+    let touch = "touch /tmp/pod/main-job-terminated";
+    let mut jobs = vec![
+        "command: [/load]".to_owned(),
+        "image: load".to_owned(),
+        format!("command: [exeunt, --mode, main, --, /load], {MOUNT}"),
+        format!("command: [exeunt, --mode, main, --mesh, envoy, --, /load], {MOUNT}"),
+        format!("command: [exeunt, --mode, main, --restart-policy, on-failure, --, /load], {MOUNT}"),
+        "command: [exeunt, --mode, main, --, /load], volumeMounts: [{name: pod, mountPath: /tmp/pod, readOnly: true}]"
+            .to_owned(),
+    ];
+    for call in [post, touch, "pkill envoy", "pkill -9 envoy"] {
+        jobs.extend([
+            shell(&format!("/load; {call}")),
+            shell(&format!("/load && {call}")),
+            shell(&format!("/load || {call}")),
+            shell(&format!("set -e; trap '{call}' EXIT; /load")),
+            shell(&format!("/load; if [ -n \"$X\" ]; then {call}; fi")),
+        ]);
+    }
+    let helpers = [
+        "command: [envoy]".to_owned(),
+        "command: [/other]".to_owned(),
+        shell("while ! test -f /tmp/pod/main-job-terminated; do sleep 1; done"),
+        format!("command: [exeunt, --mode, sidecar, --, envoy], {MOUNT}"),
+        format!("command: [exeunt, --mode, sidecar, --absence-timeout, 5m, --, envoy], {MOUNT}"),
+        "command: [exeunt, --mode, sidecar, --, envoy]".to_owned(),
+    ];
+    let (mut ends, mut wrong) = ([0, 0], Vec::new());
+    for policy in ["Never", "OnFailure"] {
+        for more in ["", "activeDeadlineSeconds: 60", "shareProcessNamespace: true"] {
+            for job in &jobs {
+                for helper in &helpers {
+                    let text = format!(
+                        "kind: Job\nmetadata: {{name: n}}\nspec:\n  template:\n    spec:\n      restartPolicy: {policy}\n      \
+                         {more}\n      volumes: [{{name: pod, emptyDir: {{}}}}]\n      containers:\n      \
+                         - {{name: load, {job}}}\n      - {{name: helper, {helper}}}\n"
+                    );
+                    let file = File::read("test.yaml", text.clone().into_bytes()).unwrap();
+                    let one = judge(&file, &[]).unwrap().remove(0);
+                    let said = one.verdict == Verdict::Ends;
+                    ends[usize::from(said)] += 1;
+                    if played_to_the_end(&file, &[]) != said {
+                        wrong.push(format!("{policy} {more} | {job} | {helper}: {} {}", one.verdict.name(), one.why));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {ends:?}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(ends[0] >= 300 && ends[1] >= 100, "{ends:?}");
 }
 
 /// What inject makes of a manifest that does not end, ends.

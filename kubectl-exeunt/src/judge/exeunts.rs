@@ -47,6 +47,9 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
     };
     let alone = all.iter().filter(|party| plan(party).is_some()).count() < 2
         && !all.iter().any(|party| matches!(party.kind, Kind::Sidecar(_)));
+    // Who gives up after a while ends, whatever main says or cannot say.
+    let spec = bench.object.spec;
+    let all_give_up = all.iter().all(|one| !matches!(one.kind, Kind::Sidecar(_)) || gives_up(spec, one));
     for party in all {
         let name = party.container.name;
         let at = party.container.words.first().copied().unwrap_or_else(|| party.container.place());
@@ -60,10 +63,11 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
             Kind::Main(plan) | Kind::Sidecar(plan) => {
                 twice(bench, party, plan);
                 if let Kind::Main(_) = party.kind {
-                    if let Some(why) = policy(bench, party, at, all) {
+                    if let Some(why) = policy(bench, party, at, all).filter(|_| !all_give_up) {
                         add(Verdict::MayNotEnd, why);
                     }
-                    if !alone && !volume(bench, party, plan) {
+                    let fails = !alone && !volume(bench, party, plan);
+                    if fails && !(all_give_up && !is_repeated(bench.object.spec, party)) {
                         add(Verdict::MayNotEnd, format!("{name} cannot tell its end where the volume is read-only"));
                     }
                 }
@@ -77,6 +81,11 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
         }
     }
     worst
+}
+
+/// A sidecar that waits for a job only so long. Its code is a failure, after which the kubelet may start it to wait again.
+fn gives_up(spec: Node<'_>, party: &Party<'_>) -> bool {
+    plan(party).is_some_and(|plan| plan.absence.is_some()) && !is_repeated(spec, party)
 }
 
 fn twice<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) {
@@ -209,7 +218,7 @@ fn sidecar<'a>(
         let notes = ["= fix: a longer terminationGracePeriodSeconds, or a shorter --outlive-main".to_owned()];
         bench.find("grace-does-not-fit", at, Some(name), message, "--outlive-main", &notes);
     }
-    let bounded = party.option("absence-timeout").is_some();
+    let bounded = gives_up(bench.object.spec, party);
     let sentinels = sentinels(all);
     let mut touched = None;
     let mut found = |until: &str| -> Result<(), (&'static str, String)> {
@@ -292,7 +301,7 @@ fn sidecar<'a>(
     let hidden = all.iter().any(|one| matches!(one.kind, Kind::Job | Kind::Perhaps) && !one.container.has_command);
     let verdict = if bounded {
         Verdict::Ends
-    } else if hidden {
+    } else if hidden || plan.absence.is_some() {
         Verdict::MayNotEnd
     } else {
         Verdict::NeverEnds

@@ -31,6 +31,8 @@ pub enum PodEnd {
     Failed,
     /// It was deleted, and is gone.
     Gone,
+    /// Its Job has restarted it as often as it may, and deleted it.
+    GivenUp,
     /// `activeDeadlineSeconds` was what ended it.
     Stopped,
     /// It has no end.
@@ -276,7 +278,7 @@ fn is_an_end(fate: Fate, pod: PodEnd) -> bool {
     match pod {
         PodEnd::Succeeded | PodEnd::Failed | PodEnd::Gone => true,
         PodEnd::Stopped => matches!(fate, Fate::Killed(_)),
-        PodEnd::RunsOn => false,
+        PodEnd::RunsOn | PodEnd::GivenUp => false,
     }
 }
 
@@ -309,6 +311,7 @@ fn pod_end(stage: &Stage<'_>, world: &World) -> PodEnd {
         .any(|(container, cast)| counts(container.seat) && !matches!(cast.phase, Phase::Ended(0)));
     match (world.late, world.deleted, failed) {
         (true, _, _) => PodEnd::Stopped,
+        (false, true, _) if world.given_up => PodEnd::GivenUp,
         (false, true, _) => PodEnd::Gone,
         (false, false, true) => PodEnd::Failed,
         (false, false, false) => PodEnd::Succeeded,
@@ -345,7 +348,7 @@ fn job_end(stage: &Stage<'_>, world: &World, pod: PodEnd) -> String {
     };
     match pod {
         PodEnd::Succeeded => "Complete".to_owned(),
-        PodEnd::Gone if world.given_up => format!("Failed after {} restarts", job.retries),
+        PodEnd::GivenUp => format!("Failed after {} restarts", job.retries),
         PodEnd::Gone => "a new Pod".to_owned(),
         PodEnd::Stopped => {
             let seconds = stage.deadline().unwrap_or(0);

@@ -35,7 +35,7 @@ fn pod(end: PodEnd) -> &'static str {
     match end {
         PodEnd::Succeeded => "Succeeded",
         PodEnd::Failed => "Failed",
-        PodEnd::Gone => "gone",
+        PodEnd::Gone | PodEnd::GivenUp => "gone",
         PodEnd::Stopped => "Failed, late",
         PodEnd::RunsOn => "RUNS ON",
     }
