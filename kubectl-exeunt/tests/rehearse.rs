@@ -266,3 +266,82 @@ fn a_sidecar_gives_up_a_job_that_never_comes() {
     let played = job("restartPolicy: Never", &load, &sidecar(", --absence-timeout, 5m"));
     assert!(ends(&played, "load exits 1..255").iter().all(|(pod, _)| *pod == PodEnd::Failed), "{}", text(&played));
 }
+
+/// The well-known recipe: a trap makes a file, and the helper's shell looks for it.
+#[test]
+fn the_recipe_with_a_file_ends_all_but_a_kill() {
+    let load = format!("command: [sh, -c, \"trap 'touch /tmp/pod/over' EXIT; /load\"], {MOUNT}");
+    let proxy = format!("command: [sh, -c, 'while ! [ -f /tmp/pod/over ]; do sleep 1; done'], {MOUNT}");
+    let played = job("restartPolicy: Never", &load, &proxy);
+    assert_eq!(ends(&played, "load exits 0"), [(PodEnd::Succeeded, vec![Some(0), Some(0)])]);
+    assert_eq!(ends(&played, "load exits 1..255"), [(PodEnd::Failed, vec![Some(1), Some(0)])]);
+    assert_eq!(ends(&played, "load is killed, out of memory"), [(PodEnd::RunsOn, vec![Some(137), None])]);
+    assert_eq!(played.ends(), Some(false));
+    // The file stays: a retry has no helper.
+    let again = job("restartPolicy: OnFailure", &load, &proxy);
+    assert_eq!((again.ends(), breaks(&again, "retry-has-its-helpers")), (Some(true), true));
+    // Another file, another directory of the volume: nobody ends.
+    let other = proxy.replace("mountPath: /tmp/pod", "mountPath: /tmp/pod, subPath: x");
+    let lost = job("restartPolicy: Never", &load, &other);
+    assert_eq!(ends(&lost, "load exits 0"), [(PodEnd::RunsOn, vec![Some(0), None])]);
+}
+
+#[test]
+fn a_call_is_made_on_the_exits_on_which_the_script_makes_it() {
+    let proxy = "command: [envoy]";
+    let played = |script: &str| {
+        let load = format!("command: [sh, -c, \"{script}\"]");
+        let played = job("restartPolicy: Never", &load, proxy);
+        ["load exits 0", "load exits 1..255"].map(|what| {
+            let mut all: Vec<_> = ends(&played, what).into_iter().map(|(pod, _)| pod).collect();
+            all.dedup();
+            all
+        })
+    };
+    use PodEnd::{Failed, RunsOn, Succeeded};
+    let quit = "curl -XPOST localhost:9901/quitquitquit";
+    assert_eq!(played(&format!("/load; {quit}")), [vec![Succeeded], vec![Failed]]);
+    assert_eq!(played(&format!("/load && {quit}")), [vec![Succeeded], vec![RunsOn]]);
+    assert_eq!(played(&format!("/load || {quit}")), [vec![RunsOn], vec![Failed]]);
+    let sometimes = played(&format!("/load; if [ -n $X ]; then {quit}; fi"));
+    assert_eq!(sometimes, [vec![RunsOn, Succeeded], vec![RunsOn, Failed]]);
+    assert_eq!(played(&format!("exec /load; {quit}")), [vec![RunsOn], vec![RunsOn]]);
+    // The wrong port, and a signal that crosses no border.
+    assert_eq!(played("/load; curl -XPOST localhost:1/quitquitquit"), [vec![RunsOn], vec![RunsOn]]);
+    assert_eq!(played("/load; pkill envoy"), [vec![RunsOn], vec![RunsOn]]);
+}
+
+#[test]
+fn a_bare_file_is_an_end_to_the_exeunt_that_looks_for_it() {
+    let load = format!("command: [sh, -c, \"/load; touch /tmp/pod/main-job-terminated\"], {MOUNT}");
+    let played = job("restartPolicy: Never", &load, &sidecar(""));
+    assert_eq!(ends(&played, "load exits 0"), [(PodEnd::Succeeded, vec![Some(0), Some(0)])]);
+    assert_eq!(ends(&played, "load is killed, out of memory"), [(PodEnd::RunsOn, vec![Some(137), None])]);
+}
+
+#[test]
+fn a_main_that_cannot_write_ends_nobody() {
+    let load = main_job("").replace("mountPath: /tmp/pod", "mountPath: /tmp/pod, readOnly: true");
+    let played = job("restartPolicy: Never", &load, &sidecar(""));
+    assert_eq!(ends(&played, "load exits 0"), [(PodEnd::RunsOn, vec![Some(125), None])]);
+}
+
+#[test]
+fn what_may_be_a_helper_is_played_as_one_too() {
+    let played = play(
+        "kind: Job\nmetadata: {name: n}\nspec: {template: {spec: {restartPolicy: Never, containers: [\
+         {name: a, image: x, command: [/a]}, {name: b, image: x, command: [/b]}]}}}\n",
+    );
+    assert_eq!(ends(&played, "a exits 0"), [(PodEnd::Succeeded, vec![Some(0), Some(0)])]);
+    assert_eq!(ends(&played, "b is a helper, no job"), [(PodEnd::RunsOn, vec![Some(0), None])]);
+}
+
+/// The kubelet asks each on its own, and whoever is asked later may have seen the other leave.
+#[test]
+fn a_deletion_reaches_one_after_the_other() {
+    let played = job("restartPolicy: Never", &main_job(""), &sidecar(""));
+    let all = ends(&played, "the Pod is deleted");
+    for sidecar in [0, 143] {
+        assert!(all.contains(&(PodEnd::Gone, vec![Some(143), Some(sidecar)])), "{all:?}");
+    }
+}

@@ -53,6 +53,8 @@ pub(super) struct Cast {
     pub(super) last: Option<u8>,
     /// It ended because it was asked to, or killed.
     pub(super) stopped: bool,
+    /// The kubelet has asked it to end.
+    asked: bool,
     /// The file that it looks for is there.
     told: bool,
     state: State,
@@ -102,7 +104,7 @@ pub enum Move {
     Elapses(usize),
     /// It has waited for a job that is not there as long as it may.
     Misses(usize),
-    /// A sidecar of Kubernetes' own is told to end.
+    /// The kubelet asks it to end: the Pod is deleted, or it is a sidecar of Kubernetes' own.
     Stops(usize),
     /// The grace period is used up.
     GraceOver,
@@ -146,6 +148,7 @@ impl<'a> Stage<'a> {
             starts: 0,
             last: None,
             stopped: false,
+            asked: false,
             told: false,
             state: State::New,
             child: Child::None,
@@ -178,6 +181,10 @@ impl<'a> Stage<'a> {
                 Phase::Up => {
                     if cast.child == Child::Asked && container.answer.is_some() {
                         moves.push(Move::Answers(index));
+                    }
+                    // Each has a SIGTERM of its own, and one may have left before the other is asked.
+                    if world.deleted && !cast.asked && container.seat != Seat::Native {
+                        moves.push(Move::Stops(index));
                     }
                     if cast.told && container.wrapped.is_none() {
                         moves.push(Move::Finds(index));
@@ -409,7 +416,12 @@ impl<'a> Stage<'a> {
                 }
             }
             Move::Misses(index) => self.tell(&mut next, index, Fact::Missing),
-            Move::Stops(index) => self.ask(&mut next, index),
+            Move::Stops(index) => {
+                if let Some(cast) = next.cast.get_mut(index) {
+                    cast.asked = true;
+                }
+                self.ask(&mut next, index);
+            }
             Move::GraceOver => self.kill_all(&mut next),
             Move::DeadlinePasses => {
                 next.late = true;
@@ -539,12 +551,6 @@ impl<'a> Stage<'a> {
         for cast in &mut world.cast {
             if let (Phase::Loops, Some(code)) = (cast.phase, cast.last) {
                 cast.phase = Phase::Ended(code);
-            }
-        }
-        for (index, container) in self.scenario.containers.iter().enumerate() {
-            // Native sidecars are asked after the others.
-            if container.seat != Seat::Native {
-                self.ask(world, index);
             }
         }
     }
