@@ -30,7 +30,8 @@ pub fn text(all: &[Judgement], colour: bool) -> String {
             let room = " ".repeat(place.column - 1);
             let _ = writeln!(out, "{number} | {}", clean(&finding.line));
             let marks = paint(code, &"^".repeat(finding.width.min(60)));
-            let _ = writeln!(out, "      | {room}{marks} {}", clean(&finding.remark));
+            let mark = format!("      | {room}{marks} {}", clean(&finding.remark));
+            let _ = writeln!(out, "{}", mark.trim_end());
             finding.notes.iter().for_each(|note| _ = writeln!(out, "      {}", clean(note)));
             out.push('\n');
         }
