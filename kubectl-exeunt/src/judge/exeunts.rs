@@ -67,7 +67,7 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
                         add(Verdict::MayNotEnd, why);
                     }
                     let fails = !alone && !volume(bench, party, plan);
-                    if fails && !(all_give_up && !is_repeated(bench.object.spec, party)) {
+                    if fails && (!all_give_up || is_repeated(spec, party)) {
                         add(Verdict::MayNotEnd, format!("{name} cannot tell its end where the volume is read-only"));
                     }
                 }
