@@ -273,7 +273,7 @@ fn what_must_not_be_touched_is_refused_in_one_line() {
         .replace("metadata: {name", "x: &x {image: y}\nmetadata: {name")
         .replace("          image: load:1\n", "          <<: *x\n");
     let aliased = JOB
-        .replace("metadata: {name", "x: &x [envoy]\nmetadata: {name")
+        .replace("metadata: {name", "x: &x [work]\nmetadata: {name")
         .replace("command: [sh, -c, 'echo hi']", "command: *x");
     let taken = JOB.replace(
         "          image: load:1\n",
@@ -544,7 +544,10 @@ fn the_program_says_by_its_code_what_it_has_done() {
     assert_eq!((with.status.code(), text(&with.stderr)), (Some(0), "standard input: Job/nightly: exeunt is in\n"));
     let back = run(&["eject", "-"], text(&with.stdout));
     assert_eq!((back.status.code(), text(&back.stdout)), (Some(0), JOB));
-    let unknown = run(&["inject", "-"], &JOB.replace("envoy:1", "x").replace("name: envoy", "name: b"));
+    let unknown = run(
+        &["inject", "-"],
+        &JOB.replace("envoy:1", "x").replace("name: envoy", "name: b").replace("- envoy\n", "- b\n"),
+    );
     assert_eq!((unknown.status.code(), text(&unknown.stdout)), (Some(1), ""));
     assert!(text(&unknown.stderr).contains("which of load, b is the job is not known: --main NAME"), "{unknown:?}");
     for (words, input) in [
@@ -712,4 +715,30 @@ fn tempdir() -> std::path::PathBuf {
     let path = std::env::temp_dir().join(name);
     std::fs::create_dir(&path).unwrap();
     path
+}
+
+/// Who is the job inject knows as check does: by the command, by what a shell waits for, by an annotation.
+#[test]
+fn the_job_is_who_check_says_it_is() {
+    let pod = |helper: &str, note: &str| {
+        format!(
+            "kind: Job\nmetadata: {{name: n}}\nspec:\n  template:\n    metadata: {{annotations: {{{note}}}}}\n    spec:\n      \
+             restartPolicy: Never\n      containers:\n      - {{name: load, image: nginx, command: [/load]}}\n      \
+             - {{name: other, image: x, command: {helper}}}\n"
+        )
+    };
+    for (helper, note) in [
+        ("[/usr/bin/envoy]", ""),
+        ("[sh, -c, 'while ! [ -f /pod/over ]; do sleep 1; done']", ""),
+        ("[tail, -f, /var/log/x]", ""),
+        ("[/other]", "exeunt.dev/sidecars: other"),
+    ] {
+        let output = run(&["inject", "-"], &pod(helper, note));
+        let (said, complaint) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{helper}: {complaint}");
+        let load = said.lines().find(|line| line.contains("name: load")).unwrap();
+        assert!(load.contains("main") && !load.contains("sidecar"), "{said}");
+    }
+    let unknown = run(&["inject", "-"], &pod("[/other]", ""));
+    assert!(text(&unknown.stderr).contains("which of load, other is the job is not known"), "{unknown:?}");
 }

@@ -135,6 +135,13 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
     Ok(out)
 }
 
+/// The containers that are the job, or may be, as far as the manifest tells.
+pub fn jobs<'a>(object: &Object<'a>) -> Vec<&'a str> {
+    let all = who::parties(object, &[]);
+    let job = |party: &who::Party<'_>| matches!(party.kind, who::Kind::Job | who::Kind::Perhaps);
+    all.into_iter().filter(job).map(|party| party.container.name).collect()
+}
+
 /// A key that stands twice, on anything that a verdict may rest on.
 fn duplicates(root: Node<'_>) -> Result<(), Refusal> {
     let mut stack = vec![(root, 0)];

@@ -106,6 +106,12 @@ pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {
 }
 
 impl<'a> Object<'a> {
+    /// A Pod template by itself, whatever it stands in.
+    pub fn of_template(template: Node<'a>) -> Option<Object<'a>> {
+        let spec = template.get("spec")?;
+        Some(Object { kind: "Pod", name: "", api: "", node: template, job: None, template, spec })
+    }
+
     /// Every container: init containers first, as the kubelet starts them.
     pub fn containers(&self) -> Vec<Container<'a>> {
         let of = |key: &str, init: bool| {

@@ -1,6 +1,8 @@
 //! What has to be put into a Pod template: decided from the manifest and the options alone.
 
 use super::record::{self, ANNOTATION, Move, Put, is_exeunt, name};
+use crate::judge::jobs;
+use crate::pod::Object;
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, may_touch};
 use std::collections::BTreeMap;
 
@@ -126,45 +128,10 @@ pub fn templates(file: &File) -> Vec<Template<'_>> {
     found
 }
 
-/// Names of containers and last parts of images that serve until they are told to stop.
-const HELPERS: &[&str] = &[
-    "cloud-sql-proxy",
-    "cloudsql-proxy",
-    "gce-proxy",
-    "envoy",
-    "istio-proxy",
-    "proxyv2",
-    "linkerd-proxy",
-    "fluent-bit",
-    "fluentd",
-    "filebeat",
-    "vector",
-    "promtail",
-    "opentelemetry-collector",
-    "opentelemetry-collector-contrib",
-    "otel-collector",
-    "haproxy",
-    "nginx",
-    "redis",
-    "memcached",
-    "pgbouncer",
-    "vault-agent",
-    "statsd-exporter",
-    "alloy",
-    "pushgateway",
-];
-
 /// Programs that wrap a command as exeunt does; what they run must not be wrapped twice.
 const OTHERS: &[&str] = &["kubexit", "scuttle", "linkerd-await", "envoy-preflight", "argoexec", "entrypoint"];
 
 const NATIVE: &str = "Always";
-
-fn is_helper(container: Node<'_>) -> bool {
-    let known = |text: &str| HELPERS.contains(&text);
-    let image = container.get("image").and_then(Node::str).unwrap_or("");
-    let image = image.split('@').next().unwrap_or("").rsplit('/').next().unwrap_or("").split(':').next().unwrap_or("");
-    name(container).is_some_and(known) || known(image)
-}
 
 fn first_word(container: Node<'_>) -> Option<Node<'_>> {
     container.get("command").and_then(|command| command.items().next())
@@ -343,11 +310,7 @@ fn mains(pod: Node<'_>, containers: &[Node<'_>], wish: &Wish) -> Result<Vec<Stri
             names.join(", ")
         ));
     }
-    let left: Vec<&str> = containers
-        .iter()
-        .filter(|container| !is_helper(**container))
-        .filter_map(|container| name(*container))
-        .collect();
+    let left = Object::of_template(pod).map_or_else(Vec::new, |object| jobs(&object));
     match left.as_slice() {
         [main] => Ok(vec![(*main).to_owned()]),
         _ => Err(format!("which of {} is the job is not known: --main NAME", names.join(", "))),
