@@ -261,8 +261,10 @@ impl Supervisor {
     fn say_elapsed(&self, timer: Timer) {
         match timer {
             Timer::Publish => {
-                self.report
-                    .warning("the shared directory does not answer; leaving without a sentinel, the lock will tell");
+                self.report.warning(
+                    "the shared directory does not answer; leaving without a sentinel (on FUSE this container cannot end \
+                     before it answers)",
+                );
             }
             Timer::Gate => {
                 let answer = &self.last_answer;
