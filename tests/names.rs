@@ -133,6 +133,19 @@ fn with_a_run_id_only_the_records_of_this_run_count() {
     assert_eq!((main.code(), sidecar.code()), (4, 4), "7, 8, 9 or 0 if another run had counted");
 }
 
+/// kata-containers#12218: one side has the id of the Pod, the other none, and each waits for the other without a word.
+#[test]
+fn a_life_of_another_run_that_is_awaited_is_named_with_its_reason() {
+    let house = House::new();
+    let mut job = house.job(&[]);
+    let sidecar = house.helper(&["--run-id=today"]);
+    sidecar.says("main-job is in");
+    assert!(sidecar.err().contains("with another run id, or none"), "{}", sidecar.err());
+    assert!(!sidecar.err().contains("spelt right"), "{}", sidecar.err());
+    house.cue(0);
+    assert_eq!(job.code(), 0);
+}
+
 #[test]
 fn with_a_run_id_a_killed_wrapper_of_this_run_is_the_end_too() {
     let house = House::new();

@@ -31,6 +31,8 @@ const HINT_ENTRIES: usize = 1000;
 /// The observers of one process and their watch.
 pub struct Audience {
     own_name: Option<String>,
+    /// Whether only the records of one run count.
+    one_run: bool,
     observers: Vec<Observer>,
     any: bool,
     partner: bool,
@@ -67,6 +69,7 @@ impl Audience {
         };
         Audience {
             own_name: plan.name.clone(),
+            one_run: plan.run_id.is_some(),
             observers: names.map(|name| Observer::new(name, plan.run_id.as_deref())).collect(),
             any,
             partner,
@@ -301,6 +304,15 @@ impl Audience {
             .collect();
         others.sort();
         others.dedup();
+        // With a run id a record of another run is as good as absent; without one every record counts.
+        let awaited = |other: &&String| self.observers.iter().any(|own| own.name() == other.as_str());
+        if let Some(name) = others.iter().find(awaited).filter(|_| self.one_run) {
+            self.said.hint = true;
+            return report.warning(&format!(
+                "{name} is in {} with another run id, or none, and does not count; give both sides the same --run-id",
+                dir.path().display()
+            ));
+        }
         if !others.is_empty() {
             self.said.hint = true;
             others.truncate(10);
