@@ -146,6 +146,7 @@ fn the_interpreter_that_is_missing_is_named_and_so_are_its_line_ends() {
     let mut run = house.main().env("PATH", house.path("").to_str().unwrap()).args(["--", "entry.sh"]).finish();
     assert_eq!(run.code(), 127);
     said_one_line(&run, &["is there", "/bin/no-such-shell", "CRLF"]);
+    house.anew();
     let mut run = house.main().args(["--", "echo hello world"]).finish();
     assert_eq!(run.code(), 127);
     said_one_line(&run, &["one word", "sh -c"]);

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use exeunt::machine::{Status, Verdict};
+use exeunt::machine::{Codes, Status, Verdict};
 use exeunt::plan;
 use exeunt::report::Report;
 use exeunt::stage::observe::{Conclusion, Observer};
@@ -112,10 +112,7 @@ impl Truth {
             Some(false) => {
                 let record = record.expect("it proves by its record");
                 let verdict = record.status().map_or(Verdict::Lost, Verdict::Told);
-                match record.restart_policy {
-                    Policy::OnFailure if record.last != Some(true) => Conclusion::BetweenAttempts(verdict),
-                    Policy::OnFailure | Policy::Never => Conclusion::Over(verdict),
-                }
+                if is_repeated(record) { Conclusion::BetweenAttempts(verdict) } else { Conclusion::Over(verdict) }
             }
         };
         assert_eq!(conclusion, expected, "with run id {run_id:?} from {self:#?}");
@@ -138,6 +135,18 @@ impl Truth {
             && ready.is_some_and(|ready| {
                 run_id.is_none() || ready.record.as_ref().is_some_and(|record| is_of(record, run_id))
             })
+    }
+}
+
+/// Whether the kubelet starts it again: what the record says of its end, or what its policy and its codes say of this code,
+/// 137 where there is none.
+fn is_repeated(record: &Record) -> bool {
+    let code = record.status().map_or(137, Status::code);
+    let named = record.restart_on.as_deref().and_then(|codes| Codes::parse(codes).ok());
+    match record.last {
+        Some(last) => !last,
+        None if named.is_some_and(|codes| codes.contains(code)) => true,
+        None => record.restart_policy == Policy::OnFailure && code != 0,
     }
 }
 
