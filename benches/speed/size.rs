@@ -84,7 +84,9 @@ fn packages(bench: &Bench) -> Result<Vec<(String, u64)>, String> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let directory = Path::new(RAW).with_file_name("with-names");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["build", "--quiet", "--release", "--locked", "--target", &target, "--target-dir"]).arg(&directory);
+    cargo
+        .args(["build", "--quiet", "--release", "--locked", "-p", "exeunt", "--target", &target, "--target-dir"])
+        .arg(&directory);
     cargo.args(["--config", "profile.release.strip=false"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = cargo.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if !output.status.success() {

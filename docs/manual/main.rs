@@ -1,6 +1,6 @@
 //! Writes the manual page and the shell completions:
 //!
-//!     cargo run --example manual -- DIRECTORY
+//!     cargo run -p exeunt --example manual -- DIRECTORY
 //!
 //! They come from the definition that `--help` comes from, and from the reference. They are made for a release and are not
 //! kept in the repository, where they could grow old.
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(directory), None) = (arguments.next().map(PathBuf::from), arguments.next()) else {
-        eprintln!("usage: cargo run --example manual -- DIRECTORY");
+        eprintln!("usage: cargo run -p exeunt --example manual -- DIRECTORY");
         return ExitCode::from(2);
     };
     let files = [("exeunt.1", page::page())].into_iter().chain(completions::all());

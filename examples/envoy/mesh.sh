@@ -28,7 +28,7 @@ for port in 9901 10000 8080; do
 	fi
 done
 if [[ -z $exeunt ]]; then
-	(cd "$here/../.." && cargo build --release --locked)
+	(cd "$here/../.." && cargo build --release --locked -p exeunt)
 	exeunt=${CARGO_TARGET_DIR:-$here/../../target}/release/exeunt
 fi
 exeunt=$(realpath -- "$exeunt")

@@ -24,7 +24,7 @@ envoy=$(command -v "${ENVOY:-envoy}") || {
 	exit 1
 }
 if [[ -z $exeunt ]]; then
-	(cd "$here/../.." && cargo build --release --locked)
+	(cd "$here/../.." && cargo build --release --locked -p exeunt)
 	exeunt=${CARGO_TARGET_DIR:-$here/../../target}/release/exeunt
 fi
 exeunt=$(realpath -- "$exeunt")

@@ -31,7 +31,7 @@ pub fn binary() -> &'static Path {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let output = Command::new(cargo)
-            .args(["build", "--release", "--locked", "--bin", "exeunt", "--message-format", "json"])
+            .args(["build", "--release", "--locked", "-p", "exeunt", "--bin", "exeunt", "--message-format", "json"])
             .args(["--target", &triple, "--manifest-path", manifest])
             .stdin(Stdio::null())
             .output()
