@@ -40,9 +40,9 @@ fn every_manifest_is_of_the_form_that_kubernetes_wants() {
     let files = MANIFESTS.map(path).into_iter().chain(["examples/job.yaml", "examples/envoy/job.yaml"].map(here::path));
     let output = Command::new(validate).arg("--strict").args(files).output().expect("the validator");
     assert!(output.status.success(), "{output:?}");
-    // One ConfigMap, and a Job or CronJob in each file.
+    // A ConfigMap, a ServiceAccount, and a Job or CronJob in each file.
     let passed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).matches(" passed for ").count();
-    assert_eq!(passed, MANIFESTS.len() + 3);
+    assert_eq!(passed, MANIFESTS.len() + 4);
 }
 
 /// The negative control: what is misspelt, missing or of another type is found.
