@@ -95,8 +95,8 @@ fn what_the_manifest_tells_is_mirrored() {
     assert_eq!(words(&with, "load")[1..6], ["--mode", "main", "--restart-on", "42,43", "--"]);
     assert_eq!(words(&with, "envoy")[1..6], ["--mode", "sidecar", "--grace", "90s", "--"]);
     // All containers may start anew in the same volume: the end of the round before must go.
-    assert!(with.contains(r#"["/exeunt", "install", "--reset", "/tmp/pod/exeunt"]"#), "{with}");
-    assert!(there_and_back(&text, &wish(Deliver::Image)).contains(r#"["/exeunt", "reset", "--dir", "/tmp/pod"]"#));
+    assert!(with.contains("[/exeunt, install, --reset, /tmp/pod/exeunt]"), "{with}");
+    assert!(there_and_back(&text, &wish(Deliver::Image)).contains("[/exeunt, reset, --dir, /tmp/pod]"));
     let on_failure = JOB.replace("Never", "OnFailure");
     assert_eq!(
         words(&there_and_back(&on_failure, &wish(Deliver::Path)), "load")[..5],
@@ -192,15 +192,15 @@ fn helpers_become_native_sidecars_and_ordinary_ones_again() {
     }
     for (text, wanted) in [
         (
-            serde_json::to_string(&read(JOB).documents().next().unwrap().root().unwrap().json().unwrap()).unwrap(),
-            "a line for each dash",
-        ),
-        (
             JOB.replace(
                 "      # what runs",
                 "      initContainers:\n      - name: first\n        image: f\n      # what runs",
             ),
             "indented differently",
+        ),
+        (
+            JOB.replace("      # what runs", "      initContainers: [{name: first, image: f}]\n      # what runs"),
+            "has a line for each dash",
         ),
         (JOB.replace("name: envoy\n", "name: envoy\n          restartPolicy: Never\n"), "has a restartPolicy already"),
     ] {
@@ -212,13 +212,190 @@ fn helpers_become_native_sidecars_and_ordinary_ones_again() {
     assert!(eject(&read(&edited)).unwrap_err().to_string().contains("is not there any more"));
 }
 
+/// Between brackets, in one line and in many, with a comment and without: the helper goes and comes back.
 #[test]
-fn auto_asks_where_it_cannot_wrap() {
+fn helpers_become_native_sidecars_in_json_and_kyaml() {
+    let native = Wish { how: How::Native, ..wish(Deliver::Path) };
+    let root = read(JOB).documents().next().and_then(|d| d.root()).unwrap().json().unwrap();
+    let pretty = serde_json::to_string_pretty(&root).unwrap();
+    let kyaml = "---\n{\n  kind: \"Job\",\n  metadata: {\n    name: \"n\",\n  },\n  spec: {\n    template: {\n      spec: {\n        restartPolicy: \
+                 \"Never\",\n        containers: [{\n          name: \"envoy\",\n          image: \"envoy:1\",\n        }, {\n          name: \
+                 \"load\", # the job\n          command: [\"load\"],\n        }, # and last\n        {\n          name: \"nginx\",\n          \
+                 image: \"nginx\",\n        }],\n      },\n    },\n  },\n}\n";
+    let block = "kind: Job\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers: [{name: load, command: [x]},\n        {name: \
+                 envoy, image: envoy} ] # two\n";
+    let inits = block.replace("      containers", "      initContainers: [{name: first, image: f}]\n      containers");
+    let none = block.replace("      containers", "      initContainers: [ ]\n      containers");
+    for (text, wanted, left) in [
+        (serde_json::to_string(&root).unwrap(), vec!["envoy"], 1),
+        (pretty.replace('\n', "\r\n"), vec!["envoy"], 1),
+        (pretty, vec!["envoy"], 1),
+        (kyaml.to_owned(), vec!["envoy", "nginx"], 1),
+        (block.to_owned(), vec!["envoy"], 1),
+        (inits, vec!["first", "envoy"], 1),
+        (none, vec!["envoy"], 1),
+    ] {
+        let with = there_and_back(&text, &native);
+        let file = read(&with);
+        let inits = spec(&file).get("initContainers").unwrap();
+        let names: Vec<_> = inits.items().map(|item| item.get("name").unwrap().str().unwrap()).collect();
+        assert_eq!((names, spec(&file).get("containers").unwrap().items().len()), (wanted, left), "{with}");
+        if text.starts_with('{') {
+            let _: serde_json::Value = serde_json::from_str(&with).unwrap_or_else(|error| panic!("{error}\n{with}"));
+        }
+    }
+    // Words that nobody has written are not guessed at.
+    let with = there_and_back(block, &native);
+    for (from, to) in [(":1:,", ":one:,"), ("%0a", "%zz"), ("%0a", "x"), (":new", "")] {
+        let edited = with.replacen(from, to, 1);
+        assert_ne!(edited, with);
+        let refusal = eject(&read(&edited)).unwrap_or_else(|refusal| refusal.to_string());
+        assert!(refusal.contains("cannot be understood") || (from == ":new" && refusal != block), "{refusal}");
+    }
+}
+
+/// What an earlier build has written is taken out by this one: two files as they were written then.
+#[test]
+fn what_an_older_version_has_put_in_is_taken_out() {
+    for name in ["init", "image", "native"] {
+        let with = include_dir(&format!("older/{name}.yaml"));
+        assert_eq!(eject(&read(&with)).unwrap(), include_dir("older/bare.yaml"), "{name}");
+    }
+    let newer = include_dir("older/init.yaml").replace("injected: \"1 ", "injected: \"2 ");
+    assert!(eject(&read(&newer)).unwrap_err().to_string().contains("another version of exeunt"));
+}
+
+fn include_dir(name: &str) -> String {
+    std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)).unwrap()
+}
+
+#[test]
+fn auto_does_what_check_advises_and_says_why() {
     let auto = Wish { how: How::Auto, ..wish(Deliver::Path) };
+    let told = |text: &str| match inject(&read(text), &auto) {
+        Ok(Injected::Text(with, notes)) => (with, notes.join("\n")),
+        other => panic!("{other:?}"),
+    };
     assert_eq!(words(&there_and_back(JOB, &auto), "envoy")[..3], ["exeunt", "--mode", "sidecar"]);
+    assert!(told(JOB).1.contains("Job/nightly never ends: nothing ends envoy; so --how wrap"), "{}", told(JOB).1);
+    // Without a command, the kubelet.
     let silent = JOB[..JOB.find("          command:\n").unwrap()].to_owned();
-    let with = there_and_back(&silent, &auto);
+    let (with, notes) = told(&silent);
+    assert!(
+        with.contains("initContainers:\n        # the proxy\n") || with.contains("restartPolicy: Always"),
+        "{with}"
+    );
+    assert!(notes.contains("so --how native, for what an image runs is not known"), "{notes}");
+    assert_eq!(eject(&read(&with)).unwrap(), silent);
+    // Where it cannot be moved either, a request; and what that leaves open is said.
+    let held = silent.replace("name: envoy\n", "name: envoy\n          restartPolicy: Never\n");
+    let refusal = inject(&read(&held), &auto).unwrap_err().to_string();
+    assert!(refusal.contains("has a restartPolicy already"), "{refusal}");
+    let mixed =
+        silent.replace("      # what runs", "      initContainers: [{name: first, image: f}]\n      # what runs");
+    let (with, notes) = told(&mixed);
     assert_eq!(words(&with, "load")[..5], ["exeunt", "--mode", "main", "--mesh", "envoy"]);
+    assert!(notes.contains("so --how mesh, for what its image runs is not known"), "{notes}");
+    // What ends is left alone.
+    let ended = there_and_back(JOB, &wish(Deliver::Path));
+    let by_hand = ended.lines().filter(|line| !line.contains("exeunt.dev/injected")).collect::<Vec<_>>().join("\n");
+    let by_hand = by_hand.replace("    metadata:\n      annotations:\n", "");
+    assert_eq!(told(&by_hand).0, by_hand);
+    assert!(told(&by_hand).1.contains("ends without exeunt: nothing was put in"), "{}", told(&by_hand).1);
+}
+
+/// A proxy that a mesh will put in stands in no manifest, and is asked all the same.
+#[test]
+fn an_injected_proxy_is_asked() {
+    let one = &JOB[..JOB.find("        # the proxy").unwrap()];
+    for (label, wanted) in [
+        ("labels: {sidecar.istio.io/inject: \"true\"}", "istio"),
+        ("annotations:\n        linkerd.io/inject: enabled", "linkerd"),
+    ] {
+        let text = one.replacen("    spec:\n", &format!("    metadata:\n      {label}\n    spec:\n"), 1);
+        for how in [How::Mesh, How::Auto] {
+            let with = there_and_back(&text, &Wish { how, ..wish(Deliver::Path) });
+            assert_eq!(words(&with, "load")[..5], ["exeunt", "--mode", "main", "--mesh", wanted]);
+        }
+        match inject(&read(&text), &wish(Deliver::Init)) {
+            Ok(Injected::Text(with, notes)) => {
+                assert_eq!(with, text);
+                assert!(notes[0].contains(&format!("{wanted}-proxy, is not in the manifest")), "{notes:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Who has no known address needs one.
+    let vault =
+        one.replacen("    spec:\n", "    metadata:\n      annotations: {dapr.io/enabled: \"true\"}\n    spec:\n", 1);
+    assert!(matches!(inject(&read(&vault), &Wish { how: How::Mesh, ..wish(Deliver::Init) }), Ok(Injected::Missing(_))));
+}
+
+/// A volume that all of them mount at the directory is used; if it outlives the Pod, its records get the Pod's name.
+#[test]
+fn a_shared_volume_that_is_there_is_used() {
+    let mount = |text: &str, extra: &str| {
+        text.replace("          image: load:1\n", &format!("          image: load:1\n          volumeMounts: [{{name: data, mountPath: /tmp/pod/{extra}}}]\n"))
+            .replace("          name: envoy\n", &format!("          name: envoy\n          volumeMounts:\n            - {{name: data, mountPath: /tmp/pod{extra}}}\n"))
+    };
+    let with_volume = |kind: &str, extra: &str| {
+        mount(JOB, extra).replace(
+            "      # what runs",
+            &format!("      volumes:\n        - name: data\n          {kind}\n      # what runs"),
+        )
+    };
+    for deliver in [Deliver::Init, Deliver::Image, Deliver::Path] {
+        let short = there_and_back(&with_volume("emptyDir: {}", ""), &wish(deliver));
+        assert!(!short.contains("exeunt-pod") && !short.contains("EXEUNT_RUN_ID"), "{short}");
+        let claim = with_volume("persistentVolumeClaim: {claimName: data}", ", subPath: runs");
+        let long = there_and_back(&claim, &wish(deliver));
+        let variable = "{name: EXEUNT_RUN_ID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}";
+        assert_eq!(long.matches(variable).count(), 2, "{long}");
+        assert_eq!(
+            long.contains("{name: data, mountPath: /tmp/pod, subPath: runs}]"),
+            deliver == Deliver::Init,
+            "{long}"
+        );
+        let file = read(&long);
+        let judged = kubectl_exeunt::judge::judge(&file, &[]).unwrap();
+        assert_eq!(judged[0].verdict.name(), "ends", "{}\n{long}", judged[0].why);
+        assert!(judged[0].findings.is_empty(), "{:?}", judged[0].findings);
+        // Who has such a name already keeps it.
+        let named =
+            claim.replace("command: [sh,", "env: [{name: EXEUNT_RUN_ID, value: mine}]\n          command: [sh,");
+        assert_eq!(there_and_back(&named, &wish(deliver)).matches("EXEUNT_RUN_ID").count(), 2);
+    }
+    for (text, wanted) in [
+        (with_volume("configMap: {name: x}", ""), "nobody can write /tmp/pod"),
+        (mount(JOB, ""), "there is no volume data"),
+        (with_volume("emptyDir: {}", ", readOnly: true"), "load must be able to write"),
+        (with_volume("emptyDir: {}", ", subPathExpr: $(A)"), "subPathExpr"),
+        (
+            with_volume("emptyDir: {}", "").replace(
+                "            - {name: data, mountPath: /tmp/pod}\n",
+                "            - {name: data, mountPath: /else}\n",
+            ),
+            "envoy has to mount data at /tmp/pod, too",
+        ),
+    ] {
+        let refusal = inject(&read(&text), &wish(Deliver::Init)).unwrap_err().to_string();
+        assert!(refusal.contains(wanted) && refusal.contains("--dir PATH"), "{refusal}");
+    }
+}
+
+/// Jobs with names of their own, in one file.
+#[test]
+fn each_object_has_its_own_job() {
+    let other = JOB.replace("name: load", "name: report").replace("name: nightly", "name: weekly");
+    let both = format!("{JOB}---\n{other}");
+    let wish =
+        |main: &[&str]| Wish { main: main.iter().map(|name| (*name).to_owned()).collect(), ..wish(Deliver::Path) };
+    let with = there_and_back(&both, &wish(&["load", "report"]));
+    assert_eq!(with.matches("\"--mode\", \"main\"").count(), 2, "{with}");
+    match inject(&read(&both), &wish(&["load", "reprot"])) {
+        Ok(Injected::Missing(missing)) => assert!(missing[0].contains("no container is called reprot"), "{missing:?}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -599,10 +776,13 @@ fn with_tool(tool: &str, script: &str, input: &str) -> Output {
 fn tools_tell_what_an_image_runs() {
     let input = SILENT.replace("IMAGE", "x:1");
     for (tool, script) in [
-        ("crane", r#"[ "$*" = 'config x:1' ] && echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}'"#),
+        (
+            "crane",
+            r#"case $* in 'manifest x:1') echo '{}' ;; 'config x:1') echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}' ;; *) exit 1 ;; esac"#,
+        ),
         (
             "skopeo",
-            r#"[ "$*" = 'inspect --config docker://x:1' ] && echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}'"#,
+            r#"case $* in 'inspect --raw docker://x:1') echo '{}' ;; 'inspect --config docker://x:1') echo '{"config":{"Entrypoint":["/e","$(A)"],"Cmd":["c"]}}' ;; *) exit 1 ;; esac"#,
         ),
         (
             "docker",
@@ -632,6 +812,40 @@ fn tools_tell_what_an_image_runs() {
         let output = with_tool("crane", script, &input);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{output:?}");
         assert!(text(&output.stderr).contains("--entrypoint"), "{output:?}");
+    }
+}
+
+/// A registry may have an image for several platforms, and the node chooses: they must run the same.
+#[cfg(unix)]
+#[test]
+fn all_platforms_of_an_image_must_agree() {
+    let input = SILENT.replace("IMAGE", "x:1");
+    let index = r#"{"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"unknown","architecture":"unknown"}},{"platform":{"os":"linux","architecture":"arm64","variant":"v8"}},{"platform":{"os":"windows","architecture":"amd64"}}]}"#;
+    let config = |on: &str, word: &str| {
+        format!(r#"{{"os":"linux","architecture":"{on}","config":{{"Entrypoint":["{word}"]}}}}"#)
+    };
+    for (word, code) in [("/e", 0), ("/other", 1)] {
+        let (amd, arm) = (config("amd64", "/e"), config("arm64", word));
+        let crane = format!(
+            "case $* in 'manifest x:1') echo '{index}' ;; '--platform linux/amd64 config x:1') echo '{amd}' ;; '--platform linux/arm64/v8 config \
+             x:1') echo '{arm}' ;; *) exit 1 ;; esac"
+        );
+        let skopeo = format!(
+            "case $* in 'inspect --raw docker://x:1') echo '{index}' ;; '--override-os linux --override-arch amd64 inspect --config \
+             docker://x:1') echo '{amd}' ;; '--override-os linux --override-arch arm64 --override-variant v8 inspect --config docker://x:1') \
+             echo '{arm}' ;; *) exit 1 ;; esac"
+        );
+        for (tool, script) in [("crane", crane), ("skopeo", skopeo)] {
+            let output = with_tool(tool, &script, &input);
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+            let said = text(&output.stderr);
+            if code == 0 {
+                assert!(said.contains("of the image x:1 for linux/amd64, linux/arm64, whose tag can move"), "{said}");
+            } else {
+                assert_eq!(text(&output.stdout), "");
+                assert!(said.contains("x:1 runs another program on linux/arm64/v8 than on linux/amd64"), "{said}");
+            }
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn options() -> Command {
 }
 
 /// What a functionConfig may say, as inject's own options.
-const KEYS: [&str; 6] = ["main", "how", "deliver", "image", "path", "dir"];
+const KEYS: [&str; 7] = ["main", "how", "deliver", "image", "path", "dir", "on-exit"];
 
 /// The ResourceList with exeunt in its items, and whether an error is among its results.
 ///

@@ -8,6 +8,7 @@ pub use plan::{Deliver, How, Image, Outcome, Template, Wish, plan, templates};
 pub use record::ANNOTATION;
 
 use super::{REFUSED, files};
+use crate::judge::{Judgement, Verdict, judge};
 use crate::yaml::{self, File, Refusal};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -34,20 +35,23 @@ pub enum Injected {
 pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
     let (mut edits, mut notes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     let mut natives = Vec::new();
-    for template in templates(file) {
-        match choose(&template, wish)? {
+    let all = templates(file);
+    missing.extend(strangers(&all, wish));
+    for template in &all {
+        match choose(file, template, wish)? {
             Outcome::Edits(more, told) => {
                 edits.extend(more);
                 notes.push(format!("{}: exeunt is in", template.object));
                 notes.extend(told);
             }
-            Outcome::Native(helpers) => {
+            Outcome::Native(helpers, why) => {
+                notes.extend(why);
                 notes.push(format!(
                     "{}: {} now ended by the kubelet: from Kubernetes 1.29 on; started before the job, one after the other, and again whenever it ends; its exit code does not count",
                     template.object,
                     helpers.join(", ")
                 ));
-                natives.push((template.document, template.path, helpers));
+                natives.push((template.document, template.path.clone(), helpers));
             }
             Outcome::Nothing(why) => notes.push(why),
             Outcome::Missing(what) => missing.push(what),
@@ -70,6 +74,12 @@ pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
         if eject(&after)? != before {
             return Err(file.refusal(0, "what would be put in could not be taken out again; change it by hand"));
         }
+        // Where that is not enough, nobody should learn it from the Job.
+        for one in judge(&after, &wish.main).unwrap_or_default() {
+            if matches!(one.verdict, Verdict::MayNotEnd | Verdict::NeverEnds) {
+                notes.push(format!("{}/{} still {}: {}", one.kind, one.name, one.verdict.words(), one.why));
+            }
+        }
     }
     Ok(Injected::Text(text, notes))
 }
@@ -83,7 +93,7 @@ pub fn eject(file: &File) -> Result<String, Refusal> {
     for template in templates(file) {
         edits.extend(record::undo(template.document, &template.path, template.node)?);
         // Each was recorded in the file that the one before it had left.
-        let back = record::moves(template.node).into_iter().rev();
+        let back = record::moves(template.node)?.into_iter().rev();
         moves.extend(back.map(|mov| (template.document, template.path.clone(), mov)));
     }
     let mut text = yaml::apply(file, &edits)?;
@@ -95,18 +105,57 @@ pub fn eject(file: &File) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// The plan for a template; of `auto` the first that is possible.
-fn choose(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
+/// Names of `--main` that no container of the file has.
+fn strangers(all: &[Template<'_>], wish: &Wish) -> Vec<String> {
+    let lists = all.iter().filter_map(|template| template.node.path(&["spec", "containers"]));
+    let names: Vec<&str> = lists.flat_map(|list| list.items()).filter_map(|one| record::name(one)).collect();
+    let strange = wish.main.iter().filter(|main| !all.is_empty() && !names.contains(&main.as_str()));
+    strange.map(|main| format!("no container is called {main}; there are {}: --main NAME", names.join(", "))).collect()
+}
+
+/// The plan for a template. For `auto` what `check` says decides: nothing where the Pod ends; exeunt in front of the
+/// commands, which ends it in every life; the kubelet where a command is not known; a request where nothing else is left.
+fn choose(file: &File, template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
     if wish.how != How::Auto {
         return plan(template, wish);
     }
-    let wrapped = plan(template, &Wish { how: How::Wrap, ..wish.clone() })?;
-    let Outcome::Missing(missing) = wrapped else { return Ok(wrapped) };
-    Ok(match plan(template, &Wish { how: How::Mesh, ..wish.clone() })? {
+    let judged = |one: &Judgement| one.line == template.line;
+    let judgement = judge(file, &wish.main)?.into_iter().find(judged);
+    let says = |verdict: &Judgement| format!("{} {}", template.object, verdict.verdict.words());
+    let said = match &judgement {
+        Some(one) if one.verdict == Verdict::Ends => {
+            return Ok(Outcome::Nothing(format!("{} without exeunt: nothing was put in", says(one))));
+        }
+        Some(one) => format!("{}: {}", says(one), one.why),
+        None => template.object.clone(),
+    };
+    let tell = |outcome: Outcome, how: &str| match outcome {
         Outcome::Edits(edits, mut notes) => {
-            notes.push(format!("{}: the helper is asked to end, because it cannot be wrapped", template.object));
+            notes.push(format!("{said}; so {how}"));
             Outcome::Edits(edits, notes)
         }
+        other => other,
+    };
+    let by = |how: How| plan(template, &Wish { how, ..wish.clone() });
+    let wrapped = by(How::Wrap)?;
+    let missing = match wrapped {
+        Outcome::Missing(missing) => missing,
+        Outcome::Nothing(why) => {
+            return Ok(match by(How::Mesh)? {
+                asked @ Outcome::Edits(..) => tell(asked, "--how mesh: what is injected is asked to end"),
+                _ => Outcome::Nothing(why),
+            });
+        }
+        wrapped => return Ok(tell(wrapped, "--how wrap: exeunt sees every end of the job, kill -9 as well")),
+    };
+    if let Outcome::Native(helpers, _) = by(How::Native)?
+        && nativize(file.name(), file.text().to_owned(), template.document, &template.path, &helpers).is_ok()
+    {
+        let why = format!("{said}; so --how native, for what an image runs is not known");
+        return Ok(Outcome::Native(helpers, vec![why]));
+    }
+    Ok(match by(How::Mesh)? {
+        asked @ Outcome::Edits(..) => tell(asked, "--how mesh, for what its image runs is not known"),
         _ => Outcome::Missing(missing),
     })
 }
@@ -179,7 +228,7 @@ pub(super) fn inject_options() -> Command {
     common(Command::new("inject").about("Put exeunt into a manifest, change nothing else"))
         .arg(flag("main", "NAME", "The container that is the job (repeatable)").action(ArgAction::Append))
         .arg(
-            flag("how", "HOW", "wrap: an exeunt before each command\nnative: helpers become native sidecars (Kubernetes 1.29)\nmesh: helpers are asked by HTTP\nauto: wrap, or mesh where that cannot be")
+            flag("how", "HOW", "wrap: an exeunt before each command\nnative: helpers become native sidecars (Kubernetes 1.29)\nmesh: helpers are asked by HTTP\nauto: nothing, wrap, native or mesh, by what check says")
                 .value_parser(["wrap", "native", "mesh", "auto"])
                 .default_value("wrap"),
         )

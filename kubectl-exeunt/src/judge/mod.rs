@@ -142,6 +142,13 @@ pub fn jobs<'a>(object: &Object<'a>) -> Vec<&'a str> {
     all.into_iter().filter(job).map(|party| party.container.name).collect()
 }
 
+/// The helper that a mesh or an injector puts in when the Pod is made, and which its kubelet does not end.
+pub fn injected(object: &Object<'_>) -> Option<&'static str> {
+    let all = who::parties(object, &[]);
+    let proxy = all.iter().find(|party| party.injected && matches!(party.kind, who::Kind::Helper(_)))?;
+    ["istio-proxy", "linkerd-proxy", "vault-agent", "daprd"].into_iter().find(|name| proxy.container.name == *name)
+}
+
 /// A key that stands twice, on anything that a verdict may rest on.
 fn duplicates(root: Node<'_>) -> Result<(), Refusal> {
     let mut stack = vec![(root, 0)];

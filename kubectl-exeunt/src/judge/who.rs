@@ -202,7 +202,9 @@ fn plan(container: &Container<'_>, words: &[String]) -> Result<Plan, String> {
     let mut plan = plan_of(&line);
     for variable in container.node.get("env").into_iter().flat_map(Node::items) {
         let of = |key: &str| variable.get(key).and_then(Node::text);
-        let (Some(name), Some(value)) = (of("name"), of("value")) else { continue };
+        // Which value the Pod's own fields have nobody knows yet; that a run has a name is what counts.
+        let value = of("value").or_else(|| variable.path(&["valueFrom", "fieldRef", "fieldPath"])?.text());
+        let (Some(name), Some(value)) = (of("name"), value) else { continue };
         let Some(option) = name.strip_prefix("EXEUNT_") else { continue };
         let flag = format!("--{}", option.to_ascii_lowercase().replace('_', "-"));
         let given = words

@@ -80,8 +80,8 @@ pub enum Change {
     DropFront(usize),
     /// The reverse of [`Change::Entry`].
     DropEntry(String),
-    /// In a mapping: the item `index` of the list `from`, with its lines as they are, to the end of the list `to`, which is
-    /// made if it is not there; and one entry more in it. Both lists are in block style.
+    /// In a mapping: the item `index` of the list `from`, as it is written, to the end of the list `to`, which is made if it
+    /// is not there; and one entry more in it. Both lists are of one style.
     Move {
         /// The key of the list it is in.
         from: String,
@@ -99,7 +99,7 @@ pub enum Change {
         /// Which item it was there.
         index: usize,
         /// [`Moved::gap`].
-        gap: usize,
+        gap: Gap,
         /// The list it is in.
         to: String,
         /// Which item it is there.
@@ -112,12 +112,21 @@ pub enum Change {
 }
 
 /// What has to be known to move an item back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Bytes between its lines and the item before it, or after it if it is the first.
-    pub gap: usize,
+    /// What its place looked like.
+    pub gap: Gap,
     /// The other list was made for it.
     pub made: bool,
+}
+
+/// What an item has left behind where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// In block style: bytes between its lines and the item before it, or after it if it is the first.
+    Lines(usize),
+    /// Between brackets: the text that went with it, up to the next item, or from the one before it if it is the last.
+    Text(String),
 }
 
 /// What [`Change::Move`] of this item will have to be undone with.
@@ -125,23 +134,61 @@ pub struct Moved {
 /// # Errors
 /// It cannot be moved.
 pub fn moving(map: Node<'_>, from: &str, index: usize, to: &str) -> Result<Moved, Refusal> {
-    let list = block_list(map, from)?;
+    let list = list_of(map, from)?;
+    let made = map.entry(to).is_none();
+    if list.style() == Style::Flow {
+        let (_, left) = between_brackets(list, index)?;
+        return Ok(Moved { gap: Gap::Text(left), made });
+    }
     let lines = Lines::of(list, index)?;
     let gap = match index.checked_sub(1).and_then(|before| list.items().nth(before)) {
         Some(before) => lines.whole.start.checked_sub(before.outer_span().end),
         None => list.items().nth(1).and_then(|after| item_start(list, after).ok()?.checked_sub(lines.whole.end)),
     };
     let gap = gap.ok_or_else(|| refuse(list, "an item that is alone cannot be moved"))?;
-    Ok(Moved { gap, made: map.entry(to).is_none() })
+    Ok(Moved { gap: Gap::Lines(gap), made })
 }
 
-fn block_list<'a>(map: Node<'a>, key: &str) -> Result<Node<'a>, Refusal> {
+fn list_of<'a>(map: Node<'a>, key: &str) -> Result<Node<'a>, Refusal> {
     let list = map.entry(key).map(|entry| entry.value).ok_or_else(|| refuse(map, &format!("{key} is not here")))?;
     may_touch(list)?;
-    if list.shape() != Shape::Seq || list.style() != Style::Block {
-        return Err(refuse(list, "an item can only be moved between lists that have a line for each dash"));
+    if list.shape() == Shape::Seq { Ok(list) } else { Err(refuse(list, &format!("{key} is no list"))) }
+}
+
+/// What is taken away with an item of a list in brackets, and the part of it that is not the item.
+fn between_brackets(list: Node<'_>, index: usize) -> Result<(Span, String), Refusal> {
+    let item = list.items().nth(index).ok_or_else(|| refuse(list, "this item is not here"))?;
+    may_touch(item)?;
+    let own = item.outer_span();
+    let slice = |span: Span| list.file().text().get(span).unwrap_or("").to_owned();
+    let before = index.checked_sub(1).and_then(|before| list.items().nth(before));
+    match (list.items().nth(index + 1), before) {
+        (Some(next), _) => {
+            let next = next.outer_span().start;
+            Ok((own.start..next, slice(own.end..next)))
+        }
+        (None, Some(before)) => {
+            let before = before.outer_span().end;
+            Ok((before..own.end, slice(before..own.start)))
+        }
+        (None, None) => Err(refuse(list, "an item that is alone cannot be moved")),
     }
-    Ok(list)
+}
+
+/// The text of an item with one more entry, which stands before its second.
+fn with_entry(item: Node<'_>, put: &(String, Data), span: Span) -> Result<String, Refusal> {
+    let second = item.entries().nth(1).and_then(|entry| entry.key.text());
+    let before = second.ok_or_else(|| refuse(item, "this item has too little in it to be moved"))?;
+    let (at, more) = entry(item, &put.0, &put.1, before)?;
+    let slice = |span: Span| item.file().text().get(span).unwrap_or("");
+    Ok(format!("{}{more}{}", slice(span.start..at.start), slice(at.start..span.end)))
+}
+
+/// The reverse of [`with_entry`].
+fn without_entry(item: Node<'_>, put: &str, span: Span) -> Result<String, Refusal> {
+    let (put, _) = splice(item, &Change::DropEntry(put.to_owned()))?;
+    let slice = |span: Span| item.file().text().get(span).unwrap_or("");
+    Ok(format!("{}{}", slice(span.start..put.start), slice(put.end..span.end)))
 }
 
 /// The lines of an item.
@@ -202,16 +249,19 @@ fn move_item(
     put: &(String, Data),
 ) -> Result<Vec<(Span, String)>, Refusal> {
     let file = map.file();
-    let list = block_list(map, from)?;
+    let list = list_of(map, from)?;
+    let other = map.entry(to).map(|_| list_of(map, to)).transpose()?;
+    if let Some(other) = other.filter(|other| other.style() != list.style()) {
+        return Err(refuse(other, &format!("{from} has a line for each dash or {to} has, not both; write them alike")));
+    }
+    let key = map.entry(from).map(|entry| entry.key).unwrap_or(map);
+    if list.style() == Style::Flow {
+        return move_in_brackets(map, (list, index), (key, to), other, put);
+    }
     let lines = Lines::of(list, index)?;
     let item = list.items().nth(index).unwrap_or(list);
-    let second = item.entries().nth(1).and_then(|entry| entry.key.text());
-    let before = second.ok_or_else(|| refuse(item, "this item has too little in it to be moved"))?;
-    let (at, more) = entry(item, &put.0, &put.1, before)?;
-    let slice = |span: Span| file.text().get(span).unwrap_or("");
-    let core = format!("{}{more}{}", slice(lines.core.start..at.start), slice(at.start..lines.core.end));
-    let (place, text) = if map.entry(to).is_some() {
-        let other = block_list(map, to)?;
+    let core = with_entry(item, put, lines.core.clone())?;
+    let (place, text) = if let Some(other) = other {
         let last = other.items().len().saturating_sub(1);
         let end = Lines::of(other, last)?;
         let column = |at: usize| file.place(at).column;
@@ -221,7 +271,6 @@ fn move_item(
         let at = if end.whole.end == end.core.end { end.core.end } else { end.whole.end };
         lines_at(file, at, &core, lines.core.start)
     } else {
-        let key = map.entry(from).map(|entry| entry.key).unwrap_or(map);
         let at = visible(key)?.outer_span().start;
         if !begins_line(file, at) {
             return Err(refuse(key, "there is no line of its own for the list that has to be made here"));
@@ -232,11 +281,64 @@ fn move_item(
     Ok(vec![(lines.whole, String::new()), (place, text)])
 }
 
+/// The same between brackets, as JSON and KYAML have them. `key` is that of the list, and `to` of the other.
+fn move_in_brackets(
+    map: Node<'_>,
+    (list, index): (Node<'_>, usize),
+    (key, to): (Node<'_>, &str),
+    other: Option<Node<'_>>,
+    put: &(String, Data),
+) -> Result<Vec<(Span, String)>, Refusal> {
+    let file = list.file();
+    let (taken, _) = between_brackets(list, index)?;
+    let item = list.items().nth(index).unwrap_or(list);
+    let core = with_entry(item, put, item.outer_span())?;
+    let (at, text) = match other.map(|other| (other, other.items().last())) {
+        Some((_, Some(last))) => (last.outer_span().end, format!(", {core}")),
+        Some((other, None)) => (other.span().start + 1, core),
+        None => {
+            let at = visible(key)?.outer_span().start;
+            let braces = map.style() == Style::Flow;
+            let comma = if braces { "," } else { "" };
+            let gap = if !braces || begins_line(file, at) { line_break(file, at) } else { " ".to_owned() };
+            let to = flow_key(to, key.style() == Style::Double);
+            (at, format!("{to}: [{core}]{comma}{gap}"))
+        }
+    };
+    Ok(vec![(taken, String::new()), (at..at, text)])
+}
+
+fn move_back_in_brackets(
+    map: Node<'_>,
+    (list, other): (Node<'_>, Node<'_>),
+    left: &str,
+    back: &Back<'_>,
+) -> Result<Vec<(Span, String)>, Refusal> {
+    let item = other.items().nth(back.now).unwrap_or(other);
+    let core = without_entry(item, back.entry, item.outer_span())?;
+    let taken = if back.made {
+        splice(map, &Change::DropEntry(back.to.to_owned()))?.0
+    } else if other.items().len() == 1 {
+        item.outer_span()
+    } else {
+        between_brackets(other, back.now)?.0
+    };
+    let changed = || refuse(list, "this list was changed since; move the item back by hand");
+    let (at, text) = match list.items().nth(back.index) {
+        Some(next) => (next.outer_span().start, format!("{core}{left}")),
+        None => {
+            let before = back.index.checked_sub(1).and_then(|before| list.items().nth(before)).ok_or_else(changed)?;
+            (before.outer_span().end, format!("{left}{core}"))
+        }
+    };
+    Ok(vec![(taken, String::new()), (at..at, text)])
+}
+
 /// Where an item is and was, for the way back.
 struct Back<'k> {
     from: &'k str,
     index: usize,
-    gap: usize,
+    gap: &'k Gap,
     to: &'k str,
     now: usize,
     made: bool,
@@ -245,21 +347,24 @@ struct Back<'k> {
 
 fn move_back(map: Node<'_>, back: &Back<'_>) -> Result<Vec<(Span, String)>, Refusal> {
     let file = map.file();
-    let (list, other) = (block_list(map, back.from)?, block_list(map, back.to)?);
+    let (list, other) = (list_of(map, back.from)?, list_of(map, back.to)?);
+    let changed = || refuse(list, "this list was changed since; move the item back by hand");
+    let gap = match (back.gap, list.style(), other.style()) {
+        (Gap::Text(left), Style::Flow, Style::Flow) => return move_back_in_brackets(map, (list, other), left, back),
+        (Gap::Lines(gap), Style::Block, Style::Block) => *gap,
+        _ => return Err(changed()),
+    };
     let lines = Lines::of(other, back.now)?;
     let item = other.items().nth(back.now).unwrap_or(other);
-    let (put, _) = splice(item, &Change::DropEntry(back.entry.to_owned()))?;
-    let slice = |span: Span| file.text().get(span).unwrap_or("");
-    let core = format!("{}{}", slice(lines.core.start..put.start), slice(put.end..lines.core.end));
-    let changed = || refuse(list, "this list was changed since; move the item back by hand");
+    let core = without_entry(item, back.entry, lines.core.clone())?;
     let (anchor, at) = match back.index.checked_sub(1) {
         Some(before) => {
             let before = list.items().nth(before).ok_or_else(changed)?;
-            (item_start(list, before)?, before.outer_span().end.checked_add(back.gap))
+            (item_start(list, before)?, before.outer_span().end.checked_add(gap))
         }
         None => {
             let first = list.items().next().map_or(Err(changed()), |first| item_start(list, first))?;
-            (first, first.checked_sub(back.gap))
+            (first, first.checked_sub(gap))
         }
     };
     let at = at.filter(|at| {
@@ -303,7 +408,7 @@ pub fn apply(file: &File, edits: &[Edit]) -> Result<String, Refusal> {
         match &edit.change {
             Change::Move { from, index, to, entry } => splices.extend(move_item(node, from, *index, to, entry)?),
             Change::MoveBack { from, index, gap, to, now, made, entry } => {
-                let back = Back { from, index: *index, gap: *gap, to, now: *now, made: *made, entry };
+                let back = Back { from, index: *index, gap, to, now: *now, made: *made, entry };
                 splices.extend(move_back(node, &back)?);
             }
             change => splices.push(splice(node, change)?),
@@ -545,8 +650,7 @@ fn front(list: Node<'_>, items: &[Data]) -> Result<(Span, String), Refusal> {
             let own_line = matches!(item, Data::Map(_)) && begins_line(file, at);
             text.push_str(&if own_line { format!(",{next}") } else { ", ".to_owned() });
         } else {
-            text.push_str("- ");
-            block_text(&mut text, item, &format!("{next}  "), dash_offset(list));
+            item_text(&mut text, item, &format!("{next}  "), dash_offset(list));
             text.push_str(&next);
         }
     }
@@ -644,6 +748,10 @@ fn block_text(text: &mut String, value: &Data, line: &str, dash: usize) {
                 }
                 let _ = write!(text, "{key}:");
                 match value {
+                    Data::Map(_) | Data::Seq(_) if let Some(short) = short(value, line.len() + key.len() + 2) => {
+                        text.push(' ');
+                        text.push_str(&short);
+                    }
                     Data::Map(entries) if !entries.is_empty() => {
                         let line = format!("{line}  ");
                         text.push_str(&line);
@@ -653,8 +761,7 @@ fn block_text(text: &mut String, value: &Data, line: &str, dash: usize) {
                         let line = format!("{line}{}", " ".repeat(dash));
                         for item in items {
                             text.push_str(&line);
-                            text.push_str("- ");
-                            block_text(text, item, &format!("{line}  "), dash);
+                            item_text(text, item, &format!("{line}  "), dash);
                         }
                     }
                     _ => {
@@ -669,12 +776,42 @@ fn block_text(text: &mut String, value: &Data, line: &str, dash: usize) {
     }
 }
 
+/// An item of a list in block style, with its dash.
+fn item_text(text: &mut String, item: &Data, line: &str, dash: usize) {
+    text.push_str("- ");
+    match short(item, line.len()) {
+        Some(short) if matches!(item, Data::Map(_)) => text.push_str(&short),
+        _ => block_text(text, item, line, dash),
+    }
+}
+
+/// A list or mapping of words in one line, for whoever has to read what was put in; if it fits there.
+fn short(value: &Data, column: usize) -> Option<String> {
+    const WIDTH: usize = 110;
+    let text = match value {
+        Data::Seq(items) => {
+            let items: Option<Vec<_>> = items.iter().map(|item| short(item, 0)).collect();
+            format!("[{}]", items?.join(", "))
+        }
+        Data::Map(entries) => {
+            let entry = |(key, value): &(String, Data)| Some(format!("{key}: {}", short(value, 0)?));
+            let entries: Option<Vec<_>> = entries.iter().map(entry).collect();
+            format!("{{{}}}", entries?.join(", "))
+        }
+        Data::Str(word) if word.contains(' ') => return None,
+        Data::Str(word) if plain(word) => word.clone(),
+        _ => flow_text(value, true),
+    };
+    (column + text.len() <= WIDTH).then_some(text)
+}
+
 /// Can this be written without quotes, and stay text?
 fn plain(word: &str) -> bool {
-    let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '@' | '=');
     word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '-')
         && word.trim_start_matches('-').starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && word.chars().all(simple)
+        && !word.ends_with(':')
         && super::scalar::plain(word) == Kind::Str
         && !matches!(word, "y" | "Y" | "n" | "N")
 }

@@ -1,7 +1,7 @@
 //! What has to be put into a Pod template: decided from the manifest and the options alone.
 
-use super::record::{self, ANNOTATION, Move, Put, is_exeunt, name};
-use crate::judge::jobs;
+use super::record::{self, ANNOTATION, Move, Put, RUN_ID, is_exeunt, name};
+use crate::judge::{injected, jobs};
 use crate::pod::Object;
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, may_touch};
 use std::collections::BTreeMap;
@@ -62,6 +62,8 @@ pub struct Image {
     pub cmd: Vec<String>,
     /// The tool that was asked.
     pub source: String,
+    /// The platforms for which it runs this, as `linux/amd64`.
+    pub platforms: Vec<String>,
 }
 
 /// What comes of one object.
@@ -69,8 +71,8 @@ pub struct Image {
 pub enum Outcome {
     /// These edits, for a reason that a person wants to read.
     Edits(Vec<Edit>, Vec<String>),
-    /// These containers become native sidecars.
-    Native(Vec<String>),
+    /// These containers become native sidecars, for a reason that a person wants to read.
+    Native(Vec<String>, Vec<String>),
     /// Nothing is to be done, and why.
     Nothing(String),
     /// Something is not known, and which option tells it.
@@ -88,6 +90,8 @@ pub struct Template<'a> {
     pub node: Node<'a>,
     /// `Job/name`, for messages.
     pub object: String,
+    /// The line where the object begins.
+    pub line: usize,
 }
 
 /// Every Pod template of a file that a Job, a CronJob or a Pod has, also in a List.
@@ -120,7 +124,8 @@ pub fn templates(file: &File) -> Vec<Template<'_>> {
                 let mut path = path;
                 path.extend(inner.iter().map(|key| Step::Key((*key).to_owned())));
                 let own = object.path(&["metadata", "name"]).and_then(Node::str).unwrap_or("(without a name)");
-                found.push(Template { document: document.index(), path, node, object: format!("{kind}/{own}") });
+                let line = object.place().line;
+                found.push(Template { document: document.index(), path, node, object: format!("{kind}/{own}"), line });
             }
             objects = below;
         }
@@ -204,19 +209,46 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         Err(missing) => return Ok(Outcome::Missing(format!("{}: {missing}", template.object))),
     };
     let is_main = |container: Node<'_>| name(container).is_some_and(|name| mains.iter().any(|main| main == name));
+    let proxy =
+        Object::of_template(pod).and_then(|object| injected(&object)).filter(|_| mains.len() == containers.len());
     if containers.iter().all(|container| is_main(*container)) && wish.on_exit.is_empty() {
-        return nothing("no helper is in it that would have to be ended");
+        match proxy {
+            Some(proxy) if wish.how != How::Mesh => {
+                return nothing(&format!(
+                    "its helper, {proxy}, is not in the manifest; it can be asked to end: --how mesh"
+                ));
+            }
+            Some(_) => {}
+            None => return nothing("no helper is in it that would have to be ended"),
+        }
     }
     let helpers: Vec<Node<'_>> = containers.iter().copied().filter(|container| !is_main(*container)).collect();
     if wish.how == How::Native {
         if let Some(container) = helpers.iter().find(|container| container.get("restartPolicy").is_some()) {
             return Err(refuse(*container, "this container has a restartPolicy already; remove that first".to_owned()));
         }
-        return Ok(Outcome::Native(helpers.iter().filter_map(|helper| name(*helper)).map(str::to_owned).collect()));
+        let names = helpers.iter().filter_map(|helper| name(*helper)).map(str::to_owned);
+        return Ok(Outcome::Native(names.collect(), Vec::new()));
     }
     let mut mesh = None;
     if wish.how == How::Mesh && wish.on_exit.is_empty() {
+        if let Some(proxy) = proxy {
+            mesh = match proxy {
+                "istio-proxy" => Some("istio"),
+                "linkerd-proxy" => Some("linkerd"),
+                _ => None,
+            };
+            if mesh.is_none() {
+                let object = &template.object;
+                return Ok(Outcome::Missing(format!(
+                    "{object}: how {proxy} is told to end is not known: --on-exit URL"
+                )));
+            }
+        }
         let [helper] = helpers.as_slice() else {
+            if mesh.is_some() {
+                return wrapped(template, wish, &mains, mesh);
+            }
             return Ok(Outcome::Missing(format!(
                 "{}: several helpers: say by --on-exit URL how each is told to end",
                 template.object
@@ -232,13 +264,24 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         }
     }
 
-    let mut put = Putting { template, wish, edits: Vec::new(), puts: Vec::new(), notes: Vec::new() };
+    wrapped(template, wish, &mains, mesh)
+}
+
+/// Puts exeunt before the commands of the job and, unless they are asked by HTTP, of its helpers.
+fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<&str>) -> Result<Outcome, Refusal> {
+    let Some(spec) = template.node.get("spec") else { return Ok(Outcome::Edits(Vec::new(), Vec::new())) };
+    let file = spec.file();
+    let refuse = |node: Node<'_>, message: String| file.refusal(node.span().start, message);
+    let policy = spec.get("restartPolicy").and_then(Node::str).unwrap_or("Always");
+    let is_main = |container: Node<'_>| name(container).is_some_and(|name| mains.iter().any(|main| main == name));
+    let containers = spec.get("containers").into_iter().flat_map(Node::items);
+    let containers: Vec<Node<'_>> =
+        containers.filter(|container| wish.how != How::Mesh || is_main(*container)).collect();
+    let stage = Stage::of(spec, &containers, &wish.dir, &is_main)?;
+    let mut put = Putting { template, wish, stage, edits: Vec::new(), puts: Vec::new(), notes: Vec::new() };
     let mut restarts_all = false;
     for container in &containers {
         let main = is_main(*container);
-        if !main && wish.how == How::Mesh {
-            continue;
-        }
         let rules = Rules::of(*container, policy)?;
         restarts_all |= rules.all;
         if !main && rules.policy == NATIVE {
@@ -292,14 +335,19 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
 /// Which containers are the job, or what has to be said.
 fn mains(pod: Node<'_>, containers: &[Node<'_>], wish: &Wish) -> Result<Vec<String>, String> {
     let names: Vec<&str> = containers.iter().filter_map(|container| name(*container)).collect();
-    let told: Vec<String> = if wish.main.is_empty() {
-        let told =
-            annotation(pod, "exeunt.dev/main").or_else(|| annotation(pod, "kubectl.kubernetes.io/default-container"));
-        told.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    } else {
-        wish.main.clone()
+    let here = |told: &[String]| -> Vec<String> {
+        told.iter().filter(|main| names.contains(&main.as_str())).cloned().collect()
     };
-    let here: Vec<String> = told.iter().filter(|main| names.contains(&main.as_str())).cloned().collect();
+    // What the command line says may be about another object of the file.
+    let asked = here(&wish.main);
+    if !asked.is_empty() {
+        return Ok(asked);
+    }
+    let told =
+        annotation(pod, "exeunt.dev/main").or_else(|| annotation(pod, "kubectl.kubernetes.io/default-container"));
+    let told = told.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty());
+    let told: Vec<String> = told.map(str::to_owned).collect();
+    let here = here(&told);
     if !here.is_empty() {
         return Ok(here);
     }
@@ -382,9 +430,84 @@ impl Rules {
     }
 }
 
+/// The volume behind the shared directory.
+enum Stage<'a> {
+    /// An `emptyDir` that is put in.
+    New,
+    /// One that all of them mount there already, and whether it outlives the Pod.
+    Here { volume: &'a str, sub: Option<&'a str>, outlives: bool },
+}
+
+impl<'a> Stage<'a> {
+    fn of(
+        spec: Node<'a>,
+        containers: &[Node<'a>],
+        dir: &str,
+        is_main: &dyn Fn(Node<'_>) -> bool,
+    ) -> Result<Self, Refusal> {
+        let mount = |container: &Node<'a>| {
+            let mut mounts = container.get("volumeMounts").into_iter().flat_map(Node::items);
+            mounts.find(|mount| {
+                mount.get("mountPath").and_then(Node::str).is_some_and(|at| at.trim_end_matches('/') == dir)
+            })
+        };
+        let place = |mount: Node<'a>| {
+            let text = |key: &str| mount.get(key).and_then(Node::str);
+            (text("name"), text("subPath"), text("subPathExpr"))
+        };
+        let Some(first) = containers.iter().find_map(mount) else { return Ok(Stage::New) };
+        let volume = name(first).unwrap_or("");
+        let refuse = |node: Node<'_>, why: String| {
+            let message = format!("{why}; or choose another directory for exeunt: --dir PATH");
+            Err(node.file().refusal(node.span().start, message))
+        };
+        for container in containers {
+            let own = name(*container).unwrap_or("");
+            let Some(mount) = mount(container).filter(|mount| place(*mount) == place(first)) else {
+                return refuse(
+                    *container,
+                    format!("{own} has to mount {volume} at {dir}, too, as another container does"),
+                );
+            };
+            // exeunt writes there the end of a job, and the name of whoever has one.
+            if is_main(*container) && mount.get("readOnly").and_then(Node::bool) == Some(true) {
+                return refuse(mount, format!("{own} must be able to write {dir}"));
+            }
+        }
+        let mut volumes = spec.get("volumes").into_iter().flat_map(Node::items);
+        let Some(kind) = volumes.find(|one| name(*one) == Some(volume)) else {
+            return refuse(first, format!("there is no volume {volume}; write it down"));
+        };
+        let is = |kinds: &[&str]| kinds.iter().any(|key| kind.get(key).is_some());
+        if is(&["configMap", "secret", "projected", "downwardAPI", "image"]) {
+            return refuse(kind, format!("nobody can write {dir}, where {volume} is mounted; mount it elsewhere"));
+        }
+        if first.get("subPathExpr").is_some() {
+            return refuse(first, "what subPathExpr makes of it cannot be told to exeunt's own container".to_owned());
+        }
+        let sub = first.get("subPath").and_then(Node::str);
+        Ok(Stage::Here { volume, sub, outlives: !is(&["emptyDir", "ephemeral"]) })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Stage::New => "exeunt-pod",
+            Stage::Here { volume, .. } => volume,
+        }
+    }
+}
+
+/// How an image is pulled whose name says nothing of a version: as any other is.
+fn pull_policy(reference: &str) -> Option<&'static str> {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    let moves = !last.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+    moves.then_some("IfNotPresent")
+}
+
 struct Putting<'p, 'a> {
     template: &'p Template<'a>,
     wish: &'p Wish,
+    stage: Stage<'a>,
     edits: Vec<Edit>,
     puts: Vec<Put>,
     notes: Vec<String>,
@@ -449,6 +572,11 @@ impl Putting<'_, '_> {
             (None, None) => None,
         };
         let mut told = told.filter(|words| !words.is_empty());
+        if let Some(words) = &told {
+            let source = if self.wish.entrypoints.contains_key(&own) { "--entrypoint" } else { "its annotation" };
+            let words = Data::words(words.clone()).json();
+            self.notes.push(format!("{}: what {own} runs is from {source}: {words}", self.template.object));
+        }
         let reference = container.get("image").and_then(Node::str).unwrap_or("");
         let args = container.get("args").is_some_and(|args| args.items().len() > 0);
         if let (None, Some(image)) = (&told, self.wish.images.get(reference)) {
@@ -456,8 +584,12 @@ impl Putting<'_, '_> {
             let cmd: &[String] = if args { &[] } else { &image.cmd };
             let words: Vec<String> = image.entrypoint.iter().chain(cmd).cloned().collect();
             let pinned = if reference.contains("@sha256:") { "" } else { ", whose tag can move" };
+            let platforms = match image.platforms.as_slice() {
+                [] => String::new(),
+                some => format!(" for {}", some.join(", ")),
+            };
             self.notes.push(format!(
-                "{}: what {own} runs is from {}, of the image {reference}{pinned}: {}",
+                "{}: what {own} runs is from {}, of the image {reference}{platforms}{pinned}: {}",
                 self.template.object,
                 image.source,
                 Data::words(words.clone()).json()
@@ -486,44 +618,63 @@ impl Putting<'_, '_> {
     }
 
     fn mounts(&mut self, container: Node<'_>) -> Result<(), Refusal> {
+        let entry = |key: &str, value: Data| (key.to_owned(), value);
         let mut mounts = Vec::new();
-        let mount = |name: &str, path: &str, read_only: bool| {
-            let mut entries = vec![("name".to_owned(), name.into()), ("mountPath".to_owned(), path.into())];
-            if read_only {
-                entries.push(("readOnly".to_owned(), Data::Bool(true)));
-            }
-            Data::Map(entries)
-        };
         if self.wish.deliver == Deliver::Image {
-            mounts.push(mount("exeunt", "/exeunt", true));
-        }
-        mounts.push(mount("exeunt-pod", &self.wish.dir, false));
-        for taken in container.get("volumeMounts").into_iter().flat_map(Node::items) {
-            let path = taken.get("mountPath").and_then(Node::str).unwrap_or("").trim_end_matches('/');
-            if path == self.wish.dir.trim_end_matches('/') || (self.wish.deliver == Deliver::Image && path == "/exeunt")
-            {
-                let file = container.file();
-                return Err(file.refusal(
-                    taken.span().start,
-                    format!("{path} is taken by another volume; choose another directory: --dir PATH"),
-                ));
+            let taken = container.get("volumeMounts").into_iter().flat_map(Node::items).find(|mount| {
+                mount.get("mountPath").and_then(Node::str).is_some_and(|at| at.trim_end_matches('/') == "/exeunt")
+            });
+            if let Some(taken) = taken {
+                let message = "/exeunt is taken by another volume; mount that elsewhere, or use --deliver init";
+                return Err(taken.file().refusal(taken.span().start, message));
             }
+            mounts.push(Data::Map(vec![
+                entry("name", "exeunt".into()),
+                entry("mountPath", "/exeunt".into()),
+                entry("readOnly", Data::Bool(true)),
+            ]));
         }
-        let own = name(container).unwrap_or("").to_owned();
-        let count = mounts.len();
-        match container.get("volumeMounts").filter(|list| !list.is_null()) {
+        let outlives = match self.stage {
+            Stage::New => {
+                mounts.push(Data::Map(vec![
+                    entry("name", "exeunt-pod".into()),
+                    entry("mountPath", self.wish.dir.as_str().into()),
+                ]));
+                false
+            }
+            Stage::Here { outlives, .. } => outlives,
+        };
+        if !mounts.is_empty() {
+            self.container_list(container, "volumeMounts", mounts)?;
+        }
+        let told = container.get("env").into_iter().flat_map(Node::items).any(|one| name(one) == Some(RUN_ID));
+        if outlives && !told {
+            let field = Data::Map(vec![entry("fieldPath", "metadata.uid".into())]);
+            let from = Data::Map(vec![entry("fieldRef", field)]);
+            let variable = Data::Map(vec![entry("name", RUN_ID.into()), entry("valueFrom", from)]);
+            self.container_list(container, "env", vec![variable])?;
+        }
+        Ok(())
+    }
+
+    /// Items at the head of a list of a container, which is made if it is not there.
+    fn container_list(&mut self, container: Node<'_>, key: &str, items: Vec<Data>) -> Result<(), Refusal> {
+        let owner = name(container).unwrap_or("").to_owned();
+        let count = items.len();
+        let put = match container.get(key).filter(|list| !list.is_null()) {
             Some(list) => {
                 may_touch(list)?;
                 let mut path = self.container_path(container);
-                path.push(Step::Key("volumeMounts".to_owned()));
-                self.add(path, Change::Front(mounts));
-                self.puts.push(Put { owner: own, field: "volumeMounts".to_owned(), items: Some(count) });
+                path.push(Step::Key(key.to_owned()));
+                self.add(path, Change::Front(items));
+                Some(count)
             }
             None => {
-                self.add_entry(container, "volumeMounts", Data::Seq(mounts));
-                self.puts.push(Put { owner: own, field: "volumeMounts".to_owned(), items: None });
+                self.add_entry(container, key, Data::Seq(items));
+                None
             }
-        }
+        };
+        self.puts.push(Put { owner, field: key.to_owned(), items: put });
         Ok(())
     }
 
@@ -532,20 +683,22 @@ impl Putting<'_, '_> {
         let entry = |key: &str, value: Data| (key.to_owned(), value);
         let mut volumes = Vec::new();
         if self.wish.deliver == Deliver::Image {
-            let image = Data::Map(vec![
-                entry("reference", self.wish.image.as_str().into()),
-                entry("pullPolicy", "IfNotPresent".into()),
-            ]);
-            volumes.push(Data::Map(vec![entry("name", "exeunt".into()), entry("image", image)]));
+            let mut image = vec![entry("reference", self.wish.image.as_str().into())];
+            image.extend(pull_policy(&self.wish.image).map(|policy| entry("pullPolicy", policy.into())));
+            volumes.push(("exeunt", entry("image", Data::Map(image))));
         }
-        volumes.push(Data::Map(vec![entry("name", "exeunt-pod".into()), entry("emptyDir", Data::Map(Vec::new()))]));
+        if matches!(self.stage, Stage::New) {
+            volumes.push(("exeunt-pod", entry("emptyDir", Data::Map(Vec::new()))));
+        }
         for volume in spec.get("volumes").into_iter().flat_map(Node::items) {
-            if matches!(name(volume), Some("exeunt" | "exeunt-pod")) {
+            if name(volume).is_some_and(|name| volumes.iter().any(|(ours, _)| *ours == name)) {
                 return Err(volume
                     .file()
                     .refusal(volume.span().start, "a volume of this name is there already; rename it"));
             }
         }
+        let volumes: Vec<Data> =
+            volumes.into_iter().map(|(name, kind)| Data::Map(vec![entry("name", name.into()), kind])).collect();
         // Whoever runs all containers anew keeps the volume, and in it the end of the round before.
         let command = match (self.wish.deliver, restarts_all) {
             (Deliver::Init, false) => Some(vec!["/exeunt".to_owned(), "install".to_owned(), self.program()]),
@@ -558,6 +711,12 @@ impl Putting<'_, '_> {
             (_, false) => None,
         };
         if let Some(command) = command {
+            let all =
+                ["initContainers", "containers"].into_iter().filter_map(|key| spec.get(key)).flat_map(Node::items);
+            if let Some(taken) = all.into_iter().find(|container| name(*container) == Some("exeunt")) {
+                let message = "a container is called exeunt, as the init container would be; give it another name";
+                return Err(taken.file().refusal(taken.span().start, message));
+            }
             let resources =
                 |cpu: &str, memory: &str| Data::Map(vec![entry("cpu", cpu.into()), entry("memory", memory.into())]);
             let security = Data::Map(vec![
@@ -568,11 +727,14 @@ impl Putting<'_, '_> {
                 entry("capabilities", Data::Map(vec![entry("drop", Data::words(["ALL"]))])),
                 entry("seccompProfile", Data::Map(vec![entry("type", "RuntimeDefault".into())])),
             ]);
-            let mount =
-                Data::Map(vec![entry("name", "exeunt-pod".into()), entry("mountPath", self.wish.dir.as_str().into())]);
-            let container = Data::Map(vec![
-                entry("name", "exeunt".into()),
-                entry("image", self.wish.image.as_str().into()),
+            let mut mount =
+                vec![entry("name", self.stage.name().into()), entry("mountPath", self.wish.dir.as_str().into())];
+            if let Stage::Here { sub: Some(sub), .. } = self.stage {
+                mount.push(entry("subPath", sub.into()));
+            }
+            let mut container = vec![entry("name", "exeunt".into()), entry("image", self.wish.image.as_str().into())];
+            container.extend(pull_policy(&self.wish.image).map(|policy| entry("imagePullPolicy", policy.into())));
+            container.extend([
                 entry("command", Data::words(command)),
                 entry(
                     "resources",
@@ -582,11 +744,11 @@ impl Putting<'_, '_> {
                     ]),
                 ),
                 entry("securityContext", security),
-                entry("volumeMounts", Data::Seq(vec![mount])),
+                entry("volumeMounts", Data::Seq(vec![Data::Map(mount)])),
             ]);
-            self.pod_list(spec, "initContainers", vec![container])?;
+            self.pod_list(spec, "initContainers", vec![Data::Map(container)])?;
         }
-        self.pod_list(spec, "volumes", volumes)
+        if volumes.is_empty() { Ok(()) } else { self.pod_list(spec, "volumes", volumes) }
     }
 
     fn pod_list(&mut self, spec: Node<'_>, key: &str, items: Vec<Data>) -> Result<(), Refusal> {

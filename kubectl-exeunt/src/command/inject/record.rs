@@ -5,12 +5,15 @@
 //! name of a container, or empty for the Pod's own spec. `metadata` or `annotations` says that this was made for the
 //! annotation itself.
 
-use crate::yaml::{Change, Edit, Moved, Node, Refusal, Step};
+use crate::yaml::{Change, Edit, Gap, Moved, Node, Refusal, Step};
 
 /// The annotation, and the label of everything that is exeunt's in a manifest.
 pub const ANNOTATION: &str = "exeunt.dev/injected";
 
 const VERSION: &str = "1";
+
+/// The variable that ties a record to one Pod, where the volume outlives it.
+pub const RUN_ID: &str = "EXEUNT_RUN_ID";
 
 /// One thing that was put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +26,8 @@ pub struct Put {
     pub items: Option<usize>,
 }
 
-/// A container that was moved to `initContainers`: `move:NAME:INDEX:GAP`, and `:new` if that list was made for it.
+/// A container that was moved to `initContainers`: `move:NAME:INDEX:GAP`, and `:new` if that list was made for it. GAP is a
+/// number of bytes, or between brackets the text that was there, with `%` and two digits for what is no comma.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// The container.
@@ -43,20 +47,62 @@ pub fn write(puts: &[Put], moves: &[Move], made: Option<&str>) -> String {
         words.push(format!("{}/{}{count}", put.owner, put.field));
     }
     for Move { name, index, moved } in moves {
-        words.push(format!("move:{name}:{index}:{}{}", moved.gap, if moved.made { ":new" } else { "" }));
+        let gap = match &moved.gap {
+            Gap::Lines(bytes) => bytes.to_string(),
+            Gap::Text(text) => {
+                text.bytes().map(|byte| if byte == b',' { ",".to_owned() } else { format!("%{byte:02x}") }).collect()
+            }
+        };
+        words.push(format!("move:{name}:{index}:{gap}{}", if moved.made { ":new" } else { "" }));
     }
     words.join(" ")
 }
 
+fn gap(text: &str) -> Option<Gap> {
+    if let Ok(bytes) = text.parse() {
+        return Some(Gap::Lines(bytes));
+    }
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        rest = match first {
+            ',' => {
+                bytes.push(b',');
+                rest.get(1..)?
+            }
+            '%' => {
+                bytes.push(u8::from_str_radix(rest.get(1..3)?, 16).ok()?);
+                rest.get(3..)?
+            }
+            _ => return None,
+        };
+    }
+    String::from_utf8(bytes).ok().map(Gap::Text)
+}
+
 /// The moves that the annotation tells, the first first.
-pub fn moves(template: Node<'_>) -> Vec<Move> {
-    let words = of(template).and_then(Node::text).unwrap_or("").split_ascii_whitespace();
-    let moves = words.filter_map(|word| {
-        let mut parts = word.strip_prefix("move:")?.split(':');
-        let (name, index, gap) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Move { name: name.to_owned(), index, moved: Moved { gap, made: parts.next() == Some("new") } })
-    });
-    moves.collect()
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn moves(template: Node<'_>) -> Result<Vec<Move>, Refusal> {
+    let Some(annotation) = of(template) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for word in annotation.text().unwrap_or("").split_ascii_whitespace() {
+        let Some(told) = word.strip_prefix("move:") else { continue };
+        let mut parts = told.split(':');
+        let mut read = || {
+            let (name, index, gap) = (parts.next()?, parts.next()?.parse().ok()?, gap(parts.next()?)?);
+            Some(Move { name: name.to_owned(), index, moved: Moved { gap, made: parts.next() == Some("new") } })
+        };
+        found.push(read().ok_or_else(|| unknown(annotation, word))?);
+    }
+    Ok(found)
+}
+
+/// A word that no version of this program has written.
+fn unknown(annotation: Node<'_>, word: &str) -> Refusal {
+    let message = format!("{word} cannot be understood; take exeunt out by hand");
+    annotation.file().refusal(annotation.span().start, message)
 }
 
 /// The edit that moves a container back, in a file without the annotation.
@@ -73,7 +119,7 @@ pub fn move_back(document: usize, path: &[Step], template: Node<'_>, mov: &Move)
     let change = Change::MoveBack {
         from: "containers".to_owned(),
         index: mov.index,
-        gap: mov.moved.gap,
+        gap: mov.moved.gap.clone(),
         to: "initContainers".to_owned(),
         now,
         made: mov.moved.made,
@@ -137,7 +183,7 @@ pub fn undo(document: usize, path: &[Step], template: Node<'_>) -> Result<Vec<Ed
             None if field == "command" => None,
             None => Some((list.items().len(), true)),
             Some(count) => {
-                let count = count.parse().map_err(|_| refuse(annotation, format!("{word} cannot be understood")))?;
+                let count = count.parse().map_err(|_| unknown(annotation, word))?;
                 Some((count, false))
             }
         };
@@ -149,8 +195,8 @@ pub fn undo(document: usize, path: &[Step], template: Node<'_>) -> Result<Vec<Ed
                     && list.items().nth(count.wrapping_sub(1)).and_then(Node::str) == Some("--")
             }
             Some((count, _)) => {
-                list.items().len() >= count
-                    && list.items().take(count).all(|item| name(item).is_some_and(|name| name.starts_with("exeunt")))
+                let own = |item| name(item).is_some_and(|name| name.starts_with("exeunt") || name == RUN_ID);
+                list.items().len() >= count && list.items().take(count).all(own)
             }
         };
         if !ours {
