@@ -110,7 +110,7 @@ fn look_up(address: &str) -> Result<Vec<SocketAddr>> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let port = port.parse::<u16>().unwrap_or_default();
     let found = crate::sys::lookup::one_family_at_a_time(host);
-    ensure!(!found.is_empty(), "the name cannot be looked up: {error}");
+    ensure!(!found.is_empty(), "the name cannot be looked up: {}", crate::words::io(&error));
     Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 

@@ -41,6 +41,7 @@ pub mod stage;
 pub mod status;
 pub mod supervisor;
 pub mod sys;
+pub mod words;
 
 use report::Report;
 use std::ffi::OsString;
@@ -56,7 +57,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     let signals = match sys::signals::Signals::catch() {
         Ok(signals) => signals,
         Err(error) => {
-            Report::early().failure(&format!("signal handlers cannot be installed: {error}"));
+            Report::early().failure(&format!("signal handlers cannot be installed: {}", words::io(&error)));
             return exit::OURS;
         }
     };
@@ -103,7 +104,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
             supervisor::run(plan, signals, report)
         }
         Err(error) => {
-            report.failure(&format!("{error:#}"));
+            report.failure(&words::chain(&error));
             fail(&words, signals, report)
         }
     }
@@ -155,7 +156,7 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
         perform(report, &flags)
     });
     outcome.unwrap_or_else(|error| {
-        report.error(&format!("{error:#}"));
+        report.error(&words::chain(&error));
         exit::OURS
     })
 }
@@ -163,7 +164,8 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
 fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
     use anyhow::{Context, ensure};
     let words = || flags.get_many::<OsString>("words").into_iter().flatten();
-    let texts = || words().map(|word| word.to_str().with_context(|| format!("{word:?} is not UTF-8 text")));
+    let texts =
+        || words().map(|word| word.to_str().with_context(|| format!("\"{}\" is not UTF-8 text", word.display())));
     match report.mode {
         "probe" => {
             let conditions =

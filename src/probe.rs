@@ -10,6 +10,7 @@ use crate::stage::Directory;
 use crate::stage::observe::Observer;
 use crate::sys::child::{self, Launch, Refused};
 use crate::sys::signals;
+use crate::words;
 use anyhow::{Result, anyhow, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -75,7 +76,7 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         if let Err(error) = test(condition, surroundings, left) {
             std::mem::forget(LAST_WORD.lock());
-            report.error(&format!("{condition}: {error:#}"));
+            report.error(&format!("{condition}: {}", words::chain(&error)));
             return 1;
         }
     }
@@ -131,7 +132,7 @@ fn command(words: &[String]) -> Result<()> {
 pub fn goodbye(urls: &[Url], report: Report) -> u8 {
     let say = move |url: &Url| {
         if let Err(error) = post(url) {
-            report.warning(&format!("POST {url}: {error:#}"));
+            report.warning(&format!("POST {url}: {}", words::chain(&error)));
         }
     };
     let Some((last, others)) = urls.split_last() else { return 0 };

@@ -4,7 +4,7 @@
 //! before the command. What each would lose in the other order is said where it is done.
 
 use crate::condition::Condition;
-use crate::machine::{self, Action, Event, Gate, Name, Role, Seen, State, Status, Timer, Word};
+use crate::machine::{self, Action, Actions, Event, Gate, Name, Role, Seen, State, Status, Timer, Word};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::Directory;
@@ -13,6 +13,7 @@ use crate::stage::watch::Bell;
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors;
 use crate::sys::signals::{self, Signals, Woken};
+use crate::words;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -23,16 +24,19 @@ mod command;
 mod errand;
 mod messages;
 mod patience;
+mod refusal;
+mod replay;
 mod restarts;
 mod vigil;
+mod waits;
 
 use audience::Audience;
 use command::Command;
 use errand::Errand;
-use messages::Waited;
 use patience::Patience;
 use restarts::Restarts;
 use vigil::{Outlook, Vigil};
+use waits::Waited;
 
 /// How long another live process may still hold the name before we give up.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
@@ -143,11 +147,10 @@ impl Supervisor {
         loop {
             while let Some(event) = self.next_event() {
                 let (state, actions) = machine::step(self.state, &self.plan.policy, event);
-                self.report.debug(|| format!("{event:?}: {:?} -> {state:?}", self.state));
+                self.replay(event, state, &actions);
                 self.announce(event, state);
                 self.state = state;
                 for action in actions.iter() {
-                    self.report.debug(|| format!("{action:?}"));
                     if let Action::Exit(code) = action {
                         self.stop_watching();
                         return code;
@@ -157,6 +160,20 @@ impl Supervisor {
             }
             self.wait();
         }
+    }
+
+    /// One line an event, and one for what is done about it. What changes nothing (a name that is still held) is not said.
+    fn replay(&self, event: Event, next: State, actions: &Actions) {
+        if self.state == next && *actions == Actions::NONE {
+            return;
+        }
+        self.report.debug(|| {
+            let done: Vec<String> = actions.iter().map(replay::action).collect();
+            let (event, from, to) = (replay::event(event), replay::state(self.state), replay::state(next));
+            let moved = if from == to { from } else { format!("{from} -> {to}") };
+            let then = if done.is_empty() { String::new() } else { format!("; {}", done.join(", ")) };
+            format!("{event}: {moved}{then}")
+        });
     }
 
     /// The next event. While the command has not been started, a signal goes before everything else: once it is pending, the
@@ -196,7 +213,7 @@ impl Supervisor {
                 if let (Some(dir), Some(life)) = (&self.dir, &mut self.life)
                     && let Err(error) = life.publish_ready(dir)
                 {
-                    self.report.warning(&format!("{error:#}"));
+                    self.report.warning(&words::chain(&error));
                 }
             }
             Action::WithdrawReady => {
@@ -265,7 +282,7 @@ impl Supervisor {
         if self.dir.is_none() {
             match Directory::open(&self.plan.dir) {
                 Ok(dir) => self.dir = Some(dir),
-                Err(error) => return self.fail(&format!("{error:#}")),
+                Err(error) => return self.fail(&words::chain(&error)),
             }
         }
         let (Some(dir), Some(name)) = (&self.dir, &self.plan.name) else {
@@ -292,12 +309,9 @@ impl Supervisor {
                 let waiting = self.claim.get_or_insert(first);
                 waiting.contested = matches!(failed, Claim::Contested).then(|| waiting.contested.unwrap_or(now));
                 if now >= waiting.until {
-                    let file = self.plan.dir.join(crate::stage::running(name));
+                    let held = self.say_held(name);
                     self.claim = None;
-                    self.fail(&format!(
-                        "{} is held by another live process; give each container of the Pod its own --name",
-                        file.display()
-                    ));
+                    self.fail(&held);
                 } else {
                     waiting.next = (now + waiting.pause).min(waiting.until);
                     waiting.pause = (waiting.pause * 2).min(CLAIM_PAUSE_MOST);
@@ -307,7 +321,7 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                self.fail(&format!("{error:#}"));
+                self.fail(&words::chain(&error));
                 self.leave_word();
             }
         }
@@ -320,7 +334,7 @@ impl Supervisor {
         if let (Some(dir), Some(name), None, true) = (&self.dir, &self.plan.name, &self.plan.run_id, last)
             && let Err(error) = crate::stage::publish::publish_bare(dir, name)
         {
-            self.report.debug(|| format!("{error:#}"));
+            self.report.debug(|| words::chain(&error));
         }
     }
 
@@ -375,7 +389,10 @@ impl Supervisor {
     fn look_for_conditions(&mut self) {
         let (Some(vigil), Some(dir)) = (&mut self.vigil, &self.dir) else { return };
         let outlook = vigil.look(dir, &self.plan, self.signals.ignored());
-        self.last_answer.clone_from(&vigil.last_answer);
+        if self.last_answer != vigil.last_answer {
+            self.last_answer.clone_from(&vigil.last_answer);
+            self.report.debug(|| format!("asked: {}", self.last_answer));
+        }
         let gate = matches!(self.state, State::Gated { .. });
         let event = match outlook {
             Outlook::Open => return,
@@ -427,7 +444,7 @@ impl Supervisor {
         match Errand::publish(life, dir, status, last) {
             errand::Begun::Finished(result) => {
                 if let Err(error) = result {
-                    self.report.warning(&format!("{error:#}"));
+                    self.report.warning(&words::chain(&error));
                 }
                 self.queue.push_back(Event::Said(Word::End));
             }
@@ -484,7 +501,7 @@ impl Supervisor {
             && let Some(result) = self.errand.as_mut().and_then(Errand::finished)
         {
             if let Err(error) = result {
-                self.report.warning(&format!("{error:#}"));
+                self.report.warning(&words::chain(&error));
             }
             self.errand = None;
             self.queue.push_back(Event::Said(Word::End));

@@ -116,17 +116,34 @@ fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it
     let not_interpreter = file("not-interpreter", 0o755, format!("#!{}\n", plain.display()).as_bytes());
     let foreign = file("foreign", 0o755, b"\x7fELF of no machine");
     let garbage = file("garbage", 0o755, b"\x7fELF and nothing more");
+    let mut other = vec![0u8; 64];
+    // 64 bits, little-endian, EM_S390 (elf(5)): no machine that this runs on.
+    other[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    other[18] = 22;
+    let other = file("other", 0o755, &other);
+    let mut cut = fs::read("/bin/sh").unwrap();
+    cut.truncate(100);
+    let cut = file("cut", 0o755, &cut);
+    let glued = file("glued", 0o755, b"#!/bin/sh\r\nexit 3\r\n");
+    let mut loader = fs::read("/bin/sh").unwrap();
+    let at = loader.windows(4).position(|window| window == b"/lib").expect("the name of the loader");
+    loader[at + 1] = b'L';
+    let loader = file("loader", 0o755, &loader);
     let directory = house.path("directory");
     let the_loop = house.path("loop");
     let more: Vec<(&Path, i32, &str)> = vec![
         (&dangling, 127, "No such file"),
         (&below, 127, "Not a directory"),
         (&bad_interpreter, 127, "the interpreter or loader that it names was not found"),
-        (&plain, 126, "ermission denied"),
+        (&plain, 126, "Permission denied (EACCES); it is not marked as executable: chmod +x"),
         (&not_interpreter, 126, "ermission denied"),
-        (&directory, 126, "ermission denied"),
-        (&foreign, 126, "xec format error: it is a program for another kind of machine"),
-        (&garbage, 126, "xec format error"),
+        (&directory, 126, "Permission denied (EACCES); it is a directory"),
+        (&foreign, 126, "Exec format error (ENOEXEC); it is a program for another kind of machine; this one is"),
+        (&garbage, 126, "Exec format error (ENOEXEC)"),
+        (&other, 126, "Exec format error (ENOEXEC); it is a program for s390x, and this machine is"),
+        (&cut, 126, "Exec format error (ENOEXEC); it is a program for this kind of machine, but a damaged one"),
+        (&glued, 127, "was not found: /bin/sh; its lines end in CRLF, and the name of the interpreter with them"),
+        (&loader, 127, "was not found: /Lib"),
         (&busy_path, 126, "ext file busy"),
         (&the_loop, 126, "symbolic links"),
         (&long, 126, "ame too long"),

@@ -319,7 +319,7 @@ fn when_the_time_is_up_the_code_is_124_and_the_last_answer_is_in_the_message() {
         let run = house.mode(mode).args(["--name", name, "--wait-for", &url, "--wait-timeout", "300ms"]);
         let mut process = command(&house, run).finish();
         assert_eq!(process.code(), 124, "{}", process.err());
-        let said = format!("exeunt {mode}: {url}: 503 after 300ms (--wait-timeout); sh is not started\n");
+        let said = format!("exeunt {mode}: {url}: 503; given up after 300ms (--wait-timeout); sh is not started\n");
         assert_eq!(process.err(), said);
         was_not_started(&house, &process);
         let record = house.record(&format!("{name}-terminated"));
@@ -337,23 +337,26 @@ fn the_last_answer_is_that_of_the_condition_that_does_not_hold() {
     let (absent, _) = file(&house, "absent");
     let refused = format!("tcp://127.0.0.1:{}", closed_port());
     let table = [
-        (vec!["file:///dev/null", &there, "proxy"], "proxy: not ready after 300ms".to_owned()),
-        (vec!["exec:true", &absent], format!("{absent}: not there after 300ms")),
-        (vec!["exec:sh -c 'exit 3'", &there], "exec:sh -c 'exit 3': exit code 3 after 300ms".to_owned()),
-        (vec![&there, &refused], format!("{refused}: ECONNREFUSED: Connection refused after 300ms")),
+        (vec!["file:///dev/null", &there, "proxy"], "proxy: not ready".to_owned()),
+        (vec!["exec:true", &absent], format!("{absent}: not there")),
+        (vec!["exec:sh -c 'exit 3'", &there], "exec:sh -c 'exit 3': exit code 3".to_owned()),
+        (vec![&there, &refused], format!("{refused}: Connection refused (ECONNREFUSED)")),
     ];
     let (found, quiet) = (server.url("/x"), silent.url("/x"));
     let table = table.into_iter().chain([
-        (vec!["exec:true", &found], format!("{found}: 404 after 300ms")),
+        (vec!["exec:true", &found], format!("{found}: 404")),
         // The probe has not come back yet.
-        (vec![&quiet], format!("{quiet}: no answer yet after 300ms")),
+        (vec![&quiet], format!("{quiet}: no answer yet")),
     ]);
     for (conditions, said) in table {
         house.anew();
         let run = conditions.iter().fold(house.main(), |run, condition| run.args(["--wait-for", condition]));
         let mut process = command(&house, run.args(["--wait-timeout", "300ms"])).finish();
         assert_eq!(process.code(), 124, "{conditions:?}: {}", process.err());
-        assert_eq!(process.err(), format!("exeunt main: {said} (--wait-timeout); sh is not started\n"));
+        assert_eq!(
+            process.err(),
+            format!("exeunt main: {said}; given up after 300ms (--wait-timeout); sh is not started\n")
+        );
     }
 }
 
@@ -366,7 +369,7 @@ fn an_answer_that_changes_is_said_as_it_was_last() {
     wait_until("the first probe", || !server.asked().is_empty());
     server.answers(|_| Answer::Status(503, ""));
     assert_eq!(process.code(), 124);
-    assert!(process.err().contains(": 503 after 1s"), "{}", process.err());
+    assert!(process.err().contains(": 503; given up after 1s"), "{}", process.err());
 }
 
 #[test]

@@ -85,7 +85,12 @@ fn the_level_decides_what_is_said() {
     assert_eq!(err("info", "kill -9 $$").lines().count(), 1);
     assert_eq!(err("info", "exit 3"), "");
     let debug = err("debug", "exit 3");
-    assert!(debug.lines().count() > 5 && debug.lines().all(|line| line.starts_with("exeunt main: debug: ")), "{debug}");
+    assert!(debug.lines().all(|line| line.starts_with("exeunt main: debug: ")), "{debug}");
+    for line in ["the command has started: starting -> running; publish that it is ready", "; exit with 3"] {
+        assert!(debug.contains(line), "{line} in: {debug}");
+    }
+    // In words, and not as the program's source would write it.
+    assert!(!debug.contains(['{', '}']) && !debug.contains("Exited"), "{debug}");
     // What ends exeunt is said on every level.
     for level in ["error", "warning", "info", "debug"] {
         let mut run = house
@@ -170,4 +175,25 @@ fn a_termination_log_that_is_a_link_or_a_fifo_or_a_directory_is_neither_followed
             assert_eq!(fs::read_to_string(house.path("log")).unwrap(), old_log(), "{make}");
         }
     }
+}
+
+#[test]
+fn what_the_system_says_has_one_form_whoever_brings_it() {
+    use anyhow::Context;
+    use exeunt::words;
+    let form = "No space left on device (ENOSPC)";
+    let by_std = || std::io::Error::from_raw_os_error(libc::ENOSPC);
+    assert_eq!(words::errno(nix::errno::Errno::ENOSPC), form);
+    assert_eq!(words::io(&by_std()), form);
+    let chains = [
+        Err::<(), _>(nix::errno::Errno::ENOSPC).context("it failed"),
+        Err(by_std()).context("it failed"),
+        Err(fs::TryLockError::Error(by_std())).context("it failed"),
+    ];
+    for error in chains {
+        assert_eq!(words::chain(&error.unwrap_err()), format!("it failed: {form}"));
+    }
+    // ENOTSUPP, which the kernel lets out of some file systems and no C library knows.
+    assert_eq!(words::io(&std::io::Error::from_raw_os_error(524)), "error 524 of the system");
+    assert_eq!(words::io(&std::io::Error::other("a word of its own")), "a word of its own");
 }

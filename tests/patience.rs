@@ -8,12 +8,14 @@ mod house;
 
 use house::{House, wait_until};
 use patience::Patience;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The seconds at which a wait is spoken of, with the answers that come at their seconds.
-fn spoken(first: u64, until: u64, answers: &[(u64, &str)]) -> Vec<u64> {
+fn spoken(until: u64, answers: &[(u64, &str)]) -> Vec<u64> {
     let start = Instant::now();
-    let mut wait = Patience::begin("it", start, Duration::from_secs(first));
+    let mut wait = Patience::begin("it", start);
     let mut seconds = Vec::new();
     for second in 0..=until {
         for (_, answer) in answers.iter().filter(|(at, _)| *at == second) {
@@ -28,23 +30,22 @@ fn spoken(first: u64, until: u64, answers: &[(u64, &str)]) -> Vec<u64> {
 
 #[test]
 fn a_wait_is_spoken_of_after_a_second_then_at_1_5_and_15_minutes_and_each_hour() {
-    assert_eq!(spoken(1, 3 * 3600, &[(0, "refused")]), [1, 60, 300, 900, 4500, 8100]);
-    assert_eq!(spoken(5, 400, &[(0, "refused")]), [5, 60, 300]);
-    assert_eq!(spoken(0, 59, &[]), [1], "what is over within a second is nobody's concern");
+    assert_eq!(spoken(3 * 3600, &[(0, "refused")]), [1, 60, 300, 900, 4500, 8100]);
+    assert_eq!(spoken(59, &[]), [1], "what is over within a second is nobody's concern");
 }
 
 #[test]
 fn an_answer_that_changes_is_spoken_of_but_not_twice_a_second() {
-    assert_eq!(spoken(1, 59, &[(0, "refused"), (10, "503"), (20, "503"), (30, "refused")]), [1, 10, 30]);
-    assert_eq!(spoken(1, 59, &[(0, "refused"), (1, "503"), (2, "refused")]), [1, 2]);
+    assert_eq!(spoken(59, &[(0, "refused"), (10, "503"), (20, "503"), (30, "refused")]), [1, 10, 30]);
+    assert_eq!(spoken(59, &[(0, "refused"), (1, "503"), (2, "refused")]), [1, 2]);
     let flaps: Vec<_> = (0..20).map(|second| (second, if second % 2 == 0 { "a" } else { "b" })).collect();
-    assert_eq!(spoken(1, 59, &flaps).len(), 19);
+    assert_eq!(spoken(59, &flaps).len(), 19);
 }
 
 #[test]
 fn a_stall_makes_one_line_and_not_all_that_were_missed() {
     let start = Instant::now();
-    let mut wait = Patience::begin("it", start, Duration::ZERO);
+    let mut wait = Patience::begin("it", start);
     assert!(wait.speaks(start + Duration::from_secs(1200)));
     assert!(!wait.speaks(start + Duration::from_secs(1201)));
     assert_eq!(wait.next(), Some(start + Duration::from_secs(1200 + 3600)));
@@ -105,7 +106,11 @@ fn a_name_that_another_holds_is_waited_for_aloud() {
 fn a_job_that_has_not_come_and_one_between_two_attempts_are_waited_for_aloud() {
     let house = House::new();
     let mut sidecar = house.sidecar().command("trap 'exit 0' TERM; while :; do sleep 0.01; done").start();
+    let begun = Instant::now();
     sidecar.says("waiting for the job main-job: nothing of it is in ");
+    assert!(begun.elapsed() < Duration::from_secs(4), "a second is what it takes, and a stall: {:?}", begun.elapsed());
+    sidecar.says(" yet; without limit (--absence-timeout sets one)\n");
+    sidecar.says("; if main runs, do both mount the same volume there, without another subPath?\n");
     assert_eq!(house.main().args(["--restart-policy", "on-failure"]).command("exit 7").finish().code(), 7);
     sidecar.says("an attempt of the job main-job has ended (exit code 7); waiting for the next");
     assert_eq!(house.main().args(["--restart-policy", "on-failure"]).command("exit 0").finish().code(), 0);
@@ -120,7 +125,7 @@ fn a_sigterm_that_is_held_is_said_to_be() {
     let mut main = house.main().command("echo ready; read -r _ <\"$CUE\"").start();
     main.ready();
     sidecar.signal(libc::SIGTERM);
-    sidecar.says("SIGTERM is held back until the job main-job is over, at most 1m (--outlive-main)");
+    sidecar.says("SIGTERM is held back until the job main-job is over (it runs), at most 1m (--outlive-main)");
     main.signal(libc::SIGTERM);
     main.ended();
     assert_eq!(sidecar.code(), 0);
@@ -131,7 +136,7 @@ fn a_group_that_does_not_empty_is_counted_and_named() {
     let house = House::new();
     let mut main = house.main().arg("--group").command("sleep 300 & echo $!; exit 5").start();
     let left: i32 = main.line().parse().expect("a pid");
-    main.says("waiting for the rest of sh's process group (--group): 1 process (sleep)");
+    main.says("waiting for the rest of sh's process group (--group): 1 process (sleep); without limit\n");
     house::proc::signal(left, libc::SIGKILL);
     assert_eq!(main.code(), 5);
 }
@@ -143,4 +148,63 @@ fn a_second_attempt_under_a_policy_that_knows_none_is_told() {
     let second = house.main().command("exit 0").finish();
     wait_until("the word", || second.err().contains("this is attempt 2"));
     assert!(second.err().contains("--restart-policy on-failure"), "{}", second.err());
+}
+
+#[test]
+fn a_directory_on_the_container_s_own_root_is_told_from_a_volume() {
+    const OWN: &str = "it lies on this container's own root file system, which no other container sees";
+    // This machine's root, with nothing in between, as where a volume was forgotten; then a volume of its own.
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+    let on_root =
+        ["/tmp", "/var/tmp", "/root"].map(Path::new).into_iter().find(|path| device(path) == device(Path::new("/")));
+    let on_root = on_root.expect("a directory on the root file system");
+    for (volume, forgotten) in [(":", true), ("mount -t tmpfs none \"$1\"", false)] {
+        let house = House::under(on_root);
+        let sidecar = house.sidecar().command("exec sleep 100").after(volume, house.pod("")).pid_1().start();
+        sidecar.says("waiting for the job main-job: nothing of it is in ");
+        if !forgotten {
+            sidecar.says("do both mount the same volume there");
+        }
+        assert_eq!(sidecar.err().contains(OWN), forgotten, "{}", sidecar.err());
+    }
+}
+
+#[test]
+fn two_runs_at_once_in_one_directory_are_told() {
+    let house = House::new();
+    let mut first = house.main().args(["--run-id", "monday"]).command("echo ready; exec sleep 100").start();
+    first.ready();
+    let second = house.main().args(["--run-id", "tuesday"]).command("exit 4").start();
+    second.says("waiting for the name main-job: ");
+    second.says(
+        "is held by a live process of another run (monday): two runs at once in one directory; give each its own",
+    );
+    let sidecar = house.sidecar().args(["--run-id", "tuesday"]).command("exec sleep 100").start();
+    sidecar.says("main-job lives in ");
+    sidecar.says(" under another run id (monday) and does not count: are two runs in one directory, give each its own");
+}
+
+/// Without a run id the Pod's own name tells, which is its host name.
+#[test]
+fn a_name_that_another_pod_holds_is_said_to_be_another_pod_s() {
+    let house = House::new();
+    let mut first = house.main().command("echo ready; exec sleep 100").start();
+    first.ready();
+    let name = "hostname other-pod || echo other-pod >/proc/sys/kernel/hostname";
+    let second = house.main().command("exit 4").after(name, "").unshare(["--uts"]).start();
+    second.says("is held by another live process, on ");
+    second.says(": two runs at once in one directory? give each its own (subPath)");
+}
+
+#[test]
+fn a_command_that_takes_its_time_to_end_is_waited_for_aloud() {
+    let house = House::new();
+    let mut main = house.main().command("echo ready; exec sleep 100").start();
+    main.ready();
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut sidecar = house.sidecar().args(["--grace", "2500ms"]).command(deaf).start();
+    sidecar.ready();
+    main.signal(libc::SIGTERM);
+    sidecar.says("waiting for sh to end; SIGKILL after 2s 500ms (--grace)");
+    assert_eq!(sidecar.code(), 0);
 }

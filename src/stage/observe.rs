@@ -108,6 +108,13 @@ impl Observer {
         self.held.as_ref().and_then(|held| held.record.as_ref())
     }
 
+    /// The run of the life under this name that is another's and goes on, if one does.
+    pub fn stranger(&self) -> Option<&str> {
+        let held = self.held.as_ref().filter(|held| Lock::of(&held.file) == Lock::Held)?;
+        let run = held.record.as_ref()?.run_id.as_deref()?;
+        (Some(run) != self.run_id.as_deref()).then_some(run)
+    }
+
     /// Looks.
     pub fn look(&mut self, dir: &Directory) -> Conclusion {
         let mut seen = self.sight(dir);

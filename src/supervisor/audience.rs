@@ -1,11 +1,13 @@
 //! Whom we observe: the watch, the looks and when the next one is due.
 
-use crate::machine::{Role, Seen};
+use super::waits::short;
+use crate::machine::{Role, Seen, Verdict};
 use crate::plan::{How, Plan};
 use crate::report::Report;
 use crate::stage::observe::{Conclusion, Observer, together};
 use crate::stage::watch::{Bell, Watch};
 use crate::stage::{Directory, running, terminated};
+use crate::words;
 use anyhow::Context;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,15 @@ const SOON: [Duration; 8] = [
 /// How many entries are gone through in search of a misspelt name.
 const HINT_ENTRIES: usize = 1000;
 
+/// What of a job is awaited that a person may be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// That it comes.
+    Job,
+    /// Its next attempt, after one that ended so.
+    Attempt(Verdict),
+}
+
 /// The observers of one process and their watch.
 pub struct Audience {
     own_name: Option<String>,
@@ -47,6 +58,8 @@ pub struct Audience {
     absent: Option<Instant>,
     absence: Option<Duration>,
     begun: bool,
+    /// Whether there was a slow look, some time after the first.
+    waited: bool,
     conclusion: Conclusion,
     said: Said,
 }
@@ -54,7 +67,8 @@ pub struct Audience {
 /// What is said once.
 #[derive(Default)]
 struct Said {
-    hint: bool,
+    /// What is there instead of the job.
+    hint: Option<String>,
     unproven: bool,
     vanished: bool,
     trouble: bool,
@@ -81,6 +95,7 @@ impl Audience {
             absent: None,
             absence: plan.absence,
             begun: false,
+            waited: false,
             conclusion: Conclusion::NotStarted,
             said: Said::default(),
         }
@@ -102,10 +117,49 @@ impl Audience {
         self.conclusion == Conclusion::Running
     }
 
-    /// What the last look at the job has concluded, where somebody waits for it to come and has not been given a hint yet.
-    pub fn awaits(&self) -> Option<Conclusion> {
-        let silent = !self.partner && !self.said.hint && !self.said.trouble && !self.said.vanished;
-        Some(self.conclusion).filter(|_| silent && self.begun)
+    /// What somebody waits for: that the job comes, or its next attempt.
+    pub fn awaits(&self) -> Option<Awaited> {
+        if self.partner || !self.begun {
+            return None;
+        }
+        match self.conclusion {
+            Conclusion::BetweenAttempts(verdict) => Some(Awaited::Attempt(verdict)),
+            // Where one of several is enough, those that are there will do.
+            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => {
+                let mut missing = self.observers.iter().map(|one| one.conclusion == Conclusion::NotStarted);
+                let missing = if self.any { missing.all(|missing| missing) } else { missing.any(|missing| missing) };
+                missing.then_some(Awaited::Job)
+            }
+            Conclusion::Over(_) => None,
+        }
+    }
+
+    /// The names of which nothing is there.
+    pub fn missing(&self) -> String {
+        let missing = self.observers.iter().filter(|one| one.conclusion == Conclusion::NotStarted);
+        missing.map(Observer::name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the last look has found, in a few words that change when something else is found.
+    pub fn answer(&self) -> &'static str {
+        match self.conclusion {
+            Conclusion::NotStarted if self.said.hint.is_none() && self.waited => "nothing of it is there yet",
+            Conclusion::NotStarted => "nothing of it is there",
+            Conclusion::Running => "it runs",
+            Conclusion::Unproven => "its lock proves nothing here",
+            Conclusion::BetweenAttempts(_) => "an attempt has ended",
+            Conclusion::Over(_) => "it is over",
+        }
+    }
+
+    /// What is there instead of the job, or why nothing can be seen, once that has been said.
+    pub fn hinted(&self) -> Option<&str> {
+        if self.said.vanished { Some("the directory itself has vanished") } else { self.said.hint.as_deref() }
+    }
+
+    /// Whether some time has passed since the first look.
+    pub fn has_waited(&self) -> bool {
+        self.waited
     }
 
     /// Looks again, quickly, a few times: something has ended that may have ended with the job.
@@ -172,8 +226,9 @@ impl Audience {
             Err(error) => {
                 self.how = How::Poll;
                 report.warning(&format!(
-                    "{} cannot be watched ({error:#}); it is looked at once a second instead",
-                    dir.path().display()
+                    "{} cannot be watched ({}); it is looked at once a second instead",
+                    dir.path().display(),
+                    words::chain(&error)
                 ));
             }
         }
@@ -197,6 +252,7 @@ impl Audience {
         let conclusion = self.conclude(dir);
         if slow {
             self.hint(dir, report);
+            self.waited = true;
         }
         self.say_trouble(dir, report, conclusion);
         self.conclusion = conclusion;
@@ -230,7 +286,7 @@ impl Audience {
             Some((name, errno)) => format!(
                 "{} is there and cannot be opened ({}); relying on its sentinel, for a kill of {name} cannot be seen",
                 dir.path().join(running(name)).display(),
-                errno.desc()
+                words::errno(errno)
             ),
             None => format!(
                 "{} has a record whose lock cannot be trusted here (another kernel, or a file system that does not share \
@@ -284,13 +340,16 @@ impl Audience {
         let trouble = self.observers.iter().find_map(|observer| dir.trouble(&terminated(observer.name())));
         if let Some(errno) = trouble {
             self.said.trouble = true;
-            report.warning(&format!("{} cannot be looked into: {}", dir.path().display(), errno.desc()));
+            self.said.hint = Some(format!("it cannot be looked into: {}", words::errno(errno)));
+            report.warning(&format!("{} cannot be looked into: {}", dir.path().display(), words::errno(errno)));
         }
     }
 
     /// Lives of others and nothing of the one awaited: usually a misspelt name.
     fn hint(&mut self, dir: &Directory, report: &Report) {
-        if self.said.hint || !self.observers.iter().all(|observer| observer.conclusion == Conclusion::NotStarted) {
+        if self.said.hint.is_some()
+            || !self.observers.iter().all(|observer| observer.conclusion == Conclusion::NotStarted)
+        {
             return;
         }
         let Ok(entries) = std::fs::read_dir(dir.path()) else { return };
@@ -305,24 +364,39 @@ impl Audience {
         others.sort();
         others.dedup();
         // With a run id a record of another run is as good as absent; without one every record counts.
-        let awaited = |other: &&String| self.observers.iter().any(|own| own.name() == other.as_str());
-        if let Some(name) = others.iter().find(awaited).filter(|_| self.one_run) {
-            self.said.hint = true;
-            return report.warning(&format!(
-                "{name} is in {} with another run id, or none, and does not count; give both sides the same --run-id",
-                dir.path().display()
-            ));
+        let awaited = |own: &&Observer| others.iter().any(|other| own.name() == other.as_str());
+        if let Some(own) = self.observers.iter().find(awaited).filter(|_| self.one_run) {
+            let (name, path) = (own.name(), dir.path().display());
+            let (hint, message) = match own.stranger() {
+                Some(run) => (
+                    format!("it lives there under another run id ({})", short(run)),
+                    format!(
+                        "{name} lives in {path} under another run id ({}) and does not count: are two runs in one \
+                         directory, give each its own (subPath); are they one, give both sides the same --run-id",
+                        short(run)
+                    ),
+                ),
+                None => (
+                    "it is there with another run id, or none".to_owned(),
+                    format!(
+                        "{name} is in {path} with another run id, or none, and does not count; give both sides the same \
+                         --run-id"
+                    ),
+                ),
+            };
+            self.said.hint = Some(hint);
+            return report.warning(&message);
         }
         if !others.is_empty() {
-            self.said.hint = true;
             others.truncate(10);
+            let others = others.join(", ");
             report.warning(&format!(
-                "nothing of {} is in {}, but {} is there; is {} spelt right?",
+                "nothing of {} is in {}, but {others} is there; is {} spelt right?",
                 self.names(),
                 dir.path().display(),
-                others.join(", "),
                 if self.partner { "--stop-with" } else { "--until" }
             ));
+            self.said.hint = Some(format!("{others} is there; is --until spelt right?"));
         }
     }
 

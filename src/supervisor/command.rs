@@ -1,14 +1,14 @@
 //! The command: started, signalled, reaped. There is one reaper in exeunt, and it is here.
 
-use super::Supervisor;
+use super::{Supervisor, refusal};
 use crate::exit;
 use crate::machine::{Command as Fate, Event, Restart, Role, State, Status, Word};
 use crate::plan::program;
 use crate::sys::child::{self, Found, Launch, Refused};
 use crate::sys::{descriptors, signals, terminal};
+use crate::words;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the group is looked at when its leader is gone: members that are nobody's children of ours end unannounced.
@@ -76,7 +76,7 @@ impl Supervisor {
                 self.say_deferred(refused);
                 return Fate::Deferred;
             }
-            let (code, message) = why(&name, &launch, refused);
+            let (code, message) = refusal::why(&name, &launch, refused);
             self.report.failure(&message);
             Fate::Failed(code)
         })?;
@@ -101,7 +101,7 @@ impl Supervisor {
         // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
         // a reason to end, and neither is news every time.
         if let Err(errno) = child::send(command.pid, self.plan.group, signal) {
-            self.report.debug(|| format!("{} is not delivered: {}", signals::name(signal), errno.desc()));
+            self.report.debug(|| format!("{} is not delivered: {}", signals::name(signal), words::errno(errno)));
         }
     }
 
@@ -212,53 +212,4 @@ impl Supervisor {
         // ctrl-Z has stopped the whole group.
         let _ = child::send(pid, true, libc::SIGCONT as u8);
     }
-}
-
-/// The code and the message for a command that did not start.
-fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String) {
-    match refused {
-        Refused::NotFound(Errno::ENOENT) if launch.found().is_some() => {
-            // A script or a dynamic binary in an image that lacks what would run it: the kernel says the same.
-            let mut message =
-                format!("the command {name:?} is there, but the interpreter or loader that it names was not found");
-            if let Some(line) = launch.found().and_then(first_line).as_deref().and_then(|line| line.strip_prefix("#!"))
-            {
-                let interpreter = line.split_whitespace().next().unwrap_or_default();
-                message += &format!(": {interpreter}");
-                if line.ends_with('\r') {
-                    message += "; its lines end in CRLF, and the name of the interpreter with them: convert it to LF";
-                }
-            }
-            (exit::NOT_FOUND, message)
-        }
-        Refused::NotFound(errno) => {
-            let blank = name.contains(char::is_whitespace);
-            let hint = if blank { "; it is one word: write each word by itself, or sh -c '...'" } else { "" };
-            (exit::NOT_FOUND, format!("the command {name:?} was not found: {}{hint}", errno.desc()))
-        }
-        Refused::NotExecutable(Errno::ENOEXEC) => {
-            let is_program =
-                launch.found().and_then(first_line).is_some_and(|line| line.as_bytes().starts_with(child::ELF));
-            let reason = if is_program {
-                format!("it is a program for another kind of machine; this one is {}", std::env::consts::ARCH)
-            } else {
-                "it has no #! line, and there is no /bin/sh that could run it".to_owned()
-            };
-            let errno = Errno::ENOEXEC.desc();
-            (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {errno}: {reason}"))
-        }
-        Refused::NotExecutable(errno) => {
-            (exit::NOT_EXECUTABLE, format!("the command {name:?} cannot be executed: {}", errno.desc()))
-        }
-        Refused::NoProcess(errno) => (exit::OURS, format!("no process can be started for {name:?}: {}", errno.desc())),
-    }
-}
-
-/// What a file begins with, to the end of its first line, as far as it matters to a person.
-fn first_line(path: &Path) -> Option<String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(256).read_to_end(&mut bytes).ok()?;
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Some(String::from_utf8_lossy(line).into_owned())
 }

@@ -21,14 +21,19 @@ pub struct Patience<What> {
 }
 
 impl<What: PartialEq> Patience<What> {
-    /// A wait for `what` that begins now, and is spoken of after `first`, or after a second if that is later.
-    pub fn begin(what: What, now: Instant, first: Duration) -> Self {
-        Patience { what, answer: String::new(), since: now, spoken: None, next: now.checked_add(first.max(FIRST)) }
+    /// A wait for `what` that begins now.
+    pub fn begin(what: What, now: Instant) -> Self {
+        Patience { what, answer: String::new(), since: now, spoken: None, next: now.checked_add(FIRST) }
     }
 
     /// Whether it is this that is waited for.
     pub fn is_for(&self, what: &What) -> bool {
         self.what == *what
+    }
+
+    /// The last answer that was heard.
+    pub fn answer(&self) -> &str {
+        &self.answer
     }
 
     /// When it is to be spoken of next, if nothing changes.

@@ -12,6 +12,7 @@ use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors::Pipe;
 use crate::sys::signals;
+use crate::words;
 use nix::unistd::Pid;
 use std::ffi::{CString, OsString};
 use std::path::PathBuf;
@@ -141,7 +142,7 @@ impl Vigil {
             launch.own_group = true;
             launch.stderr = answer.as_ref().map(Pipe::writer);
             launch.directory = CString::new(plan.working_directory.as_os_str().as_encoded_bytes()).ok();
-            launch.start().map_err(|refused| format!("{refused:?}"))
+            launch.start().map_err(|refused| refused.to_string())
         });
         match started {
             Ok(pid) => {
@@ -190,8 +191,10 @@ impl Local {
             }
             Local::Name(_, observer, _) => Watch::set(&plan.dir, Watch::files_of_ready(observer.name()), bell),
         };
-        set.map_err(|error| report.debug(|| format!("{} is not watched, but looked at: {error:#}", self.describe())))
-            .ok()
+        set.map_err(|error| {
+            report.debug(|| format!("{} is not watched, but looked at: {}", self.describe(), words::chain(&error)))
+        })
+        .ok()
     }
 
     /// The life that is awaited and is over.

@@ -46,7 +46,7 @@ impl Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         let (Refused::NotFound(errno) | Refused::NotExecutable(errno) | Refused::NoProcess(errno)) = self;
-        out.write_str(errno.desc())
+        out.write_str(&crate::words::errno(*errno))
     }
 }
 

@@ -1,0 +1,247 @@
+//! What is waited for, and how that is said. When it is said, `patience.rs` decides.
+
+use super::Supervisor;
+use super::audience::{Audience, Awaited};
+use super::messages::describe;
+use super::patience::Patience;
+use crate::machine::{State, Told, Verdict};
+use crate::plan::program;
+use crate::stage::record::Record;
+use crate::stage::running;
+use crate::sys::signals;
+use humantime::format_duration;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A wait that is given up within this is spoken of by its end alone, or both would be said in one breath.
+const BRIEF: Duration = Duration::from_secs(2);
+/// How many processes of a group are named.
+const NAMED: usize = 5;
+/// How much of a word that somebody else wrote is shown.
+const SHOWN: usize = 64;
+
+/// What a person may be waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// The conditions before the start.
+    Conditions,
+    /// The condition of being ready.
+    Ready,
+    /// The name, while another live process holds it.
+    Name,
+    /// A job of which nothing is there yet.
+    Job,
+    /// The next attempt, after one that ended so.
+    Attempt(Verdict),
+    /// The rest of a group whose leader has ended.
+    Group,
+    /// The end of the job, with a SIGTERM in hand.
+    Hold,
+    /// The end of a command that we have asked to end.
+    Stop,
+    /// The answers to the requests of the goodbye.
+    Goodbye,
+}
+
+impl Supervisor {
+    /// Whatever is waited for longer than a second is spoken of.
+    pub(super) fn mind_the_wait(&mut self, now: Instant) {
+        let Some(waited) = self.waited() else {
+            self.patience = None;
+            return;
+        };
+        let mut patience = match self.patience.take() {
+            Some(patience) if patience.is_for(&waited) => patience,
+            _ => Patience::begin(waited, now),
+        };
+        if matches!(waited, Waited::Conditions | Waited::Ready) {
+            patience.hear(&self.last_answer);
+        } else if let Some(audience) = &self.audience {
+            patience.hear(audience.answer());
+        }
+        if waited == Waited::Group {
+            // Whoever has started a build in the background has new processes all the time; that there are fewer is news.
+            let least = patience.answer().parse().unwrap_or(usize::MAX);
+            patience.hear(&self.rest_of_group().len().min(least).to_string());
+        }
+        if patience.speaks(now) {
+            self.report.info(&self.say_waited(waited));
+        }
+        self.patience = Some(patience);
+    }
+
+    fn waited(&self) -> Option<Waited> {
+        if self.command.as_ref().is_some_and(|command| command.leader.is_some() && self.plan.group) {
+            return Some(Waited::Group);
+        }
+        match self.state {
+            State::Claiming { held: true, .. } => Some(Waited::Name),
+            State::Gated { .. } => (self.plan.wait_timeout > BRIEF).then_some(Waited::Conditions),
+            State::Holding => Some(Waited::Hold),
+            State::Stopping { .. } => (self.plan.grace > BRIEF).then_some(Waited::Stop),
+            State::Leaving { .. } => Some(Waited::Goodbye),
+            State::Running { .. } if self.vigil.is_some() => Some(Waited::Ready),
+            State::Running { told: Told::Nothing } | State::BackingOff { .. } => {
+                match self.audience.as_ref().and_then(Audience::awaits)? {
+                    Awaited::Job => Some(Waited::Job),
+                    Awaited::Attempt(verdict) => Some(Waited::Attempt(verdict)),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn say_waited(&self, waited: Waited) -> String {
+        let name = program(&self.plan.command).display();
+        let job = self.plan.until.join(", ");
+        match waited {
+            Waited::Conditions => {
+                let most = format_duration(self.plan.wait_timeout);
+                format!("waiting for {}; gives up after {most} (--wait-timeout)", self.last_answer)
+            }
+            Waited::Ready => {
+                format!("{name} is not ready yet: {}; it is asked until it is (--ready-when)", self.last_answer)
+            }
+            Waited::Name => {
+                let own = self.plan.name.as_deref().unwrap_or_default();
+                let most = format_duration(super::CLAIM_PATIENCE);
+                format!("waiting for the name {own}: {}; gives up after {most}", self.say_held(own))
+            }
+            Waited::Job => {
+                let job = self.audience.as_ref().map(Audience::missing).unwrap_or_default();
+                let dir = self.plan.dir.display();
+                format!("waiting for the job {job}: nothing of it is in {dir} yet{}{}", self.limit(), self.hint())
+            }
+            Waited::Attempt(verdict) => format!(
+                "an attempt of the job {job} has ended ({}); waiting for the next, as main was told (--restart-policy, \
+                 --restart-on){}",
+                describe(verdict),
+                self.limit()
+            ),
+            Waited::Group => {
+                let members = self.rest_of_group();
+                let shown = members.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+                let more = if members.len() > NAMED { ", ..." } else { "" };
+                let what = if members.len() == 1 { "process" } else { "processes" };
+                let limit = match self.state {
+                    State::Stopping { .. } => {
+                        format!("; SIGKILL after {} (--grace)", format_duration(self.plan.grace))
+                    }
+                    _ => "; without limit".to_owned(),
+                };
+                format!(
+                    "waiting for the rest of {name}'s process group (--group): {} {what} ({shown}{more}){limit}",
+                    members.len()
+                )
+            }
+            Waited::Hold => {
+                let most = format_duration(self.plan.outlive_main);
+                let answer = self.audience.as_ref().map_or("", Audience::answer);
+                format!("SIGTERM is held back until the job {job} is over ({answer}), at most {most} (--outlive-main)")
+            }
+            Waited::Stop => {
+                let grace = format_duration(self.plan.grace);
+                format!("waiting for {name} to end; SIGKILL after {grace} (--grace)")
+            }
+            Waited::Goodbye => {
+                let most = format_duration(super::GOODBYE_PATIENCE);
+                format!("waiting for the answers to --on-exit; gives up after {most}")
+            }
+        }
+    }
+
+    /// Who holds a name, and what to do about it: another container of this Pod, or another run on the same volume.
+    pub(super) fn say_held(&self, own: &str) -> String {
+        let file = running(own);
+        let path = self.plan.dir.join(&file);
+        let record = self.dir.as_ref().and_then(|dir| dir.open_file(&file)).as_ref().and_then(Record::read);
+        let host = nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
+        match record {
+            Some(Record { run_id: Some(run), .. }) if Some(&run) != self.plan.run_id.as_ref() => format!(
+                "{} is held by a live process of another run ({}): two runs at once in one directory; give each its own \
+                 (subPath)",
+                path.display(),
+                short(&run)
+            ),
+            Some(record) if !record.hostname.is_empty() && record.hostname != host => format!(
+                "{} is held by another live process, on {}: two runs at once in one directory? give each its own \
+                 (subPath), or each container its own --name",
+                path.display(),
+                short(&record.hostname)
+            ),
+            _ => format!(
+                "{} is held by another live process; give each container of the Pod its own --name",
+                path.display()
+            ),
+        }
+    }
+
+    /// Why the job may not come.
+    fn hint(&self) -> String {
+        // Only in a container: elsewhere the root file system is everybody's.
+        if is_in_a_container() && is_on_root(&self.plan.dir) {
+            return "; it lies on this container's own root file system, which no other container sees: mount the shared \
+                    volume there"
+                .to_owned();
+        }
+        let Some(audience) = &self.audience else { return String::new() };
+        match audience.hinted() {
+            Some(hint) => format!("; {hint}"),
+            None if audience.has_waited() => {
+                "; if main runs, do both mount the same volume there, without another subPath?".to_owned()
+            }
+            None => String::new(),
+        }
+    }
+
+    fn limit(&self) -> String {
+        self.plan.absence.map_or_else(
+            || "; without limit (--absence-timeout sets one)".to_owned(),
+            |most| format!("; gives up after {} (--absence-timeout)", format_duration(most)),
+        )
+    }
+
+    fn rest_of_group(&self) -> Vec<String> {
+        self.command.as_ref().map_or_else(Vec::new, |command| members(command.pid.as_raw()))
+    }
+
+    /// What a signal has ended the wait for.
+    pub(super) fn say_interrupted(&self, signal: u8, what: &str) {
+        let name = program(&self.plan.command).display();
+        self.report.info(&format!("{} while waiting for {what}; {name} is not started", signals::name(signal)));
+    }
+}
+
+/// A word that somebody else wrote, no longer than a person reads.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
+fn is_in_a_container() -> bool {
+    std::process::id() == 1 || statfs("/").is_ok_and(|root| root.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
+}
+
+fn is_on_root(dir: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+    device(dir).is_some_and(|own| device(Path::new("/")) == Some(own))
+}
+
+/// The names of those in a process group that are not zombies, as far as /proc tells.
+fn members(group: i32) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // Anything may stand in the parentheses, but the last one ends the name.
+            let (head, tail) = stat.rsplit_once(')')?;
+            let mut fields = tail.split_whitespace();
+            let state = fields.next()?;
+            let own: i32 = fields.nth(1)?.parse().ok()?;
+            (own == group && state != "Z" && state != "X")
+                .then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
+        })
+        .collect()
+}
