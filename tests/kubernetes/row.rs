@@ -89,20 +89,73 @@ impl Row {
     #[track_caller]
     pub fn play(self, spec: &Value) -> Over {
         let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "row"}, "spec": spec});
-        let arguments = ["--namespace", &self.namespace, "create", "-f", "-"];
-        attempt(&arguments, Some(&manifest.to_string())).unwrap_or_else(|error| panic!("create the Job: {error}"));
-        self.wait_for_the_end();
-        let job = self.json(&["get", "job", "row"]);
-        let pods = self.json(&["get", "pods", "--selector=job-name=row"]);
+        self.apply(&manifest.to_string());
+        self.over("row")
+    }
+
+    /// `kubectl apply`, as somebody does who has the manifest in a file.
+    #[track_caller]
+    pub fn apply(&self, manifest: &str) {
+        let arguments = ["--namespace", &self.namespace, "apply", "-f", "-"];
+        attempt(&arguments, Some(manifest)).unwrap_or_else(|error| panic!("kubectl apply: {error}"));
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What the API server would make of an object.
+    #[track_caller]
+    pub fn would_be(&self, object: &Value) -> Value {
+        let arguments = ["--namespace", &self.namespace, "create", "--dry-run=server", "--output=json", "-f", "-"];
+        let text = attempt(&arguments, Some(&object.to_string())).unwrap_or_else(|error| panic!("dry run: {error}"));
+        serde_json::from_str(&text).expect("JSON from kubectl")
+    }
+
+    /// Hands the lines of a container's log over, as they come, until it has ended.
+    #[track_caller]
+    pub fn follow<T>(
+        &self,
+        from: &str,
+        container: &str,
+        take: impl FnOnce(&mut dyn Iterator<Item = String>) -> T,
+    ) -> T {
+        let mut logs = Command::new("timeout")
+            .args([
+                DEADLINE,
+                "kubectl",
+                "--namespace",
+                &self.namespace,
+                "logs",
+                "--follow",
+                from,
+                "--container",
+                container,
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start kubectl");
+        let mut lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let taken = take(&mut lines);
+        let _ = logs.wait();
+        taken
+    }
+
+    /// Watches the Job until it is Complete or Failed.
+    #[track_caller]
+    pub fn over(self, job: &str) -> Over {
+        self.wait_for_the_end(job);
+        let pods = self.json(&["get", "pods", &format!("--selector=job-name={job}")]);
         let pods = pods["items"].as_array().expect("a list of Pods").clone();
-        Over { job, pods, row: self }
+        Over { job: self.json(&["get", "job", job]), pods, row: self }
     }
 
     #[track_caller]
-    fn wait_for_the_end(&self) {
+    fn wait_for_the_end(&self, job: &str) {
         let conditions = "--output=jsonpath={.status.conditions[*].type}{'\\n'}";
         let mut watch = Command::new("timeout")
-            .args([DEADLINE, "kubectl", "--namespace", &self.namespace, "get", "job", "row", "--watch", conditions])
+            .args([DEADLINE, "kubectl", "--namespace", &self.namespace, "get", "job", job, "--watch", conditions])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -126,7 +179,7 @@ impl Row {
         let questions: [&[&str]; 3] = [
             &["describe", "pods"],
             &["get", "events"],
-            &["logs", "--selector=job-name=row", "--all-containers", "--prefix", "--tail=20"],
+            &["logs", "--selector=batch.kubernetes.io/job-name", "--all-containers", "--prefix", "--tail=20"],
         ];
         let ask = |question: &&[&str]| {
             let arguments = [&["--namespace", &self.namespace], *question].concat();
@@ -177,6 +230,19 @@ impl Over {
     pub fn log(&self, container: &str) -> String {
         let pod = self.pods[0]["metadata"]["name"].as_str().expect("a name");
         self.row.kubectl(&["logs", pod, "--container", container])
+    }
+
+    /// What a container has said, each line behind the runtime's clock: as text, the times sort.
+    #[track_caller]
+    pub fn times(&self, container: &str) -> String {
+        let pod = self.pods[0]["metadata"]["name"].as_str().expect("a name");
+        self.row.kubectl(&["logs", pod, "--container", container, "--timestamps"])
+    }
+
+    /// When a container ended, by the runtime's clock, in whole seconds.
+    #[track_caller]
+    pub fn ended(&self, container: &str) -> String {
+        self.status(container)["state"]["terminated"]["finishedAt"].as_str().expect("a time").to_owned()
     }
 
     #[track_caller]
