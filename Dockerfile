@@ -30,7 +30,10 @@ RUN if [ -f "$PREBUILT" ]; then cp "$PREBUILT" /exeunt; exit; fi; \
         arm64 | aarch64) target=aarch64-unknown-linux-musl ;; \
         *) echo "no target for ${TARGETARCH:-$(uname -m)}" >&2; exit 1 ;; \
     esac; \
-    if [ -z "$PREBUILT" ]; then cargo build --release --locked -p exeunt --target "$target" || exit; fi; \
+    if [ -z "$PREBUILT" ]; then \
+        if command -v rustup >/dev/null; then rustup target add "$target" || exit; fi; \
+        cargo build --release --locked -p exeunt --target "$target" || exit; \
+    fi; \
     cp "${PREBUILT:-target}/$target/release/exeunt" /exeunt
 
 FROM scratch

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Words that the scripts of this directory share. Sourced, not run.
 
 # A heading line for each step, with the time it has taken. The step runs in this shell and with `set -e` in force

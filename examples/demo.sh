@@ -34,6 +34,7 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 # A demonstration of hanging must not hang: a watchdog ends it, whatever goes wrong.
+# shellcheck disable=SC2034 # nobody reads from it: its end is all that is wanted
 coproc watchdog {
 	status=0
 	read -r -t 60 || status=$?
@@ -54,7 +55,7 @@ start() {
 	pid=$!
 	started+=("$pid")
 }
-start_sidecar() { start "$exeunt" --mode sidecar --dir "$pod" "$@" -- bash -c "$sidecar_script" sidecar "$pod.sidecar"; sidecar=$pid; }
+start_sidecar() { start "$exeunt" --mode sidecar --dir "$pod" -- bash -c "$sidecar_script" sidecar "$pod.sidecar"; sidecar=$pid; }
 start_job() { start "$exeunt" --mode main --dir "$pod" "${@:2}" -- bash -c "$job_script" job "$pod" "$1"; job=$pid; }
 
 new_pod() { pod=$work/$1; mkdir "$pod"; }

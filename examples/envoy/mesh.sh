@@ -53,6 +53,7 @@ proxy=$!
 job_code=0 proxy_code=0
 wait "$job" || job_code=$?
 # exeunt returns when Envoy has answered the request. That Envoy goes is what is shown here; a watchdog ends the wait if not.
+# shellcheck disable=SC2034 # nobody reads from it: its end is all that is wanted
 coproc watchdog {
 	status=0
 	read -r -t 30 || status=$?

@@ -64,6 +64,7 @@ job=$!
 job_code=0 sidecar_code=0
 wait "$job" || job_code=$?
 # Envoy is asked by SIGTERM to go. That it goes is what is shown here; a watchdog ends the wait if it does not.
+# shellcheck disable=SC2034 # nobody reads from it: its end is all that is wanted
 coproc watchdog {
 	status=0
 	read -r -t 60 || status=$?
