@@ -1,4 +1,4 @@
-//! The init: whoever has nobody else is reaped, whoever depends on us does not survive us, and the command finds the world
+//! The init: orphans are reaped, the command does not survive us, and it finds the world
 //! as we did.
 
 mod house;

@@ -1,4 +1,4 @@
-//! The lock of a life: whoever is killed cannot say goodbye, and a free lock proves a death only where it is shared.
+//! The lock of a life: a process that is killed cannot say goodbye, and a free lock proves a death only where it is shared.
 
 mod house;
 
