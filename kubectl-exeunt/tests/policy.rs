@@ -21,15 +21,36 @@ fn component() -> std::path::PathBuf {
 
 #[test]
 fn deploy_holds_what_the_command_prints() {
-    let output = run(&[]);
-    assert_eq!(output.status.code(), Some(0));
-    let stored = std::fs::read_to_string(component().join("policy.yaml")).unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), stored);
+    let components = [("init", component()), ("image", component().with_file_name("kustomize-image-volume"))];
+    for (deliver, component) in &components {
+        let output = run(&["--deliver", deliver]);
+        assert_eq!(output.status.code(), Some(0));
+        let stored = std::fs::read_to_string(component.join("policy.yaml")).unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), stored);
+    }
+    // Two ways to bring exeunt, and one to ask for it.
+    let data =
+        components.map(|(_, path)| documents(&std::fs::read_to_string(path.join("kustomization.yaml")).unwrap()));
+    assert_eq!(data[0], data[1]);
+}
+
+/// Nothing that is to be filled in is left over, and what is the same for both is the same.
+#[test]
+fn both_ways_of_delivery_come_from_one_text() {
+    for by_volume in [false, true] {
+        let text = policy("IMG", by_volume, false).unwrap();
+        assert!(!["DELIVERY", "MOUNTS", "PROGRAM", "IMAGE"].iter().any(|word| text.contains(word)), "{text}");
+        let program = if by_volume { "[\"/exeunt/exeunt\"," } else { "[\"/tmp/pod/exeunt\"," };
+        assert_eq!(text.matches(program).count(), 1, "{text}");
+        assert_eq!(text.matches("\"IMG\"").count(), 1);
+    }
+    let guard = |by_volume| documents(&policy("exeunt", by_volume, false).unwrap()).split_off(1);
+    assert_eq!(guard(false), guard(true));
 }
 
 #[test]
 fn four_objects_that_belong_together() {
-    let all = documents(&policy("exeunt", false).unwrap());
+    let all = documents(&policy("exeunt", false, false).unwrap());
     let kinds: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
     let wanted = [
         "MutatingAdmissionPolicy",
@@ -48,7 +69,7 @@ fn four_objects_that_belong_together() {
 
 #[test]
 fn the_traps_of_the_api_server_are_kept_out() {
-    let all = documents(&policy("exeunt", false).unwrap());
+    let all = documents(&policy("exeunt", false, false).unwrap());
     let mutations = all[0]["spec"]["mutations"].as_array().unwrap();
     assert_eq!(mutations.len(), 1, "an empty list does not survive from one mutation to the next");
     let expression = mutations[0]["jsonPatch"]["expression"].as_str().unwrap();
@@ -83,7 +104,7 @@ fn nothing_is_wrapped_twice() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), manifest.as_bytes()).unwrap();
     let injected = documents(std::str::from_utf8(&child.wait_with_output().unwrap().stdout).unwrap()).remove(0);
     let volume = injected["spec"]["template"]["spec"]["volumes"][0]["name"].as_str().unwrap();
-    let all = documents(&policy("exeunt", false).unwrap());
+    let all = documents(&policy("exeunt", false, false).unwrap());
     let condition = |index: usize| all[0]["spec"]["matchConditions"][index]["expression"].as_str().unwrap();
     assert!(condition(0).contains(&format!("'{volume}'")), "{volume}");
     assert!(condition(1).contains("endsWith('/exeunt')"));
@@ -94,7 +115,8 @@ fn nothing_is_wrapped_twice() {
 
 #[test]
 fn the_guard_leaves_injected_proxies_alone() {
-    let all = documents(&policy("exeunt", false).unwrap());
+    let all = documents(&policy("exeunt", false, false).unwrap());
+    assert_eq!(all[2]["spec"]["variables"][0]["name"], "own");
     let bare = all[2]["spec"]["variables"][0]["expression"].as_str().unwrap();
     for proxy in ["istio-proxy", "linkerd-proxy", "vault-agent"] {
         assert!(bare.contains(&format!("'{proxy}'")), "{bare}");
@@ -103,7 +125,7 @@ fn the_guard_leaves_injected_proxies_alone() {
 
 #[test]
 fn the_older_api_is_for_the_mutating_half_only() {
-    let all = documents(&policy("exeunt", true).unwrap());
+    let all = documents(&policy("exeunt", false, true).unwrap());
     let versions: Vec<_> =
         all.iter().map(|one| one["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
     assert_eq!(versions, ["v1beta1", "v1beta1", "v1", "v1"]);
@@ -111,7 +133,7 @@ fn the_older_api_is_for_the_mutating_half_only() {
 
 #[test]
 fn an_image_with_a_digest_and_none_that_breaks_out() {
-    let text = policy("registry.example:5000/a/exeunt@sha256:00ff", false).unwrap();
+    let text = policy("registry.example:5000/a/exeunt@sha256:00ff", false, false).unwrap();
     assert!(text.contains("image: \"registry.example:5000/a/exeunt@sha256:00ff\""));
     for wrong in ["", "a\"}", "a b", "a\nb"] {
         let output = run(&["--image", wrong]);

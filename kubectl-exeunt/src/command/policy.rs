@@ -1,13 +1,28 @@
 //! `policy`: admission policies that put exeunt into Pods in the cluster, without a server.
 //!
-//! There is one text, `policy.yaml`; `deploy/` holds it with the default image, and a test compares.
+//! There is one text, `policy.yaml`, and one piece for each way in which exeunt comes; `deploy/` holds what comes of them with
+//! the default image, and a test compares.
 
 use anyhow::{anyhow, ensure};
 use clap::{Arg, ArgMatches, Command};
 use std::io::Write as _;
 
-/// The policies, with `IMAGE` where the image stands.
+/// The policies, with `PROGRAM`, `DELIVERY` and `MOUNTS` where they differ.
 const POLICY: &str = include_str!("policy/policy.yaml");
+
+/// How exeunt comes into the Pod: the program in the containers, what brings it, and what mounts that. `IMAGE` is the image.
+struct Delivery {
+    program: &'static str,
+    delivery: &'static str,
+    mounts: &'static str,
+}
+
+const INIT: Delivery = Delivery { program: "/tmp/pod/exeunt", delivery: include_str!("policy/init.cel"), mounts: "" };
+const VOLUME: Delivery = Delivery {
+    program: "/exeunt/exeunt",
+    delivery: include_str!("policy/image.cel"),
+    mounts: include_str!("policy/mounts.cel"),
+};
 
 pub(super) fn options() -> Command {
     Command::new("policy")
@@ -20,6 +35,14 @@ pub(super) fn options() -> Command {
                 .help("The image that holds /exeunt; best with its digest"),
         )
         .arg(
+            Arg::new("deliver")
+                .long("deliver")
+                .value_name("HOW")
+                .value_parser(["init", "image"])
+                .default_value("init")
+                .help("init: by an init container\nimage: by an image volume (Kubernetes 1.35)"),
+        )
+        .arg(
             Arg::new("api")
                 .long("api")
                 .value_name("VERSION")
@@ -29,14 +52,16 @@ pub(super) fn options() -> Command {
         )
 }
 
-/// The policies for an image and a version of the API.
+/// The policies for an image, which comes by a volume or by an init container, and a version of the API.
 ///
 /// # Errors
 /// The text is not the name of an image: it would end the string that it stands in.
-pub fn policy(image: &str, beta: bool) -> anyhow::Result<String> {
+pub fn policy(image: &str, by_volume: bool, beta: bool) -> anyhow::Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     ensure!(!image.is_empty() && image.chars().all(allowed), "--image: {image:?} is not the name of an image");
-    let text = POLICY.replace("image: \"IMAGE\"", &format!("image: \"{image}\""));
+    let by = if by_volume { VOLUME } else { INIT };
+    let text = POLICY.replace("DELIVERY\n", by.delivery).replace("MOUNTS\n", by.mounts).replace("PROGRAM", by.program);
+    let text = text.replace("\"IMAGE\"", &format!("\"{image}\""));
     if !beta {
         return Ok(text);
     }
@@ -57,6 +82,7 @@ pub fn policy(image: &str, beta: bool) -> anyhow::Result<String> {
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let image = matches.get_one::<String>("image").ok_or_else(|| anyhow!("--image has no value"))?;
     let beta = matches.get_one::<String>("api").is_some_and(|api| api == "v1beta1");
-    std::io::stdout().write_all(policy(image, beta)?.as_bytes())?;
+    let by_volume = matches.get_one::<String>("deliver").is_some_and(|deliver| deliver == "image");
+    std::io::stdout().write_all(policy(image, by_volume, beta)?.as_bytes())?;
     Ok(0)
 }
