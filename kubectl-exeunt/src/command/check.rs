@@ -36,6 +36,7 @@ pub(super) fn options() -> Command {
         )
         .arg(switch("strict", "Warnings count as errors do"))
         .arg(switch("exit-zero", "Exit 0 whatever is found"))
+        .arg(switch("allow-none", "It is no fault if no file has a Job, CronJob or Pod"))
         .arg(flag("namespace", "NS", "With KIND/NAME: the namespace; alone: everything in it").short('n'))
         .arg(switch("all-namespaces", "Everything in the cluster").short('A'))
         .arg(flag("context", "NAME", "Passed on to kubectl"))
@@ -77,7 +78,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }
-    if all.is_empty() && !everywhere {
+    if all.is_empty() && !everywhere && !matches.get_flag("allow-none") {
         let first = what.first().map_or_else(String::new, |first| first.to_string_lossy().into_owned());
         bail!("{first}:1:1: error: there is no Job, CronJob or Pod in it; nothing was judged");
     }

@@ -19,11 +19,11 @@ pub(super) fn options() -> Command {
 /// What a functionConfig may say, as inject's own options.
 const KEYS: [&str; 7] = ["main", "how", "deliver", "image", "path", "dir", "on-exit"];
 
-/// The ResourceList with exeunt in its items, and whether an error is among its results.
+/// The ResourceList with exeunt in its items, and the errors among its results.
 ///
 /// # Errors
 /// It is no ResourceList; its functionConfig says what inject does not know; an item must not be touched.
-pub fn function(file: &File) -> Result<(String, bool)> {
+pub fn function(file: &File) -> Result<(String, Vec<String>)> {
     let root =
         file.documents().find_map(|document| document.root()).ok_or_else(|| anyhow!("there is no ResourceList"))?;
     let text = |key: &str| root.get(key).and_then(Node::str).unwrap_or("");
@@ -54,7 +54,8 @@ pub fn function(file: &File) -> Result<(String, bool)> {
     };
     let results: Vec<Value> =
         messages.iter().map(|message| json!({"message": message, "severity": severity})).collect();
-    Ok((with_results(file.name(), out, results)?, severity == "error"))
+    let errors = if severity == "error" { messages.clone() } else { Vec::new() };
+    Ok((with_results(file.name(), out, results)?, errors))
 }
 
 fn with_results(name: &str, text: String, results: Vec<Value>) -> Result<String> {
@@ -88,7 +89,9 @@ fn with_results(name: &str, text: String, results: Vec<Value>) -> Result<String>
 
 pub(super) fn run(_: &ArgMatches) -> Result<u8> {
     let file = files::read("-".as_ref())?;
-    let (text, failed) = function(&file)?;
+    let (text, errors) = function(&file)?;
     std::io::stdout().write_all(text.as_bytes())?;
-    Ok(u8::from(failed))
+    // kustomize shows nothing of the results where a function fails, but what it has said.
+    errors.iter().for_each(|error| eprintln!("error: {error}"));
+    Ok(u8::from(!errors.is_empty()))
 }
