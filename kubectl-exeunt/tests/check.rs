@@ -287,6 +287,19 @@ fn the_verdict_and_the_rehearsal_agree_on_what_people_write() {
     assert!(ends[0] >= 300 && ends[1] >= 100, "{ends:?}");
 }
 
+/// The words of the contract for a Pod that only a deadline ends, whatever it would end by if nobody were killed.
+#[test]
+fn a_deadline_that_is_the_only_end_is_said() {
+    for (name, why) in
+        [("proxy-deadline-only", "nothing ends proxy"), ("proxy-trap-deadline", "proxy runs on when load is killed")]
+    {
+        let text = std::fs::read_to_string(here(&format!("tests/wild/{name}.yaml"))).unwrap();
+        let judged = judged(&text).remove(0);
+        let seconds = judged.deadline.unwrap();
+        assert_eq!(judged.words(), format!("may not end by itself; stopped as failed after {seconds} s: {why}"));
+    }
+}
+
 /// What inject makes of a manifest that does not end, ends.
 #[test]
 fn what_inject_makes_of_manifests_in_the_wild_ends() {

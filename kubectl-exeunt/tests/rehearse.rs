@@ -345,3 +345,13 @@ fn a_deletion_reaches_one_after_the_other() {
         assert!(all.contains(&(PodEnd::Gone, vec![Some(143), Some(sidecar)])), "{all:?}");
     }
 }
+
+/// Who is killed has failed, but what does not end by itself does not end: a deadline only stops it.
+#[test]
+fn a_deadline_after_a_kill_is_no_end_either() {
+    let load = format!("command: [sh, -c, \"trap 'touch /tmp/pod/over' EXIT; /load\"], {MOUNT}");
+    let proxy = format!("command: [sh, -c, 'while ! [ -f /tmp/pod/over ]; do sleep 1; done'], {MOUNT}");
+    let played = job("restartPolicy: Never\n      activeDeadlineSeconds: 60", &load, &proxy);
+    assert_eq!(ends(&played, "load is killed, out of memory"), [(PodEnd::Stopped, vec![Some(137), Some(143)])]);
+    assert_eq!((played.ends(), breaks(&played, "pod-ends")), (Some(false), true));
+}

@@ -25,6 +25,8 @@ struct Made<'a> {
     often: rehearse::When,
     /// By the exeunt in front of the command.
     goodbye: bool,
+    /// Only after an end after which there is no other.
+    last: bool,
     by: usize,
     at: Node<'a>,
 }
@@ -52,9 +54,9 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
     for party in &all {
         if let Kind::Foreign(whose) = party.kind {
             let name = party.container.name;
-            let message = format!("{name} is wrapped by {whose}, which ends its Pod by rules of its own");
+            let message = format!("{name} is run by {whose}, which ends its Pod by rules of its own");
             bench.find("foreign-end", party.container.place(), Some(name), message, "not judged", &[]);
-            return (Verdict::NotJudged, format!("{name} is wrapped by {whose}"));
+            return (Verdict::NotJudged, format!("{name} is run by {whose}"));
         }
     }
     let made = made(&all);
@@ -130,9 +132,8 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         );
         add(&mut worst, Verdict::MayNotEnd, what);
     }
-    if let (Verdict::NeverEnds, Some(seconds)) = (worst.0, object.deadline()) {
-        let why = format!("{}; it is stopped as failed after {seconds} s", worst.1);
-        return (Verdict::MayNotEnd, why);
+    if worst.0 == Verdict::NeverEnds && object.deadline().is_some() {
+        return (Verdict::MayNotEnd, worst.1);
     }
     if worst.0 >= Verdict::MayNotEnd && object.kind == "CronJob" && object.deadline().is_none() {
         let policy = object.node.path(&["spec", "concurrencyPolicy"]);
@@ -158,7 +159,8 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
                 let call = Call::Http { port, path: url.target.clone(), post: true };
                 let often = rehearse::When { passed: Often::Always, failed: Often::Always };
                 let at = party.container.place();
-                found.push(Made { call, when: When::Every, often, goodbye: true, by, at });
+                let last = party.option("restart-policy").is_some_and(|told| told.eq_ignore_ascii_case("on-failure"));
+                found.push(Made { call, when: When::Every, often, goodbye: true, last, by, at });
             }
         }
         if !matches!(party.kind, Kind::Job | Kind::Perhaps | Kind::Main(_)) {
@@ -190,7 +192,7 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
             let (passed, failed) = (often(false), often(true));
             let or_never = |often: Option<Often>| often.unwrap_or(Often::Never);
             let often = rehearse::When { passed: or_never(passed.or(failed)), failed: or_never(failed.or(passed)) };
-            found.push(Made { call: call.clone(), when, often, goodbye: false, by, at });
+            found.push(Made { call: call.clone(), when, often, goodbye: false, last: false, by, at });
         }
     }
     found
@@ -249,15 +251,17 @@ fn quit_port(party: &Party<'_>, known: &Helper) -> Option<u16> {
 }
 
 fn is_on(party: &Party<'_>, known: &Helper) -> bool {
-    let on = |needed: &str| {
-        let variable = "CSQL_PROXY_QUITQUITQUIT";
-        party
-            .words
-            .iter()
-            .any(|word| word == needed || word.starts_with(&format!("{needed}=")) || word.contains(needed))
-            || party.container.variable(variable).is_some()
+    let off = |value: &str| matches!(value, "false" | "0" | "f" | "no" | "off");
+    let on = |(needed, variable): (&str, &str)| {
+        // In a script the argument is somewhere in the text.
+        let words = party.words.iter().flat_map(|word| word.split_ascii_whitespace());
+        let given = words.filter_map(|word| word.strip_prefix(needed)).next_back();
+        match given {
+            Some(rest) => !rest.strip_prefix('=').is_some_and(off),
+            None => party.container.variable(variable).is_some_and(|value| !off(value)),
+        }
     };
-    known.needs.is_none_or(on)
+    party.off.is_none() && known.needs.is_none_or(on)
 }
 
 fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {
@@ -277,7 +281,8 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
             let same_path = path.is_empty() || base(path) == base(wanted);
             match (same_port, same_path) {
                 (true, true) if !known.is_some_and(|known| is_on(party, known)) => {
-                    let needs = known.and_then(|known| known.needs).unwrap_or("");
+                    let flag = known.and_then(|known| known.needs).map_or("", |(flag, _)| flag);
+                    let needs = party.off.map_or_else(|| flag.to_owned(), |key| format!("the annotation {key}"));
                     Reach::No(format!("{name} has no such endpoint without {needs}"))
                 }
                 (true, true) if only_post && !post => {
@@ -339,7 +344,8 @@ fn helper<'a>(
     let name = party.container.name;
     let at = party.container.place();
     let deadline = bench.object.deadline();
-    let job = all.iter().find(|one| matches!(one.kind, Kind::Job | Kind::Main(_) | Kind::Refused(_)));
+    let jobs = || all.iter().filter(|one| matches!(one.kind, Kind::Job | Kind::Main(_) | Kind::Refused(_)));
+    let job = jobs().find(|one| !one.aside).or_else(|| jobs().next());
     let job_name = job.map_or("the job", |job| job.container.name);
     let cannot: Vec<(&Made<'a>, String)> = made
         .iter()
@@ -363,16 +369,34 @@ fn helper<'a>(
             let caller = all.get(one.by).map(|one| one.container.name);
             bench.find("end-cannot-reach", one.at, caller, message, remark, &[]);
         }
-        if party.injected && known.is_some_and(|known| matches!(known.name, "istio-proxy" | "linkerd-proxy")) {
+        if party.undecided {
+            let mesh = known.is_some_and(|known| matches!(known.name, "istio-proxy" | "linkerd-proxy"));
+            let whose = if mesh { "the mesh" } else { "its injector" };
             let message = format!(
-                "nothing in this manifest ends {name}; whether the mesh injects it as a native sidecar its version decides"
+                "nothing in this manifest ends {name}; whether {whose} makes it a native sidecar its version decides"
             );
-            let notes = [
-                "= Istio does, Linkerd from 2.20; before, the Job never completes".to_owned(),
-                "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
-            ];
+            let mut notes = Vec::new();
+            if mesh {
+                notes = vec![
+                    "= Istio does, Linkerd from 2.20; before, the Job never completes".to_owned(),
+                    "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
+                ];
+            }
             bench.find("mesh-version-decides", at, Some(name), message, "injected when the Pod is made", &notes);
-            return (Verdict::MayNotEnd, format!("the version of the mesh decides whether {name} ends"));
+            return (Verdict::MayNotEnd, format!("the version of {whose} decides whether {name} ends"));
+        }
+        if party.unread() {
+            let message = format!("nothing is seen to end {name}, but its script is not understood");
+            bench.find_as(
+                "sidecar-never-ends",
+                Some(Severity::Warning),
+                at,
+                Some(name),
+                message,
+                &what,
+                &[inject, native],
+            );
+            return (Verdict::MayNotEnd, format!("the script of {name} is not understood"));
         }
         // What the job does inside its image nobody can see; it matters where there is a way to the helper at all.
         let hidden = job.is_some_and(|job| {
@@ -445,10 +469,6 @@ fn helper<'a>(
         best.call
     );
     let notes = [format!("= the Pod stays Running{until}"), inject, native];
-    if deadline.is_some() {
-        // The job was killed, so it has failed anyway: the deadline ends the Pod as what it is.
-        return (Verdict::Ends, String::new());
-    }
     bench.find("end-lost-on-kill", best.at, Some(caller_name), message, "", &notes);
     (Verdict::MayNotEnd, format!("{name} runs on when {caller_name} is killed"))
 }
@@ -527,7 +547,9 @@ pub(super) fn is_repeated(spec: Node<'_>, party: &Party<'_>) -> bool {
 fn code_after(call: &Call, party: &Party<'_>) -> u8 {
     let zero = party.words.iter().any(|word| word.contains("exit-zero-on-sigterm"));
     let proxy = matches!(party.kind, Kind::Helper(Some(known)) if known.name == "cloud-sql-proxy");
+    let deaf = ["sleep", "tail"].iter().any(|program| programs(party).iter().any(|one| one == program));
     match call {
+        Call::Signal { kill: false, .. } if deaf => 143,
         Call::Signal { kill: true, .. } => 137,
         Call::Signal { kill: false, .. } if proxy && !zero => 143,
         _ => 0,
@@ -547,7 +569,7 @@ fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, c
         let notes = ["= fix: --exit-zero-on-sigterm, or let exeunt stop it: it then exits 0".to_owned()];
         bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &notes);
     }
-    if bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected {
+    if bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected && !best.last {
         let message = format!("{name} is ended after a failure of {caller} too, and the next attempt runs without it");
         let notes = ["= with restartPolicy: OnFailure a helper that has exited 0 is not started again".to_owned()];
         bench.find(

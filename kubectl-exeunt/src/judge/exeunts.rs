@@ -282,9 +282,6 @@ fn sidecar<'a>(
             bench.find("end-only-on-success", at, Some(name), message, "", &notes);
             return Some((Verdict::MayNotEnd, format!("{name} runs on where {caller} does not make its file")));
         }
-        if bench.object.deadline().is_some() {
-            return None;
-        }
         let message =
             format!("when {caller} is killed (kill -9, out of memory) nobody makes the file that {name} waits for");
         bench.find("end-lost-on-kill", at, Some(name), message, "", &notes);

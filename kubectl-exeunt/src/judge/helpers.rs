@@ -9,70 +9,73 @@ pub struct Helper {
     pub known: &'static [&'static str],
     /// Port and path of the endpoint that ends it, and whether only a POST does.
     pub quit: Option<(u16, &'static str, bool)>,
-    /// An argument without which the endpoint is off.
-    pub needs: Option<&'static str>,
+    /// An argument without which the endpoint is off, and the variable that says the same.
+    pub needs: Option<(&'static str, &'static str)>,
+    /// Arguments with which it ends by itself when its work is done.
+    pub once: &'static [&'static str],
+    /// Those of `known` that, as a program, are no server: a client, or many things in one.
+    pub clients: &'static [&'static str],
     /// Where that is written.
     pub source: &'static str,
 }
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
-    Helper { name, known, quit: None, needs: None, source }
+    Helper { name, known, quit: None, needs: None, once: &[], clients: &[], source }
+}
+
+impl Helper {
+    const fn quits(self, port: u16, path: &'static str, post: bool) -> Helper {
+        Helper { quit: Some((port, path, post)), ..self }
+    }
+
+    const fn needs(self, argument: &'static str, variable: &'static str) -> Helper {
+        Helper { needs: Some((argument, variable)), ..self }
+    }
+
+    const fn once(self, words: &'static [&'static str]) -> Helper {
+        Helper { once: words, ..self }
+    }
+
+    const fn clients(self, programs: &'static [&'static str]) -> Helper {
+        Helper { clients: programs, ..self }
+    }
 }
 
 /// All that are known.
 pub const HELPERS: &[Helper] = &[
-    Helper {
-        name: "cloud-sql-proxy",
-        known: &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"],
-        quit: Some((9091, "/quitquitquit", false)),
-        needs: Some("--quitquitquit"),
-        source: "github.com/GoogleCloudPlatform/cloud-sql-proxy README",
-    },
-    Helper {
-        name: "alloydb-auth-proxy",
-        known: &["alloydb-auth-proxy"],
-        quit: Some((9091, "/quitquitquit", false)),
-        needs: Some("--quitquitquit"),
-        source: "github.com/GoogleCloudPlatform/alloydb-auth-proxy README",
-    },
-    Helper {
-        name: "istio-proxy",
-        known: &["istio-proxy", "proxyv2", "pilot-agent"],
-        quit: Some((15020, "/quitquitquit", true)),
-        needs: None,
-        source: "istio.io/latest/docs/reference/commands/pilot-agent",
-    },
-    Helper {
-        name: "linkerd-proxy",
-        known: &["linkerd-proxy"],
-        quit: Some((4191, "/shutdown", true)),
-        needs: None,
-        source: "linkerd.io/2/tasks/graceful-shutdown",
-    },
-    Helper {
-        name: "envoy",
-        known: &["envoy", "envoy-proxy"],
-        quit: Some((9901, "/quitquitquit", true)),
-        needs: None,
-        source: "envoyproxy.io/docs/envoy/latest/operations/admin",
-    },
-    Helper {
-        name: "vault-agent",
-        known: &["vault-agent"],
-        quit: Some((8200, "/agent/v1/quit", true)),
-        needs: None,
-        source: "developer.hashicorp.com/vault/docs/agent-and-proxy/agent#quit",
-    },
-    Helper {
-        name: "dapr",
-        known: &["daprd"],
-        quit: Some((3500, "/v1.0/shutdown", true)),
-        needs: None,
-        source: "docs.dapr.io/operations/hosting/kubernetes/kubernetes-job",
-    },
+    plain(
+        "cloud-sql-proxy",
+        &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"],
+        "github.com/GoogleCloudPlatform/cloud-sql-proxy README",
+    )
+    .quits(9091, "/quitquitquit", false)
+    .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT"),
+    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "github.com/GoogleCloudPlatform/alloydb-auth-proxy README")
+        .quits(9091, "/quitquitquit", false)
+        .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
+    plain(
+        "istio-proxy",
+        &["istio-proxy", "proxyv2", "pilot-agent"],
+        "istio.io/latest/docs/reference/commands/pilot-agent",
+    )
+    .quits(15020, "/quitquitquit", true),
+    plain("linkerd-proxy", &["linkerd-proxy"], "linkerd.io/2/tasks/graceful-shutdown").quits(4191, "/shutdown", true),
+    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy.io/docs/envoy/latest/operations/admin").quits(
+        9901,
+        "/quitquitquit",
+        true,
+    ),
+    plain("vault-agent", &["vault-agent"], "developer.hashicorp.com/vault/docs/agent-and-proxy/agent#quit")
+        .once(&["-exit-after-auth", "--exit-after-auth"])
+        .quits(8200, "/agent/v1/quit", true),
+    plain("dapr", &["daprd"], "docs.dapr.io/operations/hosting/kubernetes/kubernetes-job").quits(
+        3500,
+        "/v1.0/shutdown",
+        true,
+    ),
     plain("fluent-bit", &["fluent-bit"], "docs.fluentbit.io"),
     plain("fluentd", &["fluentd"], "docs.fluentd.org"),
-    plain("filebeat", &["filebeat"], "elastic.co/guide/en/beats/filebeat"),
+    plain("filebeat", &["filebeat"], "elastic.co/guide/en/beats/filebeat").once(&["--once", "-once"]),
     plain("metricbeat", &["metricbeat"], "elastic.co/guide/en/beats/metricbeat"),
     plain("vector", &["vector"], "vector.dev/docs"),
     plain("promtail", &["promtail"], "grafana.com/docs/loki"),
@@ -99,12 +102,13 @@ pub const HELPERS: &[Helper] = &[
     plain("squid", &["squid"], "squid-cache.org"),
     plain("oauth2-proxy", &["oauth2-proxy"], "oauth2-proxy.github.io"),
     plain("ghostunnel", &["ghostunnel"], "github.com/ghostunnel/ghostunnel"),
-    plain("redis", &["redis", "redis-server", "valkey", "valkey-server"], "redis.io/docs"),
+    plain("redis", &["redis", "redis-server", "valkey", "valkey-server"], "redis.io/docs")
+        .clients(&["redis", "valkey"]),
     plain("memcached", &["memcached"], "memcached.org"),
-    plain("postgres", &["postgres", "postgresql"], "postgresql.org/docs"),
-    plain("mysql", &["mysql", "mysqld", "mariadb"], "dev.mysql.com/doc"),
-    plain("mongo", &["mongo", "mongod", "mongodb"], "mongodb.com/docs"),
-    plain("rabbitmq", &["rabbitmq"], "rabbitmq.com/docs"),
+    plain("postgres", &["postgres", "postgresql"], "postgresql.org/docs").clients(&["postgresql"]),
+    plain("mysql", &["mysql", "mysqld", "mariadb"], "dev.mysql.com/doc").clients(&["mysql", "mariadb"]),
+    plain("mongo", &["mongo", "mongod", "mongodb"], "mongodb.com/docs").clients(&["mongo", "mongodb"]),
+    plain("rabbitmq", &["rabbitmq"], "rabbitmq.com/docs").clients(&["rabbitmq"]),
     plain("minio", &["minio"], "min.io/docs"),
     plain("pgbouncer", &["pgbouncer"], "pgbouncer.org"),
     plain("proxysql", &["proxysql"], "proxysql.com"),
@@ -113,14 +117,15 @@ pub const HELPERS: &[Helper] = &[
     plain("pushgateway", &["pushgateway"], "github.com/prometheus/pushgateway"),
     plain("docker daemon", &["dind", "dockerd"], "hub.docker.com/_/docker"),
     plain("buildkit", &["buildkitd"], "github.com/moby/buildkit"),
-    plain("consul", &["consul", "consul-agent", "consul-dataplane"], "developer.hashicorp.com/consul"),
+    plain("consul", &["consul", "consul-agent", "consul-dataplane"], "developer.hashicorp.com/consul")
+        .clients(&["consul"]),
     plain(
         "gcsfuse",
         &["gke-gcsfuse-sidecar", "gcs-fuse-csi-driver-sidecar-mounter"],
         "cloud.google.com/kubernetes-engine/docs/how-to/persistent-volumes/cloud-storage-fuse-csi-driver",
     ),
-    plain("git-sync", &["git-sync"], "github.com/kubernetes/git-sync"),
-    plain("tailscale", &["tailscale", "tailscaled"], "tailscale.com/kb/1185/kubernetes"),
+    plain("git-sync", &["git-sync"], "github.com/kubernetes/git-sync").once(&["--one-time", "-one-time"]),
+    plain("tailscale", &["tailscale", "tailscaled"], "tailscale.com/kb/1185/kubernetes").clients(&["tailscale"]),
     plain("wireguard", &["wireguard", "gluetun"], "github.com/qdm12/gluetun"),
     plain("ngrok", &["ngrok"], "ngrok.com/docs"),
     plain("cloudflared", &["cloudflared"], "developers.cloudflare.com/cloudflare-one"),
@@ -137,7 +142,55 @@ pub const WRAPPERS: &[(&str, &str)] = &[
     ("/tools/entrypoint", "prow"),
 ];
 
-/// The helper of this name, image or program.
+/// Containers that another controller puts in and ends, and whose.
+pub const CONTROLLED: &[(&str, &str)] = &[("airflow-xcom-sidecar", "Airflow")];
+
+/// A helper that an injector puts in when the Pod is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Injected {
+    /// The container, as the table of helpers knows it.
+    pub name: &'static str,
+    /// The label or annotation that asks for it, and the values that do; none: any.
+    pub asked: (&'static str, &'static [&'static str]),
+    /// The label or annotation that asks for a native sidecar, or for none; without it the version decides, where there is one.
+    pub native: Option<&'static str>,
+    /// The annotation without which its endpoint is off.
+    pub needs: Option<&'static str>,
+    /// Where that is written.
+    pub source: &'static str,
+}
+
+const YES: &[&str] = &["true", "enabled", "yes", "on"];
+
+const fn injected(
+    name: &'static str,
+    key: &'static str,
+    values: &'static [&'static str],
+    native: Option<&'static str>,
+    needs: Option<&'static str>,
+    source: &'static str,
+) -> Injected {
+    Injected { name, asked: (key, values), native, needs, source }
+}
+
+/// All injectors that a template can be seen to ask.
+#[rustfmt::skip]
+pub const INJECTED: &[Injected] = &[
+    injected("istio-proxy", "sidecar.istio.io/inject", YES, Some("sidecar.istio.io/nativeSidecar"), None, "istio/istio pkg/kube/inject; istio/api annotation/annotations.yaml"),
+    injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], Some("config.linkerd.io/proxy-enable-native-sidecar"), Some("config.linkerd.io/proxy-admin-shutdown"), "linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6"),
+    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, None, Some("vault.hashicorp.com/agent-enable-quit"), "hashicorp/vault-k8s agent-inject/agent/annotations.go"),
+    injected("daprd", "dapr.io/enabled", YES, None, None, "docs.dapr.io/reference/arguments-annotations-overview"),
+    injected("datadog-agent", "agent.datadoghq.com/sidecar", &[], None, None, "DataDog/integrations-core eks_fargate/README.md"),
+    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, None, None, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels"),
+    injected("otc-container", "sidecar.opentelemetry.io/inject", &[], None, None, "open-telemetry/opentelemetry-operator README"),
+];
+
+/// The helper of this name or image.
 pub fn helper(word: &str) -> Option<&'static Helper> {
     HELPERS.iter().find(|helper| helper.known.contains(&word))
+}
+
+/// The helper that this program is; a client of its is none.
+pub fn program(word: &str) -> Option<&'static Helper> {
+    helper(word).filter(|helper| !helper.clients.contains(&word))
 }

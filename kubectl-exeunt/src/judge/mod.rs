@@ -10,7 +10,7 @@ mod rules;
 pub mod shell;
 mod who;
 
-pub use helpers::{HELPERS, Helper, WRAPPERS, helper};
+pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, WRAPPERS, helper, program};
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 
@@ -94,8 +94,22 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in one line, where it is not *ends*.
     pub why: String,
+    /// After so many seconds it is stopped as failed.
+    pub deadline: Option<i64>,
     /// What was found, in the order of the file.
     pub findings: Vec<Finding>,
+}
+
+impl Judgement {
+    /// The verdict as a person says it, and why.
+    pub fn words(&self) -> String {
+        let late = match (self.verdict, self.deadline) {
+            (Verdict::MayNotEnd, Some(seconds)) => format!(" by itself; stopped as failed after {seconds} s"),
+            _ => String::new(),
+        };
+        let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
+        format!("{}{late}{why}", self.verdict.words())
+    }
 }
 
 /// Judges every object of a file. `mains` names jobs among the containers.
@@ -118,7 +132,8 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
         findings.sort_by_key(|finding| finding.place);
         let line = object.node.place().line;
         let (kind, name) = (object.kind.to_owned(), object.name.to_owned());
-        out.push(Judgement { file: file.name().to_owned(), line, kind, name, verdict, why, findings });
+        let deadline = bench.object.deadline();
+        out.push(Judgement { file: file.name().to_owned(), line, kind, name, verdict, why, deadline, findings });
     }
     for one in passed {
         out.push(Judgement {
@@ -128,6 +143,7 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
             name: one.name.to_owned(),
             verdict: Verdict::NotJudged,
             why: format!("{} makes its Pods and ends them", one.controller),
+            deadline: None,
             findings: Vec::new(),
         });
     }
@@ -139,6 +155,8 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
 pub fn jobs<'a>(object: &Object<'a>) -> Vec<&'a str> {
     let all = who::parties(object, &[]);
     let job = |party: &who::Party<'_>| matches!(party.kind, who::Kind::Job | who::Kind::Perhaps);
+    let aside = all.iter().any(|party| job(party) && !party.aside);
+    let job = |party: &who::Party<'_>| job(party) && !(aside && party.aside);
     all.into_iter().filter(job).map(|party| party.container.name).collect()
 }
 

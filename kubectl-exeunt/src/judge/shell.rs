@@ -86,6 +86,14 @@ pub fn strip(words: &[String]) -> (&[String], bool) {
     (rest, replaces)
 }
 
+/// Does `timeout` end this command, if nobody else does?
+pub fn is_limited(words: &[String]) -> bool {
+    let (rest, _) = strip(words);
+    let before = words.get(..words.len() - rest.len()).unwrap_or(&[]);
+    // No bound at all: 0.
+    before.iter().any(|word| base(word) == "timeout") && before.last().is_some_and(|bound| bound != "0")
+}
+
 /// Is it a shell with a script, and which?
 pub fn script(words: &[String]) -> Option<&str> {
     let (words, _) = strip(words);
@@ -104,6 +112,7 @@ pub fn script(words: &[String]) -> Option<&str> {
 const ENDS: &[&str] = &["quitquitquit", "shutdown", "exit", "quit", "stop", "terminate"];
 
 /// What this command does to another container, if it does. `files` are those it writes to by `>`.
+/// What a variable was set to by `$(pgrep …)` stands in its place already.
 pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
     let (words, _) = strip(words);
     let mut found: Vec<Call> = Vec::new();
@@ -144,6 +153,13 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
                     found.push(Call::Signal { pattern: base(pattern).trim_matches(['"', '\'']).to_owned(), kill });
                 }
             }
+        }
+        // A second one, which asks the first to end.
+        "cloud-sql-proxy" if rest.first().is_some_and(|word| word == "shutdown") => {
+            let port =
+                rest.iter().position(|word| word == "--admin-port").and_then(|at| rest.get(at + 1)?.parse().ok());
+            let path = "/quitquitquit".to_owned();
+            found.push(Call::Http { port: port.or(Some(9091)), path, post: true });
         }
         "touch" => found.extend(targets().map(|file| Call::Touch(file.clone()))),
         "cp" | "mv" | "tee" => found.extend(targets().next_back().map(|file| Call::Touch(file.clone()))),

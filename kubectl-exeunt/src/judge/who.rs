@@ -1,6 +1,6 @@
 //! Who is who among the containers of a Pod.
 
-use super::helpers::{Helper, WRAPPERS, helper};
+use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, program};
 use super::shell::{self, Walk, base};
 use crate::pod::{Container, Object};
 use crate::yaml::Node;
@@ -48,11 +48,43 @@ pub struct Party<'a> {
     pub opaque: bool,
     /// It is injected: no container of the manifest.
     pub injected: bool,
+    /// Injected: whether as a native sidecar, its version decides.
+    pub undecided: bool,
+    /// Injected: the annotation without which its endpoint is off, and which is not there.
+    pub off: Option<&'static str>,
+    /// No helper, and not what the Pod is for either: it ends by itself.
+    pub aside: bool,
 }
 
-fn program_helper(words: &[String]) -> Option<&'static Helper> {
+/// The helper that a container with a command of its own runs.
+fn runs_helper(party: &Party<'_>) -> Option<&'static Helper> {
+    let (words, _) = shell::strip(&party.words);
+    let first = words.first().map(|word| base(word));
+    let agent = words.get(1).is_some_and(|word| matches!(word.as_str(), "agent" | "proxy"));
+    let agent = first.filter(|word| agent && matches!(*word, "vault" | "consul"));
+    let own = agent.and_then(|word| helper(if word == "vault" { "vault-agent" } else { "consul" }));
+    let own = own.or_else(|| first.and_then(program)).filter(|_| party.container.has_command);
+    own.or_else(|| party.walk.as_ref()?.programs.iter().find_map(|word| program(word)))
+}
+
+/// Servers that are none of the table: known by what they are told.
+fn serves_for_ever(words: &[String]) -> bool {
     let (words, _) = shell::strip(words);
-    words.first().and_then(|word| helper(base(word)))
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some((first, rest)) = words.split_first() else { return false };
+    let has = |wanted: &[&str]| rest.iter().any(|word| wanted.contains(word));
+    match base(first) {
+        "sleep" => has(&["infinity", "inf"]),
+        "tail" => {
+            let follows = has(&["-f", "-F"]) || rest.iter().any(|word| word.starts_with("--follow"));
+            follows && !rest.iter().any(|word| word.starts_with("--pid"))
+        }
+        "kubectl" => has(&["port-forward", "proxy"]),
+        "ssh" | "autossh" => has(&["-N", "-nNT", "-NT", "-fN"]),
+        "socat" => rest.iter().any(|word| word.contains("LISTEN") && word.contains("fork")),
+        "python" | "python3" => rest.windows(2).any(|pair| pair == ["-m", "http.server"]),
+        _ => false,
+    }
 }
 
 /// Everybody, in the order of the manifest.
@@ -71,35 +103,32 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
     let mut all: Vec<Party<'a>> = object.containers().into_iter().map(|one| party(one)).collect();
     jobs.retain(|job| all.iter().any(|party| !party.container.init && party.container.name == job));
     let regular = all.iter().filter(|party| !party.container.init).count();
+    // GKE ends the container that it knows by this name, whatever stands in the manifest.
+    let gcsfuse = object.annotation("gke-gcsfuse/volumes").and_then(Node::text) == Some("true");
     for party in &mut all {
         if !matches!(party.kind, Kind::Perhaps) {
             continue;
         }
         let container = &party.container;
-        let known = program_helper(&party.words)
-            .or_else(|| party.walk.as_ref().and_then(|walk| walk.programs.iter().find_map(|program| helper(program))))
-            .filter(|_| container.has_command)
-            .or_else(|| helper(container.name))
-            // With a command of its own, an image of a server is as well a client: `redis-cli`, `psql`.
-            .or_else(|| helper(container.image).filter(|_| !container.has_command));
+        let ran = runs_helper(party);
+        // With a command of its own, an image of a server is as well a client: `redis-cli`, `psql`. So is a container that is
+        // called like a database.
+        let named = helper(container.name).filter(|known| !container.has_command || known.clients.is_empty());
+        let known = ran.or(named).or_else(|| helper(container.image).filter(|_| !container.has_command));
+        let once = known.is_some_and(|known| party.words.iter().any(|word| known.once.contains(&word.as_str())))
+            || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
+        let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(|walk| walk.limited);
+        // What a script starts behind does not keep it, unless it waits.
+        let behind = party.walk.as_ref().is_some_and(|walk| !walk.behind.is_empty() && !walk.joins);
+        let known = known.filter(|_| ran.is_some() || !behind);
+        let forever = serves_for_ever(&party.words);
+        // Of what nobody knows a bound tells nothing: the job itself may have one.
+        party.aside = once || (limited && (known.is_some() || forever));
         let serves = party.walk.as_ref().is_some_and(|walk| {
             walk.paths.iter().any(|path| path.stuck)
                 || (!walk.waits.is_empty() && !jobs.contains(&container.name.to_owned()))
         });
-        let forever = {
-            let (words, _) = shell::strip(&party.words);
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            match words.as_slice() {
-                [program, rest @ ..] if base(program) == "sleep" => {
-                    rest.iter().any(|word| matches!(*word, "infinity" | "inf"))
-                }
-                [program, rest @ ..] if base(program) == "tail" => {
-                    rest.iter().any(|word| matches!(*word, "-f" | "-F") || word.starts_with("--follow"))
-                }
-                _ => false,
-            }
-        };
-        party.kind = if regular == 1 || jobs.iter().any(|job| job == container.name) {
+        party.kind = if regular == 1 || jobs.iter().any(|job| job == container.name) || party.aside {
             Kind::Job
         } else if known.is_some()
             || serves
@@ -113,7 +142,8 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         };
     }
     // The only one left is the job.
-    let main = all.iter().any(|party| matches!(party.kind, Kind::Main(_) | Kind::Job | Kind::Refused(_)));
+    let main = |party: &Party<'_>| matches!(party.kind, Kind::Main(_) | Kind::Job | Kind::Refused(_)) && !party.aside;
+    let main = all.iter().any(main);
     let mut left: Vec<&mut Party<'a>> = all.iter_mut().filter(|party| matches!(party.kind, Kind::Perhaps)).collect();
     if let ([one], false) = (left.as_mut_slice(), main) {
         one.kind = Kind::Job;
@@ -124,34 +154,31 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
 
 /// Helpers that a mesh or an injector puts in when the Pod is made, as far as the template asks for it.
 fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
-    let both = |key: &str| object.label(key).or_else(|| object.annotation(key));
-    let is = |node: Option<Node<'a>>, wanted: &[&str]| {
-        node.filter(|node| node.text().is_some_and(|text| wanted.contains(&text)))
-    };
-    let yes: &[&str] = &["true", "enabled"];
-    let vault = is(both("vault.hashicorp.com/agent-inject"), yes)
-        .filter(|_| is(both("vault.hashicorp.com/agent-pre-populate-only"), yes).is_none());
-    let asked = [
-        ("istio-proxy", is(both("sidecar.istio.io/inject"), yes), is(both("sidecar.istio.io/nativeSidecar"), yes)),
-        (
-            "linkerd-proxy",
-            is(both("linkerd.io/inject"), &["enabled", "ingress"]),
-            is(both("config.linkerd.io/proxy-enable-native-sidecar"), yes)
-                .or_else(|| is(both("config.alpha.linkerd.io/proxy-enable-native-sidecar"), yes)),
-        ),
-        ("vault-agent", vault, None),
-        ("daprd", is(both("dapr.io/enabled"), yes), None),
-    ];
-    asked
-        .into_iter()
-        .filter_map(|(name, at, native)| {
-            let node = at?;
-            let container =
-                Container { name, image: name, words: Vec::new(), has_command: false, init: native.is_some(), node };
-            let kind = if native.is_some() { Kind::Native } else { Kind::Helper(helper(name)) };
-            Some(Party { container, kind, words: Vec::new(), walk: None, script: None, opaque: true, injected: true })
-        })
-        .collect()
+    let both = |key: &str| object.annotation(key).or_else(|| object.label(key));
+    let says = |key: &str| both(key).and_then(Node::text);
+    let yes = |text: &str| matches!(text, "true" | "enabled" | "yes" | "on");
+    let found = INJECTED.iter().filter_map(|one| {
+        let (key, values) = one.asked;
+        let node = both(key)?;
+        let asked = node.text().is_some_and(|text| {
+            if values.is_empty() { !matches!(text, "false" | "disabled") } else { values.contains(&text) }
+        });
+        let over = says("vault.hashicorp.com/agent-pre-populate-only").is_some_and(yes) && one.name == "vault-agent";
+        if !asked || over {
+            return None;
+        }
+        let told = one.native.and_then(says);
+        let told = told.or_else(|| one.native.and_then(|key| says(&key.replacen("config.", "config.alpha.", 1))));
+        let native = told.is_some_and(yes);
+        let container =
+            Container { name: one.name, image: one.name, words: Vec::new(), has_command: false, init: native, node };
+        let kind = if native { Kind::Native } else { Kind::Helper(helper(one.name)) };
+        let off = one.needs.filter(|key| !says(key).is_some_and(yes));
+        let mut party = Party::of(container, kind, Vec::new());
+        (party.injected, party.undecided, party.off) = (true, told.is_none() && one.name != "vault-agent", off);
+        Some(party)
+    });
+    found.collect()
 }
 
 fn party(container: Container<'_>) -> Party<'_> {
@@ -166,15 +193,24 @@ fn party(container: Container<'_>) -> Party<'_> {
         (true, false) => Kind::Init,
         (false, _) => wrapper(&container, &words, script).unwrap_or(Kind::Perhaps),
     };
-    Party { container, kind, words, walk, script: node, opaque, injected: false }
+    let mut party = Party::of(container, kind, words);
+    (party.walk, party.script, party.opaque) = (walk, node, opaque);
+    party
 }
 
 pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Option<&str>) -> Option<Kind> {
     // A script that only prepares and then execs exeunt.
-    let inner: Option<Vec<String>> = script.and_then(|script| {
+    let walked = script.and_then(shell::walk);
+    let inner: Option<Vec<String>> = walked.as_ref().and_then(|walk| walk.exeunt.clone());
+    let unread = script.filter(|_| walked.is_none());
+    let inner: Option<Vec<String>> = inner.or_else(|| {
+        let script = unread?;
         let at = script.split_ascii_whitespace().position(|word| base(word) == "exeunt")?;
         Some(script.split_ascii_whitespace().skip(at).map(|word| word.trim_matches(['"', '\'']).to_owned()).collect())
     });
+    if let Some((_, whose)) = CONTROLLED.iter().find(|(name, _)| *name == container.name) {
+        return Some(Kind::Foreign(whose));
+    }
     let words = inner.as_deref().unwrap_or(words);
     let (words, _) = shell::strip(words);
     let first = words.first()?;
@@ -236,7 +272,17 @@ fn plan_of(words: &[OsString]) -> Result<Plan, String> {
     Plan::new(&flags, role).map_err(|error| format!("{error:#}"))
 }
 
-impl Party<'_> {
+impl<'a> Party<'a> {
+    fn of(container: Container<'a>, kind: Kind, words: Vec<String>) -> Party<'a> {
+        let (walk, script) = (None, None);
+        let (opaque, injected, undecided, off, aside) = (true, false, false, None, false);
+        Party { container, kind, words, walk, script, opaque, injected, undecided, off, aside }
+    }
+
+    /// It runs a script that is not understood.
+    pub fn unread(&self) -> bool {
+        self.walk.is_none() && shell::script(&self.words).is_some()
+    }
     /// What is given for an option of exeunt's, by its command line or its variable.
     pub fn option(&self, name: &str) -> Option<String> {
         let flag = format!("--{name}");

@@ -38,8 +38,7 @@ pub fn text(all: &[Judgement], colour: bool) -> String {
     }
     for judgement in all {
         let name = clean(&format!("{}/{}", judgement.kind, judgement.name));
-        let why = if judgement.why.is_empty() { String::new() } else { format!(": {}", clean(&judgement.why)) };
-        let _ = writeln!(out, "{name} {}{why}", judgement.verdict.words());
+        let _ = writeln!(out, "{name} {}", clean(&judgement.words()));
     }
     out
 }
@@ -57,7 +56,7 @@ fn findings(all: &[Judgement]) -> impl Iterator<Item = &Finding> {
 pub fn json(all: &[Judgement]) -> Value {
     let objects: Vec<Value> = all
         .iter()
-        .map(|one| json!({"file": one.file, "line": one.line, "kind": one.kind, "name": one.name, "verdict": one.verdict.name(), "why": one.why}))
+        .map(|one| json!({"file": one.file, "line": one.line, "kind": one.kind, "name": one.name, "verdict": one.verdict.name(), "why": one.why, "deadline": one.deadline}))
         .collect();
     let found: Vec<Value> = findings(all)
         .map(|one| {
@@ -123,7 +122,7 @@ pub fn junit(all: &[Judgement]) -> String {
         if one.verdict == Verdict::NotJudged {
             let _ = writeln!(out, "      <skipped message=\"{}\"/>", escape(&one.why));
         } else if bad(one) {
-            let _ = writeln!(out, "      <failure message=\"{name} {}\">", one.verdict.words());
+            let _ = writeln!(out, "      <failure message=\"{name} {}\">", escape(&one.words()));
             for finding in &one.findings {
                 let place = finding.place;
                 let message = escape(&finding.message);

@@ -66,6 +66,20 @@ const CONTROLLED: &[(&str, &str)] = &[
     ("SparkApplication", "the Spark operator"),
     ("PyTorchJob", "the training operator"),
     ("MPIJob", "the MPI operator"),
+    ("TFJob", "the training operator"),
+    ("XGBoostJob", "the training operator"),
+    ("PaddleJob", "the training operator"),
+    ("JAXJob", "the training operator"),
+    ("TrainJob", "the training operator"),
+    ("JobSet", "JobSet"),
+    ("RayService", "Ray"),
+    ("ScaledJob", "KEDA"),
+    ("Pipeline", "Tekton"),
+    ("ClusterTask", "Tekton"),
+    ("ScheduledSparkApplication", "the Spark operator"),
+    ("AdvancedCronJob", "OpenKruise"),
+    ("BroadcastJob", "OpenKruise"),
+    ("ImagePullJob", "OpenKruise"),
 ];
 
 /// Every Job, CronJob and Pod of a file, also in a List, and what is passed over.
@@ -78,6 +92,12 @@ pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {
         let kind = node.get("kind").and_then(Node::str).unwrap_or("");
         let name = node.path(&["metadata", "name"]).or_else(|| node.path(&["metadata", "generateName"]));
         let name = name.and_then(Node::text).unwrap_or("(without a name)");
+        let api = node.get("apiVersion").and_then(Node::text).unwrap_or("");
+        // Others have a Job, too.
+        if kind == "Job" && api.contains("volcano") {
+            passed.push(Passed { kind, name, node, controller: "Volcano" });
+            continue;
+        }
         let (job, template) = match kind {
             "Job" => (node.get("spec"), node.path(&["spec", "template"])),
             "CronJob" => {
@@ -99,7 +119,6 @@ pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {
         let Some((template, spec)) = template.and_then(|template| Some((template, template.get("spec")?))) else {
             continue;
         };
-        let api = node.get("apiVersion").and_then(Node::text).unwrap_or("");
         found.push(Object { kind, name, api, node, job, template, spec });
     }
     (found, passed)

@@ -114,7 +114,7 @@ impl Rehearsal {
         let matters = |row: &&Row| !matches!(row.fate, Fate::NeverStarts(_));
         let mut ends = true;
         for row in self.rows.iter().filter(matters) {
-            ends &= row.endings.iter().all(|ending| is_an_end(row.fate, ending.pod));
+            ends &= row.endings.iter().all(|ending| is_an_end(ending.pod));
         }
         if ends && self.rows.iter().any(|row| row.cut) { None } else { Some(ends) }
     }
@@ -273,12 +273,11 @@ fn broken_by(stage: &Stage<'_>, before: &World, after: &World) -> Vec<Promise> {
     found
 }
 
-/// A deadline makes a job fail. One that was killed has failed anyway, so its Pod then ends as what it is.
-fn is_an_end(fate: Fate, pod: PodEnd) -> bool {
+/// A deadline is no end of its own: it stops what does not end.
+fn is_an_end(pod: PodEnd) -> bool {
     match pod {
         PodEnd::Succeeded | PodEnd::Failed | PodEnd::Gone => true,
-        PodEnd::Stopped => matches!(fate, Fate::Killed(_)),
-        PodEnd::RunsOn | PodEnd::GivenUp => false,
+        PodEnd::Stopped | PodEnd::RunsOn | PodEnd::GivenUp => false,
     }
 }
 
@@ -286,7 +285,7 @@ fn broken_at_the_end(stage: &Stage<'_>, world: &World) -> Vec<Promise> {
     let mut found = Vec::new();
     let end = pod_end(stage, world);
     let excused = matches!(stage.fate, Fate::NeverStarts(_));
-    if !is_an_end(stage.fate, end) && !excused {
+    if !is_an_end(end) && !excused {
         found.push(ENDS);
     }
     let passed = stage.scenario.containers.iter().zip(&world.cast).all(|(container, cast)| {

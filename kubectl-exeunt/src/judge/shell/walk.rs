@@ -12,6 +12,8 @@ pub struct Path {
     pub failed: bool,
     /// It goes round for ever, by what is written.
     pub stuck: bool,
+    /// It has come to the exeunt that it starts.
+    pub wrapped: bool,
     ok: bool,
     done: bool,
     replaced: bool,
@@ -32,6 +34,14 @@ pub struct Walk {
     pub programs: BTreeSet<String>,
     /// A loop that waits for something other than a file, without a bound.
     pub polls: bool,
+    /// The programs that go on behind the script.
+    pub behind: BTreeSet<String>,
+    /// It waits for what goes on behind.
+    pub joins: bool,
+    /// A command of it is ended by `timeout`.
+    pub limited: bool,
+    /// The words of an exeunt that it starts.
+    pub exeunt: Option<Vec<String>>,
 }
 
 const MANY: usize = 512;
@@ -50,7 +60,10 @@ pub fn walk(text: &str) -> Option<Walk> {
 struct Walker {
     found: Walk,
     functions: BTreeMap<String, Cmd>,
+    /// Variables that are set to the numbers of processes: `p=$(pgrep x)`.
+    finders: BTreeMap<String, String>,
     depth: usize,
+    behind: bool,
 }
 
 type Paths = Option<Vec<Path>>;
@@ -140,7 +153,10 @@ impl Walker {
             ),
             // What goes on behind may be over before it has done anything.
             Cmd::Back(inner) => {
-                self.run(inner, path.clone(), true)?;
+                let before = std::mem::replace(&mut self.behind, true);
+                let ran = self.run(inner, path.clone(), true);
+                self.behind = before;
+                ran?;
                 Some(vec![Path { ok: true, ..path }])
             }
             Cmd::Sub(inner) => {
@@ -193,13 +209,34 @@ impl Walker {
         }
     }
 
+    /// `p=$(pgrep x)`: what a later `kill $p` means.
+    fn remember(&mut self, words: &[String]) {
+        for word in words {
+            let Some((name, value)) = word.split_once('=') else { break };
+            let value = value.trim_matches('"');
+            if value.starts_with("$(") || value.starts_with('`') {
+                self.finders.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    fn known(&self, words: &[String]) -> Vec<String> {
+        let known = |word: &String| {
+            let name = word.strip_prefix('$')?;
+            let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+            self.finders.get(name).cloned()
+        };
+        words.iter().map(|word| known(word).unwrap_or_else(|| word.clone())).collect()
+    }
+
     fn simple(&mut self, words: &[String], files: &[String], path: Path, cond: bool) -> Paths {
         let fine = |path: Path| Some(vec![Path { ok: true, ..path }]);
         let either = |path: Path| {
             let no = Path { ok: false, done: path.errexit && !cond, ..path.clone() };
             Some(vec![Path { ok: true, ..path }, no])
         };
-        let made = calls(words, files);
+        self.remember(words);
+        let made = if self.finders.is_empty() { calls(words, files) } else { calls(&self.known(words), files) };
         if !made.is_empty() {
             let mut path = path;
             path.calls.extend(made);
@@ -244,6 +281,19 @@ impl Walker {
                 let ok = if first.is_empty() { path.ok } else { first == "0" };
                 Some(vec![Path { done: program == "exit", ok, ..path }])
             }
+            "exeunt" if exeunt_command(more) => {
+                self.found.exeunt.get_or_insert_with(|| rest.to_vec());
+                let (ok, no) =
+                    (Path { wrapped: true, ..path.clone() }, Path { failed: true, wrapped: true, ..path.clone() });
+                let over = replaces || (path.errexit && !cond);
+                let ok = Path { ok: true, done: replaces, replaced: replaces, ..ok };
+                Some(vec![ok, Path { ok: false, done: over, replaced: replaces, ..no }])
+            }
+            "wait" => {
+                self.found.joins = true;
+                let no = Path { ok: false, failed: true, done: path.errexit && !cond, ..path.clone() };
+                Some(vec![Path { ok: true, ..path }, no])
+            }
             "eval" => self.run(&parse(&more.join(" "))?, path, cond),
             "false" => Some(vec![Path { ok: false, done: path.errexit && !cond, ..path }]),
             "test" | "[" | "[[" => either(path),
@@ -263,7 +313,13 @@ impl Walker {
                         self.shell(&inner, start)?
                     }
                     None => {
-                        self.found.programs.insert(program.to_owned());
+                        if super::is_limited(words) {
+                            self.found.limited = true;
+                        } else if self.behind {
+                            self.found.behind.insert(program.to_owned());
+                        } else {
+                            self.found.programs.insert(program.to_owned());
+                        }
                         let no = Path { ok: false, failed: true, ..path.clone() };
                         vec![Path { ok: true, ..path.clone() }, no]
                     }
@@ -277,6 +333,11 @@ impl Walker {
             }
         }
     }
+}
+
+/// Does exeunt run a command here, and is it no subcommand?
+fn exeunt_command(words: &[String]) -> bool {
+    words.first().is_none_or(|word| exeunt::cli::subcommand(word).is_none())
 }
 
 fn endless(asked: &Cmd, until: bool) -> bool {
