@@ -1,8 +1,8 @@
 //! "Is it there yet": one grammar, one parser. Testing is the business of `probe.rs`, and of the loop for what can be
 //! watched.
 
-use crate::http::{Url, is_address, refuse_https};
-use crate::plan::name;
+use crate::stage::names;
+use crate::url::{Url, is_address, refuse_https};
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt;
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ impl Condition {
             bail!("{text:?} is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
         } else {
             ensure!(!is_address(text), "{text:?} is an address and no NAME; write tcp://{text}");
-            name(text)?;
+            names::check(text)?;
             Kind::Name(text.to_owned())
         };
         Ok(Condition { text: text.to_owned(), kind })

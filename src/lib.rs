@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! One process, one loop, one child. `run` blocks all signals before anything else, reads the settings into a
-//! [`plan::Plan`] and hands it to the [`supervisor`]. The supervisor waits for one thing at a time (a signal, a ring of
+//! [`plan::Plan`] and hands it to the `supervisor`. The supervisor waits for one thing at a time (a signal, a ring of
 //! the directory watch, a deadline), turns it into an event, asks the [`machine`] what to do and does it; an action whose
 //! failure matters comes back as the next event. The machine is pure: it knows no clock, no process and no file.
 //!
@@ -11,7 +11,10 @@
 //! `NAME-terminated` by a rename. The lock goes with the process, however it dies, and that is what makes
 //! "nobody has to be alive to say goodbye" true.
 //!
-//! [`sys`] holds the doors to the kernel. Arrows point from the world towards the machine, which points at nothing.
+//! `sys` holds the doors to the kernel. Arrows point from the world towards the machine, which points at nothing.
+//!
+//! What decides (the machine, the plan, the conditions, the observer's table, the record) compiles on every system, for
+//! whoever wants to know what exeunt would do with a manifest. What acts is for Linux.
 
 #![deny(missing_docs, unsafe_code, unused_must_use)]
 #![deny(
@@ -24,206 +27,38 @@
 )]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespaces and signals as Linux has them");
-
 pub mod cli;
 pub mod codes;
 pub mod condition;
 pub mod exit;
-pub mod http;
-pub mod install;
 pub mod machine;
+pub mod options;
 pub mod plan;
-pub mod probe;
-pub mod report;
+pub mod reading;
+pub mod settings;
+pub mod signal;
 pub mod stage;
+pub mod url;
+
+// What acts is built on inotify, flock, pid namespaces and signals as Linux has them.
+#[cfg(target_os = "linux")]
+pub mod http;
+#[cfg(target_os = "linux")]
+pub mod install;
+#[cfg(target_os = "linux")]
+pub mod probe;
+#[cfg(target_os = "linux")]
+pub mod report;
+#[cfg(target_os = "linux")]
+mod run;
+#[cfg(target_os = "linux")]
 pub mod status;
+#[cfg(target_os = "linux")]
 pub mod supervisor;
+#[cfg(target_os = "linux")]
 pub mod sys;
+#[cfg(target_os = "linux")]
 pub mod words;
 
-use report::Report;
-use std::ffi::OsString;
-
-/// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
-pub fn run(words: Vec<OsString>) -> u8 {
-    if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
-        // No init is wanted here, but an ordinary program, which a signal ends. Its sockets are nobody's standard error.
-        sys::descriptors::keep_standard_numbers_free();
-        sys::signals::unblock_all();
-        return subcommand(command, words.get(2..).unwrap_or_default());
-    }
-    let signals = match sys::signals::Signals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            Report::early().failure(&format!("signal handlers cannot be installed: {}", words::io(&error)));
-            return exit::OURS;
-        }
-    };
-    sys::descriptors::keep_standard_numbers_free();
-
-    let mut report = Report::early();
-    // Nothing is taken down again that the end of the process takes along.
-    let mut parser = std::mem::ManuallyDrop::new(cli::parser());
-    let parsed = parser.try_get_matches_from_mut(&words).or_else(|_| cli::command().try_get_matches_from(&words));
-    let flags = match parsed {
-        Ok(flags) => flags,
-        Err(error) => {
-            report.failure(&format!("{}; see exeunt --help", cli::complaint_of(&cli::command(), &error)));
-            return fail(&words, signals, report);
-        }
-    };
-    if let Some(missing) = cli::missing_value(&flags, &parser) {
-        report.failure(&missing);
-        return fail(&words, signals, report);
-    }
-    if flags.get_flag("help") {
-        return print(&cli::command().render_help().to_string());
-    }
-    if flags.get_flag("version") {
-        return print(&format!("exeunt {}\n", env!("CARGO_PKG_VERSION")));
-    }
-
-    let (level, format) = plan::report(&flags);
-    report.format = *format.as_ref().unwrap_or(&report.format);
-    let outcome = level.and_then(|level| {
-        report.level = level;
-        format?;
-        let role = plan::role(&flags).map_err(|error| plan::instead_of_a_mode(&words).unwrap_or(error))?;
-        report.mode = match role {
-            machine::Role::Main => "main",
-            machine::Role::Sidecar => "sidecar",
-        };
-        plan::check_what_precedes_the_command(&flags, &words)?;
-        plan::Plan::new(&flags, role)
-    });
-    match outcome {
-        Ok(plan) => {
-            plan::unknown_variables().iter().for_each(|warning| report.warning(warning));
-            supervisor::run(plan, signals, report)
-        }
-        Err(error) => {
-            report.failure(&words::chain(&error));
-            fail(&words, signals, report)
-        }
-    }
-}
-
-/// The way out of a command line that is wrong, with the code for it. If it is a main's, its sidecars must not wait for ever
-/// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
-fn fail(words: &[OsString], signals: sys::signals::Signals, mut report: Report) -> u8 {
-    let Some(plan) = plan::Plan::of_a_failure(&cli::readable(words)) else { return exit::OURS };
-    // What is wrong has been said. A directory that is not there either would be a second word about the same start.
-    if !plan.dir.is_dir() {
-        return exit::OURS;
-    }
-    report.mode = "main";
-    supervisor::run(plan, signals, report)
-}
-
-fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
-    let mut report = Report::early();
-    report.mode = match command.get_name() {
-        "probe" => "probe",
-        "install" => "install",
-        "reset" => "reset",
-        "status" => "status",
-        // Its warnings are main's, on whose behalf it runs.
-        _ => "main",
-    };
-    let help = command.render_help().to_string();
-    let flags = match command.try_get_matches_from_mut(words) {
-        Ok(flags) => flags,
-        Err(error) => {
-            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error);
-            report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
-            return exit::OURS;
-        }
-    };
-    if let Some(missing) = cli::missing_value(&flags, &command) {
-        report.error(&missing);
-        return exit::OURS;
-    }
-    if flags.get_flag("help") {
-        return print(&help);
-    }
-    let (level, format) = plan::report(&flags);
-    report.format = *format.as_ref().unwrap_or(&report.format);
-    let outcome = level.and_then(|level| {
-        report.level = level;
-        format?;
-        perform(report, &flags)
-    });
-    outcome.unwrap_or_else(|error| {
-        report.error(&words::chain(&error));
-        exit::OURS
-    })
-}
-
-fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
-    use anyhow::{Context, ensure};
-    let words = || flags.get_many::<OsString>("words").into_iter().flatten();
-    let texts =
-        || words().map(|word| word.to_str().with_context(|| format!("\"{}\" is not UTF-8 text", word.display())));
-    match report.mode {
-        "probe" => {
-            let conditions =
-                texts().map(|text| condition::Condition::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
-            ensure!(
-                !conditions.is_empty(),
-                "no condition is given; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME"
-            );
-            let (dir, run_id, limit) = plan::surroundings(flags, probe::LIMIT)?;
-            let surroundings = probe::Surroundings { dir: &dir, run_id: run_id.as_deref(), limit };
-            Ok(probe::run(&conditions, &surroundings, report))
-        }
-        "install" => {
-            let mut words = words();
-            let (Some(path), None) = (words.next(), words.next()) else {
-                anyhow::bail!("one path is wanted: exeunt install PATH")
-            };
-            if flags.get_flag("reset") {
-                let (dir, ..) = plan::surroundings(flags, probe::LIMIT)?;
-                reset(&dir, &report)?;
-            }
-            install::run(std::path::Path::new(path)).map(|()| 0)
-        }
-        "reset" => {
-            ensure!(words().next().is_none(), "reset takes no word; name the directory with --dir");
-            let (dir, ..) = plan::surroundings(flags, probe::LIMIT)?;
-            reset(&dir, &report).map(|()| 0)
-        }
-        "status" => {
-            ensure!(words().next().is_none(), "status takes no word; name the directory with --dir");
-            let (dir, run_id, _) = plan::surroundings(flags, probe::LIMIT)?;
-            let show = || status::run(&dir, run_id.as_deref(), flags.get_flag("json"), &report);
-            if !flags.get_flag("watch") {
-                return Ok(print(&show()?));
-            }
-            status::watch(show, |text| print(text) == 0)
-        }
-        _ => {
-            let urls = texts().map(|text| http::Url::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
-            Ok(probe::goodbye(&urls, report))
-        }
-    }
-}
-
-/// Begins anew in a directory that may hold lives of an earlier round. Who lives there still is named: it is seldom meant.
-fn reset(dir: &std::path::Path, report: &Report) -> anyhow::Result<()> {
-    let reset = stage::reset::run(&stage::Directory::open(dir)?)?;
-    if !reset.alive.is_empty() {
-        report.warning(&format!("{} lives in {} and stays", reset.alive.join(", "), dir.display()));
-    }
-    Ok(())
-}
-
-/// Writes what was asked for to standard output.
-fn print(text: &str) -> u8 {
-    use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
-        Ok(()) => 0,
-        Err(_) => exit::OURS,
-    }
-}
+#[cfg(target_os = "linux")]
+pub use run::run;

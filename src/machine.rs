@@ -97,7 +97,7 @@ impl Codes {
     }
 }
 
-/// A choice of an option: its values and the words for them stand once, and plan, completions and model go by this list.
+/// A choice of an option: its values and the words for them stand once, and plan, completions, pages and model go by this list.
 macro_rules! choice {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$about])*
@@ -109,9 +109,13 @@ macro_rules! choice {
         impl $name {
             /// Every value, with the word for it on the command line.
             pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$value),)+];
+            /// The words alone.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
         }
     };
 }
+#[allow(unused_imports, reason = "other options have choices, too; by itself the machine has none of them")]
+pub(crate) use choice;
 
 choice! {
     /// Which side of the partnership this process is.

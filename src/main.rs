@@ -5,6 +5,9 @@
 #![no_main]
 #![allow(unsafe_code, reason = "the C entry point, with argv as the kernel gave it")]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("exeunt is for Linux: it is built on inotify, flock, pid namespaces and signals as Linux has them");
+
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 

@@ -3,13 +3,14 @@
 #![allow(clippy::disallowed_methods, reason = "a process of its own: it may sleep, and wait for the command it tests")]
 
 use crate::condition::{Condition, Kind};
-use crate::http::{self, Url};
+use crate::http;
 use crate::machine::Status;
 use crate::report::Report;
 use crate::stage::Directory;
 use crate::stage::observe::Observer;
 use crate::sys::child::{self, Launch, Refused};
 use crate::sys::signals;
+use crate::url::Url;
 use crate::words;
 use anyhow::{Result, anyhow, bail, ensure};
 use nix::errno::Errno;

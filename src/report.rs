@@ -4,43 +4,11 @@
 //! a message is then lost, and nothing else.
 #![allow(unsafe_code, reason = "pwritev2(2) with RWF_NOWAIT and sendto(2), for which nobody has a safe name")]
 
+use crate::options::{Format, Level};
 use serde::Serialize;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
-
-/// How much is said. Each level includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// What ends exeunt itself.
-    Error,
-    /// What did not work and is survived.
-    Warning,
-    /// What a person would want to know: a sidecar is stopped and why, a command was killed.
-    Info,
-    /// Every event and every action, in order: a replay.
-    Debug,
-}
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `exeunt sidecar: …`
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-impl Level {
-    /// The names on the command line.
-    pub const NAMES: [(&'static str, Level); 4] =
-        [("error", Level::Error), ("warning", Level::Warning), ("info", Level::Info), ("debug", Level::Debug)];
-}
-
-impl Format {
-    /// The names on the command line.
-    pub const NAMES: [(&'static str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
-}
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
@@ -73,7 +41,7 @@ impl Report {
 
     /// The flags that make another process of ours speak in the same way.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
-        let (level, format) = (name_of(&Level::NAMES, &self.level), name_of(&Format::NAMES, &self.format));
+        let (level, format) = (name_of(Level::ALL, &self.level), name_of(Format::ALL, &self.format));
         ["--log-level", level, "--log-format", format].into_iter()
     }
 
@@ -136,7 +104,7 @@ impl Report {
             Format::Json => {
                 let line = Line {
                     time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-                    level: name_of(&Level::NAMES, &level),
+                    level: name_of(Level::ALL, &level),
                     mode: self.mode,
                     message: &message,
                 };

@@ -5,10 +5,11 @@
 use crate::exit;
 use crate::machine::{Status, Verdict};
 use crate::report::Report;
-use crate::stage::observe::{Conclusion, Observer};
+use crate::signal;
+use crate::stage::conclude::Conclusion;
+use crate::stage::observe::Observer;
 use crate::stage::record::{Policy, Record};
-use crate::stage::{Directory, ready, running, terminated};
-use crate::sys::signals;
+use crate::stage::{Directory, names, ready, running, terminated};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -46,24 +47,21 @@ struct Line {
 /// If the directory cannot be read.
 pub fn run(dir: &Path, run_id: Option<&str>, json: bool, report: &Report) -> Result<String> {
     let directory = Directory::open(dir)?;
-    let mut names = BTreeSet::new();
+    let mut found = BTreeSet::new();
     let entries = std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
     let mut more = false;
     for (count, entry) in entries.enumerate() {
-        if count == ENTRIES || names.len() > NAMES {
+        if count == ENTRIES || found.len() > NAMES {
             more = true;
             break;
         }
         let Ok(file) = entry?.file_name().into_string() else { continue };
-        let name = ["-running", "-ready", "-terminated"].iter().find_map(|suffix| file.strip_suffix(suffix));
-        if let Some(name) = name.filter(|name| crate::plan::name(name).is_ok()) {
-            names.insert(name.to_owned());
-        }
+        found.extend(names::name_of(&file).map(str::to_owned));
     }
     if more {
         report.warning(&format!("{} holds more than is shown here: at most {NAMES} names", dir.display()));
     }
-    let lines: Vec<Line> = names.into_iter().take(NAMES).map(|name| line(&directory, name, run_id)).collect();
+    let lines: Vec<Line> = found.into_iter().take(NAMES).map(|name| line(&directory, name, run_id)).collect();
     if json {
         return Ok(serde_json::to_string(&lines)? + "\n");
     }
@@ -133,7 +131,7 @@ fn table(lines: &[Line]) -> String {
     for line in lines {
         let code = match (line.exit_code, line.signal) {
             (Some(code), _) => code.to_string(),
-            (None, Some(signal)) => signals::name(signal),
+            (None, Some(signal)) => signal::name(signal),
             (None, None) => "-".to_owned(),
         };
         rows.push([

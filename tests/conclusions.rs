@@ -1,7 +1,7 @@
 //! The observer's table, tried with everything that can be seen, against the table as a person would read it.
 
 use exeunt::machine::{Status, Verdict};
-use exeunt::stage::observe::{Conclusion, Running, Sighting, conclude, together};
+use exeunt::stage::conclude::{Conclusion, Running, Sighting, conclude, together};
 
 const ENDS: [Option<Status>; 4] = [None, Some(Status::Exited(0)), Some(Status::Exited(3)), Some(Status::Killed(9))];
 

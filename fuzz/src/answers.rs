@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use exeunt::http::{self, Url};
+use exeunt::http;
+use exeunt::url::Url;
 
 use super::script::Script;
 

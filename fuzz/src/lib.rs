@@ -15,7 +15,8 @@ pub use record::record;
 pub use stage::stage;
 pub use words::words;
 
-use exeunt::report::{Format, Level, Report};
+use exeunt::options::{Format, Level};
+use exeunt::report::Report;
 
 /// A law, by the name of its target and of its corpus.
 pub type Law = fn(&[u8]);

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use exeunt::machine::{Codes, Status};
-use exeunt::plan;
+use exeunt::stage::names;
 use exeunt::stage::record::{RESERVED, Record};
 
 /// The input is what stands in the file of a life.
@@ -42,7 +42,7 @@ fn survives_a_rewriting(mut record: Record) {
 /// end needs no new block; and it is read again as it was written.
 fn has_room(name: &str, run_id: &str) {
     let fits = !run_id.is_empty() && run_id.len() <= 256 && !run_id.contains(char::is_control);
-    if plan::name(name).is_err() || !fits {
+    if names::check(name).is_err() || !fits {
         return;
     }
     let mut record = Record::new(name, Some(run_id), u32::MAX, Codes::FAILURES);

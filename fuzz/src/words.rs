@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use exeunt::condition::{Condition, Kind};
-use exeunt::http::{self, Url};
-use exeunt::plan;
-use exeunt::stage::{ready, running, terminated};
-use exeunt::sys::signals;
+use exeunt::stage::{names, ready, running, terminated};
+use exeunt::url::{self, Url};
+use exeunt::{settings, signal};
 
 /// The input is the word.
 pub fn words(input: &[u8]) {
@@ -20,7 +19,7 @@ pub fn words(input: &[u8]) {
 }
 
 fn name(text: &str) {
-    if let Err(error) = plan::name(text) {
+    if let Err(error) = names::check(text) {
         super::is_sayable(&error.to_string());
         assert!(!error.to_string().contains(char::is_control), "{error:?}");
         return;
@@ -35,12 +34,12 @@ fn name(text: &str) {
 }
 
 fn duration(text: &str) {
-    match plan::duration(text) {
+    match settings::duration(text) {
         Err(error) => super::is_sayable(&error.to_string()),
         Ok(time) => {
             assert!(time <= Duration::from_secs(365 * 24 * 3600), "{text:?} is {time:?}");
             let plainly = format!("{}s {}ns", time.as_secs(), time.subsec_nanos());
-            assert_eq!(plan::duration(&plainly).ok(), Some(time), "{text:?}");
+            assert_eq!(settings::duration(&plainly).ok(), Some(time), "{text:?}");
         }
     }
 }
@@ -53,17 +52,17 @@ fn url(text: &str) {
             // What goes into a request is one line of it, and no more.
             assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
             assert!(url.target.starts_with('/') && !url.target.contains('#'), "{url:?}");
-            assert!(http::is_address(&url.address), "{url:?}");
+            assert!(url::is_address(&url.address), "{url:?}");
         }
     }
 }
 
 fn signal(text: &str) {
-    let Some(number) = signals::number(text) else { return };
+    let Some(number) = signal::number(text) else { return };
     assert!((1..=64).contains(&number), "{text:?} is {number}");
-    let name = signals::name(number);
+    let name = signal::name(number);
     if !name.contains(' ') {
-        assert_eq!(signals::number(&name), Some(number), "{text:?} is {name}");
+        assert_eq!(signal::number(&name), Some(number), "{text:?} is {name}");
     }
 }
 
@@ -77,7 +76,7 @@ fn one_condition(text: &str) {
     assert_eq!(condition.is_local(), matches!(condition.kind, Kind::File(_) | Kind::Name(_)));
     match &condition.kind {
         Kind::Http(url) => assert_eq!(Url::parse(text).ok().as_ref(), Some(url)),
-        Kind::Tcp(address) => assert!(http::is_address(address), "{address:?}"),
+        Kind::Tcp(address) => assert!(url::is_address(address), "{address:?}"),
         Kind::Unix(path) | Kind::File(path) => {
             assert!(path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0), "{path:?}");
         }
@@ -85,6 +84,6 @@ fn one_condition(text: &str) {
             assert!(words.first().is_some_and(|word| !word.is_empty()), "{words:?}");
             assert!(words.iter().all(|word| !word.contains('\0')), "{words:?}");
         }
-        Kind::Name(name) => assert!(plan::name(name).is_ok() && condition.name() == Some(name)),
+        Kind::Name(name) => assert!(names::check(name).is_ok() && condition.name() == Some(name)),
     }
 }

@@ -1,7 +1,7 @@
 //! To be on stage: take the name, say "ready", and leave in a way that works on a full disk.
 
 use super::record::Record;
-use super::{Directory, Lock, identity, ready, running, terminated};
+use super::{Directory, Lock, identity, names, ready, running, terminated};
 use crate::machine::{Codes, Status};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -84,7 +84,7 @@ impl Life {
         let attempt = earlier.as_ref().map_or(1, |record| record.attempt.saturating_add(1));
         let after_failure = earlier.is_some_and(|record| record.exit_code != Some(0));
 
-        let temporary = format!(".{current}.new");
+        let temporary = names::temporary(&current);
         let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
         let record = Record::new(name, run_id, attempt, restart_on);
         let mut life = Life { name: name.to_owned(), file, record, ready: false, after_failure };
@@ -181,7 +181,7 @@ impl Life {
 
     /// Writes the record into a new file, which appears complete or not at all.
     fn create(&self, dir: &Directory, name: &str) -> Result<()> {
-        let temporary = format!(".{name}.new");
+        let temporary = names::temporary(name);
         let created = open_new(dir, &temporary)
             .map_err(anyhow::Error::from)
             .and_then(|file| Ok(self.record.write(&file)?))

@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a process of its own, and no init: it may sleep")]
 
-use super::{Directory, Lock, ready, running, terminated};
+use super::{Directory, Lock};
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -58,11 +58,7 @@ fn names(dir: &Directory) -> Result<BTreeSet<String>> {
     for entry in std::fs::read_dir(dir.path()).with_context(|| unreadable(dir))? {
         let Ok(file) = entry.with_context(|| unreadable(dir))?.file_name().into_string() else { continue };
         // What a process that was killed has left half done goes with the rest.
-        let whole = file.strip_prefix('.').and_then(|file| file.strip_suffix(".new")).unwrap_or(&file);
-        let name = ["-running", "-ready", "-terminated"].iter().find_map(|suffix| whole.strip_suffix(suffix));
-        if let Some(name) = name.filter(|name| crate::plan::name(name).is_ok()) {
-            names.insert(name.to_owned());
-        }
+        names.extend(super::names::name_of_any(&file).map(str::to_owned));
     }
     Ok(names)
 }
@@ -70,9 +66,7 @@ fn names(dir: &Directory) -> Result<BTreeSet<String>> {
 /// Removes the files of one name, unless one of them is locked. The life before the sentinel: whoever observes meanwhile
 /// sees "over" until it sees nothing, and never a free lock without a sentinel.
 fn remove(dir: &Directory, name: &str) -> Result<bool> {
-    let files = [running(name), terminated(name), ready(name)];
-    let halves = files.clone().map(|file| format!(".{file}.new"));
-    let files: Vec<String> = files.into_iter().chain(halves).collect();
+    let files = super::names::all(name);
     for file in &files {
         let opened = dir.try_open_file(file).with_context(|| format!("{} cannot be opened", dir.path_of(file)))?;
         match opened.as_ref().map(Lock::of) {

@@ -2,9 +2,11 @@
 
 use super::waits::short;
 use crate::machine::{Role, Seen, Verdict};
-use crate::plan::{How, Plan};
+use crate::options::How;
+use crate::plan::Plan;
 use crate::report::Report;
-use crate::stage::observe::{Conclusion, Observer, together};
+use crate::stage::conclude::{Conclusion, together};
+use crate::stage::observe::Observer;
 use crate::stage::watch::{Bell, Watch};
 use crate::stage::{Directory, running, terminated};
 use crate::words;

@@ -9,13 +9,13 @@
     reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound"
 )]
 
+use crate::signal::MAX;
+pub use crate::signal::name;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The highest signal number (signal(7)); the kernel's set has one bit for each.
-pub const MAX: u8 = 64;
 const SET_BYTES: usize = 8;
 
 static NOTED: AtomicU64 = AtomicU64::new(0);
@@ -289,34 +289,4 @@ fn set_simple(signal: u8, disposition: libc::sighandler_t) {
     let mut action = KernelAction::default();
     action.words[0] = disposition as u64;
     kernel_action(signal, Some(&action));
-}
-
-/// The name of a signal for people, `SIGTERM` or `signal 40`.
-pub fn name(signal: u8) -> String {
-    match signal_hook::low_level::signal_name(i32::from(signal)) {
-        Some(name) => name.to_owned(),
-        None => format!("signal {signal}"),
-    }
-}
-
-/// The number of a signal as people write it: `SIGTERM`, `term`, `15`, `RTMIN+3` (counted from 34, as kill(1) does).
-pub fn number(text: &str) -> Option<u8> {
-    let upper = text.to_ascii_uppercase();
-    if let Ok(number @ 1..=MAX) = upper.parse::<u8>() {
-        return Some(number);
-    }
-    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let offset = |text: &str| text.parse::<u8>().ok().filter(|offset| *offset <= 30);
-    match short {
-        "RTMIN" => return Some(34),
-        "RTMAX" => return Some(MAX),
-        _ => {}
-    }
-    if let Some(rest) = short.strip_prefix("RTMIN+") {
-        return offset(rest).map(|offset| 34 + offset);
-    }
-    if let Some(rest) = short.strip_prefix("RTMAX-") {
-        return offset(rest).map(|offset| MAX - offset);
-    }
-    (1..32).find(|signal| name(*signal).strip_prefix("SIG") == Some(short))
 }

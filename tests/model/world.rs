@@ -1,13 +1,13 @@
 //! A Pod: main, its sidecars, the volume that they share, and a kubelet that may kill, start and delete at any moment,
 //! also between two steps of a claim, of a publication and of a look.
 //!
-//! The decisions are the program's own: `machine::step` on both sides, and `observe::conclude` over what a look has seen.
+//! The decisions are the program's own: `machine::step` on both sides, and `conclude::conclude` over what a look has seen.
 //! What lies between is told again here, step by step in the order of `stage/publish.rs` and `stage/observe.rs`.
 
 use super::search::Outcome;
 use super::settings::{Left, Mains, Setting, Watch};
 use exeunt::machine::{Codes, State, Status, Timer};
-use exeunt::stage::observe::{Running, Sighting};
+use exeunt::stage::conclude::{Running, Sighting};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {

@@ -4,7 +4,7 @@ use super::search::Outcome;
 use super::settings::{Fault, Locks, Mains, Setting};
 use super::world::{Held, Judged, Look, World};
 use exeunt::machine::{Codes, Event, Seen};
-use exeunt::stage::observe::{Conclusion, Running, Sighting, conclude, together};
+use exeunt::stage::conclude::{Conclusion, Running, Sighting, conclude, together};
 
 /// What asking for a lock says.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use exeunt::stage::record::boot_id;
+use exeunt::stage::file::boot_id;
 use exeunt::stage::{ready, running, terminated};
 use serde_json::json;
 

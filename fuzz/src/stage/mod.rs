@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use exeunt::machine::Verdict;
-use exeunt::stage::observe::{Conclusion, Observer, together};
+use exeunt::stage::conclude::{Conclusion, together};
+use exeunt::stage::observe::Observer;
 use exeunt::stage::publish::Life;
 use exeunt::stage::{Directory, Identity};
 

@@ -1,7 +1,8 @@
 //! Our own publisher, which reads what stands in its place and must not be led astray by it.
 
 use exeunt::machine::{Codes, Status, Verdict};
-use exeunt::stage::observe::{Conclusion, Observer};
+use exeunt::stage::conclude::Conclusion;
+use exeunt::stage::observe::Observer;
 use exeunt::stage::publish::{Claim, Life, Turn};
 use exeunt::stage::{Directory, running};
 

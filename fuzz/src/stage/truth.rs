@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use exeunt::machine::{Codes, Status, Verdict};
-use exeunt::plan;
 use exeunt::report::Report;
-use exeunt::stage::observe::{Conclusion, Observer};
-use exeunt::stage::record::{Policy, Record, boot_id};
-use exeunt::stage::{Directory, Identity, ready, running, terminated};
+use exeunt::stage::conclude::Conclusion;
+use exeunt::stage::file::boot_id;
+use exeunt::stage::observe::Observer;
+use exeunt::stage::record::{Policy, Record};
+use exeunt::stage::{Directory, Identity, names, ready, running, terminated};
 use exeunt::status;
 
 static BOOT_ID: LazyLock<String> = LazyLock::new(boot_id);
@@ -185,17 +186,18 @@ pub fn is_told_to_people(place: &Path, dir: &Directory) {
     assert!(text.ends_with('\n') && !text.replace('\n', "").contains(char::is_control), "{text:?}");
     let json = status::run(place, None, true, &Report::early()).expect("the directory can be read");
     let rows: Vec<serde_json::Value> = serde_json::from_str(&json).expect("JSON");
-    let mut names = BTreeSet::new();
+    let mut known = BTreeSet::new();
     for file in everything(place).keys().filter_map(|file| file.to_str()) {
         let endings = ["-running", "-ready", "-terminated"];
-        let name = endings.iter().find_map(|ending| file.strip_suffix(ending)).filter(|name| plan::name(name).is_ok());
-        names.extend(name.map(str::to_owned));
+        let name =
+            endings.iter().find_map(|ending| file.strip_suffix(ending)).filter(|name| names::check(name).is_ok());
+        known.extend(name.map(str::to_owned));
     }
     assert_eq!(
         rows.iter().map(|row| row["name"].as_str().expect("a name")).collect::<Vec<_>>(),
-        Vec::from_iter(&names)
+        Vec::from_iter(&known)
     );
-    assert_eq!(text.lines().count(), names.len() + 1, "{text:?}");
+    assert_eq!(text.lines().count(), known.len() + 1, "{text:?}");
     for row in rows {
         let conclusion = Observer::new(row["name"].as_str().expect("a name"), None).look(dir);
         let states: &[&str] = match conclusion {

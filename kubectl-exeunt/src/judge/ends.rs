@@ -245,8 +245,7 @@ fn programs(party: &Party<'_>) -> Vec<String> {
 
 fn quit_port(party: &Party<'_>, known: &Helper) -> Option<u16> {
     let (port, _, _) = known.quit?;
-    let told =
-        party.option("admin-port").or_else(|| party.container.variable("CSQL_PROXY_ADMIN_PORT").map(str::to_owned));
+    let told = party.option("admin-port").or_else(|| party.container.variable("CSQL_PROXY_ADMIN_PORT"));
     Some(told.and_then(|told| told.parse().ok()).unwrap_or(port))
 }
 

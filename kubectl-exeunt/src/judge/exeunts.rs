@@ -6,6 +6,7 @@ use super::who::{Kind, Party};
 use super::{Bench, Verdict};
 use crate::pod::Container;
 use crate::yaml::Node;
+use exeunt::machine::RestartPolicy;
 use exeunt::plan::Plan;
 
 /// What concerns the object, whoever is in it.
@@ -63,7 +64,7 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
             Kind::Main(plan) | Kind::Sidecar(plan) => {
                 twice(bench, party, plan);
                 if let Kind::Main(_) = party.kind {
-                    if let Some(why) = policy(bench, party, at, all).filter(|_| !all_give_up) {
+                    if let Some(why) = policy(bench, party, plan, at, all).filter(|_| !all_give_up) {
                         add(Verdict::MayNotEnd, why);
                     }
                     let fails = !alone && !volume(bench, party, plan);
@@ -106,14 +107,19 @@ fn twice<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) {
 }
 
 /// Does main say of its ends what the kubelet does?
-fn policy<'a>(bench: &mut Bench<'a>, party: &Party<'a>, at: Node<'a>, all: &[Party<'a>]) -> Option<String> {
+fn policy<'a>(
+    bench: &mut Bench<'a>,
+    party: &Party<'a>,
+    plan: &Plan,
+    at: Node<'a>,
+    all: &[Party<'a>],
+) -> Option<String> {
     let name = party.container.name;
     let node = party.container.node;
     let own = node.get("restartPolicy").and_then(Node::str);
     let policy = own.unwrap_or_else(|| bench.object.restart_policy()).to_owned();
     let rules = node.get("restartPolicyRules").filter(|rules| rules.items().len() > 0);
-    let told = party.option("restart-policy").unwrap_or_else(|| "never".to_owned());
-    let failure = told.eq_ignore_ascii_case("on-failure") || told.eq_ignore_ascii_case("onfailure");
+    let failure = plan.restart_policy == RestartPolicy::OnFailure;
     let sidecars = all.iter().any(|one| matches!(one.kind, Kind::Sidecar(_)));
     if let Some(rules) = rules {
         for rule in rules.items() {
@@ -137,7 +143,7 @@ fn policy<'a>(bench: &mut Bench<'a>, party: &Party<'a>, at: Node<'a>, all: &[Par
                         &notes,
                     );
                 }
-            } else if party.option("restart-on").is_none() && sidecars {
+            } else if plan.restart_on.is_none() && sidecars {
                 let message = format!(
                     "{name} is not told which exit codes are repeated, so its sidecars leave too early or never"
                 );
@@ -155,7 +161,7 @@ fn policy<'a>(bench: &mut Bench<'a>, party: &Party<'a>, at: Node<'a>, all: &[Par
         }
         return None;
     }
-    if party.option("restart-on").is_some() || !sidecars {
+    if plan.restart_on.is_some() || !sidecars {
         return None;
     }
     if policy == "OnFailure" && !failure {

@@ -6,6 +6,8 @@ use crate::pod::{Container, Object};
 use crate::yaml::Node;
 use exeunt::machine::Role;
 use exeunt::plan::Plan;
+use exeunt::reading::{self, Scene, Wanted};
+use exeunt::settings::Variables;
 use std::ffi::OsString;
 
 /// What a container is.
@@ -225,51 +227,31 @@ pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Optio
     if words.get(1).is_some_and(|word| exeunt::cli::subcommand(word).is_some()) {
         return Some(Kind::Job);
     }
-    Some(match plan(container, words) {
-        Ok(plan) if plan.policy.role == Role::Main => Kind::Main(Box::new(plan)),
-        Ok(plan) => Kind::Sidecar(Box::new(plan)),
+    Some(match read(container, words) {
+        Ok(Wanted::Help | Wanted::Version) => Kind::Job,
+        Ok(Wanted::Run(plan)) if plan.policy.role == Role::Main => Kind::Main(plan),
+        Ok(Wanted::Run(plan)) => Kind::Sidecar(plan),
         Err(complaint) => Kind::Refused(complaint),
     })
 }
 
-/// exeunt's own parser reads its command line, with the container's own variables.
-fn plan(container: &Container<'_>, words: &[String]) -> Result<Plan, String> {
-    let mut line: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let mut plan = plan_of(&line);
-    for variable in container.node.get("env").into_iter().flat_map(Node::items) {
+/// exeunt itself reads its command line, with the variables and the volumes of the container.
+fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let given = container.node.get("env").into_iter().flat_map(Node::items).filter_map(|variable| {
         let of = |key: &str| variable.get(key).and_then(Node::text);
         // Which value the Pod's own fields have nobody knows yet; that a run has a name is what counts.
         let value = of("value").or_else(|| variable.path(&["valueFrom", "fieldRef", "fieldPath"])?.text());
-        let (Some(name), Some(value)) = (of("name"), value) else { continue };
-        let Some(option) = name.strip_prefix("EXEUNT_") else { continue };
-        let flag = format!("--{}", option.to_ascii_lowercase().replace('_', "-"));
-        let given = words
-            .iter()
-            .take_while(|word| *word != "--")
-            .any(|word| *word == flag || word.starts_with(&format!("{flag}=")));
-        let switch = matches!(flag.as_str(), "--group" | "--until-any");
-        if given || (switch && !matches!(value, "1" | "true" | "yes" | "on")) {
-            continue;
-        }
-        let mut with = line.clone();
-        with.insert(1, if switch { flag.into() } else { format!("{flag}={value}").into() });
-        let next = plan_of(&with);
-        let passed_over = next.as_ref().is_err_and(|complaint| {
-            complaint.contains("belongs to --mode") || complaint.contains("unexpected argument")
-        });
-        if !passed_over {
-            (line, plan) = (with, next);
-        }
-    }
-    plan
-}
-
-fn plan_of(words: &[OsString]) -> Result<Plan, String> {
-    let flags = exeunt::cli::parser().try_get_matches_from(words);
-    let flags = flags.or_else(|_| exeunt::cli::command().try_get_matches_from(words));
-    let flags = flags.map_err(|error| exeunt::cli::complaint(&error))?;
-    let role = exeunt::plan::role(&flags).map_err(|error| format!("{error:#}"))?;
-    Plan::new(&flags, role).map_err(|error| format!("{error:#}"))
+        Some((OsString::from(of("name")?), OsString::from(value?)))
+    });
+    // Of two with the same name the kubelet takes the last.
+    let given: Vec<_> = given.collect();
+    let scene = Scene {
+        variables: Variables::among(given.into_iter().rev()),
+        working_directory: Some(container.node.get("workingDir").and_then(Node::text).unwrap_or("/").into()),
+        has_directory: &|path| path.to_str().is_some_and(|path| container.volume_of(path).is_some()),
+    };
+    reading::read(&words, &scene).wanted.map_err(|complaint| format!("{complaint:#}"))
 }
 
 impl<'a> Party<'a> {
@@ -283,19 +265,19 @@ impl<'a> Party<'a> {
     pub fn unread(&self) -> bool {
         self.walk.is_none() && shell::script(&self.words).is_some()
     }
-    /// What is given for an option of exeunt's, by its command line or its variable.
-    pub fn option(&self, name: &str) -> Option<String> {
+
+    /// What its command line gives for an option.
+    pub fn option(&self, name: &str) -> Option<&str> {
         let flag = format!("--{name}");
         let mut words = self.words.iter().take_while(|word| *word != "--");
         while let Some(word) = words.next() {
             if *word == flag {
-                return words.next().cloned();
+                return words.next().map(String::as_str);
             }
             if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-                return Some(value.to_owned());
+                return Some(value);
             }
         }
-        let variable = format!("EXEUNT_{}", name.to_ascii_uppercase().replace('-', "_"));
-        self.container.variable(&variable).map(str::to_owned)
+        None
     }
 }

@@ -1,7 +1,7 @@
 //! The one place that speaks with exeunt's machine: its orders are carried out in the world of the rehearsal.
 
 use exeunt::machine::{self, Action, Event, Policy, Seen, Status, Timer};
-use exeunt::stage::observe::{self, Conclusion, Running, Sighting};
+use exeunt::stage::conclude::{self, Conclusion, Running, Sighting};
 
 /// An exeunt in front of a command, as its own parser has read it.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Life {
     }
 
     pub(super) fn conclude(&self) -> Conclusion {
-        observe::conclude(Sighting {
+        conclude::conclude(Sighting {
             terminated: self.terminated,
             running: self.running.as_ref().map(|record| Running {
                 locked: record.locked,

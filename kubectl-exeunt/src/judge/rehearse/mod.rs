@@ -1,7 +1,7 @@
 //! Every life of a Pod, played before it runs: what each container then does, what becomes of the Pod and of its Job.
 //!
 //! A life is a [`Fate`] (the one thing that befalls the Pod) and every order in which the rest can follow. Wrapped
-//! containers decide by `exeunt::machine::step` and see by `exeunt::stage::observe::conclude`, so what is played is the program and not a
+//! containers decide by `exeunt::machine::step` and see by `exeunt::stage::conclude::conclude`, so what is played is the program and not a
 //! description of it. Time has no length here: a back-off passes, a grace period is used up, an image is pulled or never.
 
 mod actor;

@@ -7,7 +7,7 @@
 use super::actor::{Clock, Fact, Life, Order, State, decide};
 use super::scenario::{Again, Container, Often, Part, Restart, Scenario, Seat, Way};
 use exeunt::machine::Status;
-use exeunt::stage::observe::{Conclusion, together};
+use exeunt::stage::conclude::{Conclusion, together};
 use std::collections::VecDeque;
 
 /// What sets a life apart from the others: the one thing that befalls the Pod.

@@ -1,13 +1,4 @@
-//! The shared directory: who is on stage, who is ready, who has left.
-//!
-//! `NAME-running` and `NAME-terminated` are one inode, locked (flock(2)) for as long as its exeunt lives and renamed at the
-//! end. Everything that is found here was written by another container and is taken for nothing more than a claim.
-
-pub mod observe;
-pub mod publish;
-pub mod record;
-pub mod reset;
-pub mod watch;
+//! The directory itself, held open, and the locks of the files in it.
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -22,7 +13,7 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
 }
 
 /// What tells a file from all others of one kernel.
@@ -127,35 +118,20 @@ impl Directory {
         Ok(regular.then(|| File::from(fd)))
     }
 
-    fn is_directory(&self, name: &str) -> bool {
+    pub(super) fn is_directory(&self, name: &str) -> bool {
         self.stat(name).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
     }
 
-    fn path_of(&self, name: &str) -> String {
+    pub(super) fn path_of(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
     }
 
-    fn remove(&self, name: &str) -> Result<(), Errno> {
+    pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
         match nix::unistd::unlinkat(&self.fd, name, nix::unistd::UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(errno),
         }
     }
-}
-
-/// `NAME-running`: it has started.
-pub fn running(name: &str) -> String {
-    format!("{name}-running")
-}
-
-/// `NAME-ready`: it is ready to serve.
-pub fn ready(name: &str) -> String {
-    format!("{name}-ready")
-}
-
-/// `NAME-terminated`: the sentinel.
-pub fn terminated(name: &str) -> String {
-    format!("{name}-terminated")
 }
 
 /// Device and inode number of a file.
@@ -180,7 +156,7 @@ pub enum Lock {
 
 impl Lock {
     /// Asks by a shared lock, so that two who ask are not in each other's way.
-    fn of(file: &File) -> Lock {
+    pub(super) fn of(file: &File) -> Lock {
         match file.try_lock_shared() {
             Ok(()) => {
                 let _ = file.unlock();
@@ -192,6 +168,6 @@ impl Lock {
     }
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }

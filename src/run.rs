@@ -1,0 +1,179 @@
+//! The program, from its words to its exit code.
+
+use crate::reading::{self, Scene, Wanted};
+use crate::report::Report;
+use crate::settings::{self, Variables};
+use crate::sys::{self, signals::Signals};
+use crate::url::Url;
+use crate::{cli, condition, exit, install, plan, probe, stage, status, supervisor, words};
+use std::ffi::OsString;
+
+/// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
+pub fn run(words: Vec<OsString>) -> u8 {
+    if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
+        // No init is wanted here, but an ordinary program, which a signal ends. Its sockets are nobody's standard error.
+        sys::descriptors::keep_standard_numbers_free();
+        sys::signals::unblock_all();
+        return subcommand(command, words.get(2..).unwrap_or_default());
+    }
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            Report::early().failure(&format!("signal handlers cannot be installed: {}", words::io(&error)));
+            return exit::OURS;
+        }
+    };
+    sys::descriptors::keep_standard_numbers_free();
+
+    let scene = scene();
+    let reading = reading::read(&words, &scene);
+    let report = Report { level: reading.level, format: reading.format, mode: reading.mode };
+    match reading.wanted {
+        Ok(Wanted::Help) => print(&cli::command().render_help().to_string()),
+        Ok(Wanted::Version) => print(&format!("exeunt {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Wanted::Run(plan)) => {
+            reading.warnings.iter().for_each(|warning| report.warning(warning));
+            supervisor::run(*plan, signals, report)
+        }
+        Err(error) => {
+            report.failure(&words::chain(&error));
+            fail(&words, &scene, signals, report)
+        }
+    }
+}
+
+/// Where we are.
+fn scene() -> Scene<'static> {
+    Scene {
+        variables: variables(),
+        working_directory: std::env::current_dir().ok(),
+        has_directory: &|path| path.is_dir(),
+    }
+}
+
+/// Our own variables. As a rule there is none, and std would make a copy of each.
+fn variables() -> Variables {
+    if sys::environment::entries().any(|entry| entry.starts_with(settings::PREFIX.as_bytes())) {
+        Variables::among(std::env::vars_os())
+    } else {
+        Variables::default()
+    }
+}
+
+/// The way out of a command line that is wrong, with the code for it. If it is a main's, its sidecars must not wait for ever
+/// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
+fn fail(words: &[OsString], scene: &Scene<'_>, signals: Signals, mut report: Report) -> u8 {
+    let Some(plan) = reading::of_a_failure(words, scene) else { return exit::OURS };
+    // What is wrong has been said. A directory that is not there either would be a second word about the same start.
+    if !plan.dir.is_dir() {
+        return exit::OURS;
+    }
+    report.mode = "main";
+    supervisor::run(plan, signals, report)
+}
+
+fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
+    let mut report = Report::early();
+    report.mode = match command.get_name() {
+        "probe" => "probe",
+        "install" => "install",
+        "reset" => "reset",
+        "status" => "status",
+        // Its warnings are main's, on whose behalf it runs.
+        _ => "main",
+    };
+    let help = command.render_help().to_string();
+    let flags = match command.try_get_matches_from_mut(words) {
+        Ok(flags) => flags,
+        Err(error) => {
+            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error);
+            report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
+            return exit::OURS;
+        }
+    };
+    if let Some(missing) = cli::missing_value(&flags, &command) {
+        report.error(&missing);
+        return exit::OURS;
+    }
+    if flags.get_flag("help") {
+        return print(&help);
+    }
+    let (level, format) = reading::report(&flags, &variables());
+    report.format = *format.as_ref().unwrap_or(&report.format);
+    let outcome = level.and_then(|level| {
+        report.level = level;
+        format?;
+        perform(report, &flags)
+    });
+    outcome.unwrap_or_else(|error| {
+        report.error(&words::chain(&error));
+        exit::OURS
+    })
+}
+
+fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
+    use anyhow::{Context, ensure};
+    let words = || flags.get_many::<OsString>("words").into_iter().flatten();
+    let texts =
+        || words().map(|word| word.to_str().with_context(|| format!("\"{}\" is not UTF-8 text", word.display())));
+    match report.mode {
+        "probe" => {
+            let conditions =
+                texts().map(|text| condition::Condition::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
+            ensure!(
+                !conditions.is_empty(),
+                "no condition is given; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME"
+            );
+            let (dir, run_id, limit) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            let surroundings = probe::Surroundings { dir: &dir, run_id: run_id.as_deref(), limit };
+            Ok(probe::run(&conditions, &surroundings, report))
+        }
+        "install" => {
+            let mut words = words();
+            let (Some(path), None) = (words.next(), words.next()) else {
+                anyhow::bail!("one path is wanted: exeunt install PATH")
+            };
+            if flags.get_flag("reset") {
+                let (dir, ..) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+                reset(&dir, &report)?;
+            }
+            install::run(std::path::Path::new(path)).map(|()| 0)
+        }
+        "reset" => {
+            ensure!(words().next().is_none(), "reset takes no word; name the directory with --dir");
+            let (dir, ..) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            reset(&dir, &report).map(|()| 0)
+        }
+        "status" => {
+            ensure!(words().next().is_none(), "status takes no word; name the directory with --dir");
+            let (dir, run_id, _) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            let show = || status::run(&dir, run_id.as_deref(), flags.get_flag("json"), &report);
+            if !flags.get_flag("watch") {
+                return Ok(print(&show()?));
+            }
+            status::watch(show, |text| print(text) == 0)
+        }
+        _ => {
+            let urls = texts().map(|text| Url::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(probe::goodbye(&urls, report))
+        }
+    }
+}
+
+/// Begins anew in a directory that may hold lives of an earlier round. Who lives there still is named: it is seldom meant.
+fn reset(dir: &std::path::Path, report: &Report) -> anyhow::Result<()> {
+    let reset = stage::reset::run(&stage::Directory::open(dir)?)?;
+    if !reset.alive.is_empty() {
+        report.warning(&format!("{} lives in {} and stays", reset.alive.join(", "), dir.display()));
+    }
+    Ok(())
+}
+
+/// Writes what was asked for to standard output.
+fn print(text: &str) -> u8 {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Ok(()) => 0,
+        Err(_) => exit::OURS,
+    }
+}
