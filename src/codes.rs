@@ -18,7 +18,7 @@ impl Codes {
                 let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 text.parse::<u8>().ok().filter(|_| digits)
             };
-            let how = || format!("{text:?} is no set of exit codes; write 42,43 or 40-49, or !0,1 for all but these");
+            let how = || format!("\"{text}\" is no set of exit codes; write 42,43 or 40-49, or !0,1 for all but these");
             let (from, to) = (number(from).with_context(how)?, number(to).with_context(how)?);
             ensure!(from <= to, "{}", how());
             codes = (from..=to).fold(codes, Codes::with);

@@ -42,34 +42,34 @@ impl Condition {
         let kind = if text.starts_with("http://") {
             Kind::Http(Url::parse(text)?)
         } else if let Some(address) = text.strip_prefix("tcp://") {
-            ensure!(is_address(address), "{text:?} is not a TCP address; write tcp://HOST:PORT");
+            ensure!(is_address(address), "\"{text}\" is not a TCP address; write tcp://HOST:PORT");
             Kind::Tcp(address.to_owned())
         } else if let Some(path) = text.strip_prefix("unix://") {
             Kind::Unix(absolute(text, path)?)
         } else if let Some(path) = text.strip_prefix("file://") {
             Kind::File(absolute(text, path)?)
         } else if let Some(command) = text.strip_prefix("exec:") {
-            let words = shlex::split(command).ok_or_else(|| anyhow!("{text:?} has a quote that is not closed"))?;
+            let words = shlex::split(command).ok_or_else(|| anyhow!("\"{text}\" has a quote that is not closed"))?;
             ensure!(
                 words.first().is_some_and(|word| !word.is_empty()),
-                "{text:?} names no command; write exec:COMMAND"
+                "\"{text}\" names no command; write exec:COMMAND"
             );
-            ensure!(!command.contains('\0'), "{text:?} has a NUL in it");
+            refuse_nul(text)?;
             ensure!(
                 !command.starts_with("//"),
-                "{text:?}: exec: takes a command and no address; write exec:{}",
+                "\"{text}\": exec: takes a command and no address; write exec:{}",
                 command.replacen("//", "/", 1).replacen("//", "/", 1)
             );
             if let Some(meant) = for_a_shell(command, &words) {
                 bail!(
-                    "{text:?} has a {meant:?} that only a shell understands, and no shell reads it; write exec:sh -c '{command}'"
+                    "\"{text}\" has a '{meant}' that only a shell understands, and no shell reads it; write exec:sh -c '{command}'"
                 );
             }
             Kind::Exec(words)
         } else if text.contains("://") {
-            bail!("{text:?} is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
+            bail!("\"{text}\" is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
         } else {
-            ensure!(!is_address(text), "{text:?} is an address and no NAME; write tcp://{text}");
+            ensure!(!is_address(text), "\"{text}\" is an address and no NAME; write tcp://{text}");
             names::check(text)?;
             Kind::Name(text.to_owned())
         };
@@ -128,8 +128,14 @@ fn for_a_shell(command: &str, words: &[String]) -> Option<char> {
 fn absolute(text: &str, path: &str) -> Result<PathBuf> {
     ensure!(
         path.starts_with('/') && path.len() > 1,
-        "{text:?} has no absolute path; write file:///PATH or unix:///PATH"
+        "\"{text}\" has no absolute path; write file:///PATH or unix:///PATH"
     );
-    ensure!(!path.contains('\0'), "{text:?} has a NUL in it");
+    refuse_nul(text)?;
     Ok(PathBuf::from(path))
+}
+
+/// No path and no word of a command can hold one.
+fn refuse_nul(text: &str) -> Result<()> {
+    ensure!(!text.contains('\0'), "\"{text}\" has a NUL in it");
+    Ok(())
 }

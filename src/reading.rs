@@ -153,13 +153,13 @@ fn instead_of_a_mode(words: &[OsString]) -> Option<anyhow::Error> {
             Some(subcommand) => format!("exeunt {subcommand}"),
             None => {
                 return Some(anyhow!(
-                    "{word:?} is no subcommand, and no mode is given; use --mode main for the job or --mode sidecar for a \
+                    "\"{word}\" is no subcommand, and no mode is given; use --mode main for the job or --mode sidecar for a \
                      helper (see exeunt --help)"
                 ));
             }
         },
     };
-    Some(anyhow!("{word:?} is no subcommand, and no mode is given; did you mean {meant}?"))
+    Some(anyhow!("\"{word}\" is no subcommand, and no mode is given; did you mean {meant}?"))
 }
 
 /// Without `--` the first word that is no option begins the command. A time is no command, but somebody's value; and an
@@ -180,13 +180,13 @@ fn check_what_precedes_the_command(
         let outlive = flags.value_source("outlive-main").is_some();
         let hint =
             if outlive { format!("write --outlive-main={first}") } else { "an option is missing before it".into() };
-        bail!("{first:?} stands where the command begins, and is a time; {hint}");
+        bail!("\"{first}\" stands where the command begins, and is a time; {hint}");
     }
     let dir = settings.find("dir");
     let behind = command.iter().any(|word| *word == "--dir" || word.as_encoded_bytes().starts_with(b"--dir="));
     if dir.is_none() && behind && !(scene.has_directory)(Path::new(DIR)) {
         bail!(
-            "the shared directory {DIR} is not there, and --dir stands behind the command {first:?}, which gets it; put \
+            "the shared directory {DIR} is not there, and --dir stands behind the command \"{first}\", which gets it; put \
              exeunt's own options first, then --, then the command"
         );
     }

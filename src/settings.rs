@@ -53,7 +53,7 @@ pub(crate) struct Given {
 
 impl Given {
     pub(crate) fn text(&self) -> Result<&str> {
-        self.value.to_str().ok_or_else(|| anyhow!("{}: {:?} is not UTF-8 text", self.from, self.value))
+        self.value.to_str().ok_or_else(|| anyhow!("{}: \"{}\" is not UTF-8 text", self.from, self.value.display()))
     }
 
     /// One of a few words.
@@ -62,7 +62,7 @@ impl Given {
         let is_it = |word: &str| word == text || (self.spelt_as_in_kubernetes() && camel(word) == text);
         choices.iter().find(|(word, _)| is_it(word)).map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            anyhow!("{}: {text:?} is not known; use {}", self.from, words.join(", "))
+            anyhow!("{}: \"{text}\" is not known; use {}", self.from, words.join(", "))
         })
     }
 
@@ -97,8 +97,8 @@ impl Given {
     pub(crate) fn run_id(&self) -> Result<String> {
         let (text, from) = (self.text()?, &self.from);
         ensure!(!text.is_empty(), "{from}: the run id is empty");
-        ensure!(!text.starts_with('-'), "{from}: {text:?} begins with '-', as an option does; is its value missing?");
-        ensure!(!text.contains(char::is_control), "{from}: {text:?} has a control character");
+        ensure!(!text.starts_with('-'), "{from}: \"{text}\" begins with '-', as an option does; is its value missing?");
+        ensure!(!text.contains(char::is_control), "{from}: \"{text}\" has a control character");
         ensure!(
             text.len() <= LONGEST_RUN_ID,
             "{from}: the run id is {} bytes long; {LONGEST_RUN_ID} are the most",
@@ -111,7 +111,10 @@ impl Given {
         let text = self.text()?;
         match signal::number(text) {
             Some(signal::KILL | signal::STOP | signal::CHLD) | None => {
-                bail!("{}: {text:?} is not a signal that can ask a command to end; use SIGTERM, SIGINT, ...", self.from)
+                bail!(
+                    "{}: \"{text}\" is not a signal that can ask a command to end; use SIGTERM, SIGINT, ...",
+                    self.from
+                )
             }
             Some(signal) => Ok(signal),
         }
@@ -266,7 +269,7 @@ pub fn duration(text: &str) -> Result<Duration> {
     };
     match parsed {
         Ok(duration) if duration <= LONGEST_DURATION => Ok(duration),
-        Ok(_) => bail!("{text:?} is longer than a year"),
-        Err(()) => bail!("{text:?} is not a duration; write 500ms, 30s, 5m, 1h30m, or plain seconds"),
+        Ok(_) => bail!("\"{text}\" is longer than a year"),
+        Err(()) => bail!("\"{text}\" is not a duration; write 500ms, 30s, 5m, 1h30m, or plain seconds"),
     }
 }

@@ -78,6 +78,7 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         claim: None,
         foreground: false,
         patience: None,
+        local: std::cell::OnceCell::new(),
         children: false,
         plan,
         signals,
@@ -116,6 +117,8 @@ struct Supervisor {
     foreground: bool,
     /// What is waited for in the sight of a person, if anything.
     patience: Option<Patience<Waited>>,
+    /// Whether the directory is on a file system that answers, asked once.
+    local: std::cell::OnceCell<bool>,
     /// A child has changed its state and has not been looked for yet.
     children: bool,
 }

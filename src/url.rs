@@ -23,7 +23,7 @@ impl Url {
     pub fn parse(text: &str) -> Result<Url> {
         refuse_https(text)?;
         let rest =
-            text.strip_prefix("http://").ok_or_else(|| anyhow!("{text:?} is no URL; write http://HOST:PORT/PATH"))?;
+            text.strip_prefix("http://").ok_or_else(|| anyhow!("\"{text}\" is no URL; write http://HOST:PORT/PATH"))?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, path) = rest.split_at(end);
         // The colons of a bracketed IPv6 address are not those of a port.
@@ -31,7 +31,7 @@ impl Url {
         let address = if has_port { host.to_owned() } else { format!("{host}:80") };
         ensure!(
             is_address(&address) && text.bytes().all(|byte| byte.is_ascii_graphic()),
-            "{text:?} is no URL that can be asked; write http://HOST:PORT/PATH"
+            "\"{text}\" is no URL that can be asked; write http://HOST:PORT/PATH"
         );
         // What stands behind a # is for the client alone.
         let path = path.split('#').next().unwrap_or_default();
@@ -54,7 +54,7 @@ pub fn refuse_https(text: &str) -> Result<()> {
     let https = text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     ensure!(
         !https,
-        "{text:?}: https is not spoken here; a proxy's own address in its Pod is http: write http://HOST:PORT/PATH"
+        "\"{text}\": https is not spoken here; a proxy's own address in its Pod is http: write http://HOST:PORT/PATH"
     );
     Ok(())
 }

@@ -25,6 +25,14 @@ pub fn chain(error: &anyhow::Error) -> String {
     error.chain().map(cause).collect::<Vec<_>>().join(": ")
 }
 
+/// The number of the system that an error comes from, if one does.
+pub fn number(error: &anyhow::Error) -> Option<Errno> {
+    error.chain().find_map(|cause| {
+        let by_std = || cause.downcast_ref().and_then(io::Error::raw_os_error).map(Errno::from_raw);
+        cause.downcast_ref().copied().or_else(by_std)
+    })
+}
+
 fn cause(error: &(dyn Error + 'static)) -> String {
     if let Some(number) = error.downcast_ref() {
         errno(*number)

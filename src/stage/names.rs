@@ -18,7 +18,7 @@ pub fn check(name: &str) -> Result<()> {
     ensure!(!name.is_empty(), "a name is empty");
     ensure!(
         name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letter),
-        "{name:?} cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first"
+        "\"{name}\" cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first"
     );
     ensure!(name.len() <= LONGEST, "the name is {} bytes long; {LONGEST} are the most", name.len());
     Ok(())

@@ -3,6 +3,7 @@
 use super::record::Record;
 use super::{Directory, Lock, identity, names, ready, running, terminated};
 use crate::machine::{Codes, Status};
+use crate::words;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
@@ -54,7 +55,7 @@ impl Life {
         // else may hold that lock for reasons of his own; there the lock of the life itself has to do.
         let turn = match turn {
             Turn::Awaited => {
-                let lock = File::from(dir.fd.try_clone().with_context(|| cannot_write(dir, ""))?);
+                let lock = File::from(dir.fd.try_clone().map_err(|error| cannot_write(dir, "", error))?);
                 if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
                     return Ok(Claim::Contested);
                 }
@@ -85,7 +86,7 @@ impl Life {
         let after_failure = earlier.is_some_and(|record| record.exit_code != Some(0));
 
         let temporary = names::temporary(&current);
-        let file = open_new(dir, &temporary).with_context(|| cannot_write(dir, &temporary))?;
+        let file = open_new(dir, &temporary).map_err(|error| cannot_write(dir, &temporary, error))?;
         let record = Record::new(name, run_id, attempt, restart_on);
         let mut life = Life { name: name.to_owned(), file, record, ready: false, after_failure };
         match life.enter(dir, &temporary, &current) {
@@ -105,15 +106,15 @@ impl Life {
             let path = dir.path_of(temporary);
             format!("{path} cannot be locked; the shared directory must be on a file system that knows flock(2)")
         })?;
-        let place = fstat(&self.file).with_context(|| cannot_write(dir, temporary))?;
+        let place = fstat(&self.file).map_err(|error| cannot_write(dir, temporary, error))?;
         (self.record.device, self.record.inode) = identity(&place);
-        self.record.write(&self.file).with_context(|| cannot_write(dir, temporary))?;
+        self.record.write(&self.file).map_err(|error| cannot_write(dir, temporary, error))?;
         // The marks of an earlier life go before the new one is seen: a stale "ready" would count once the new lock is
         // held, and a stale sentinel would end the sidecars.
         for stale in [ready(&self.name), terminated(&self.name)] {
-            dir.remove(&stale).with_context(|| cannot_write(dir, &stale))?;
+            dir.remove(&stale).map_err(|error| cannot_write(dir, &stale, error))?;
         }
-        renameat(&dir.fd, temporary, &dir.fd, current).with_context(|| cannot_write(dir, current))
+        renameat(&dir.fd, temporary, &dir.fd, current).map_err(|error| cannot_write(dir, current, error))
     }
 
     /// Which attempt this is (1 + that of the record that was there before), if the one before it failed.
@@ -149,7 +150,7 @@ impl Life {
         self.record.end(status, last);
         if !last {
             self.withdraw_ready(dir);
-            return self.record.write(&self.file).with_context(|| cannot_write(dir, &running(&self.name)));
+            return self.record.write(&self.file).map_err(|error| cannot_write(dir, &running(&self.name), error));
         }
         let published = self.publish_end(dir);
         // After the sentinel, which somebody waits for. Who is over is not ready, whatever mark there is.
@@ -189,7 +190,7 @@ impl Life {
         if created.is_err() {
             let _ = dir.remove(&temporary);
         }
-        created.with_context(|| cannot_write(dir, name))
+        created.map_err(|error| cannot_write(dir, name, error))
     }
 }
 
@@ -201,7 +202,7 @@ impl Life {
 /// One line that names the file.
 pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
     let (current, sentinel) = (running(name), terminated(name));
-    let life = dir.try_open_file(&current).with_context(|| cannot_write(dir, &sentinel))?;
+    let life = dir.try_open_file(&current).map_err(|error| cannot_write(dir, &sentinel, error))?;
     if dir.has(&current) && life.as_ref().map(Lock::of) != Some(Lock::Free) {
         anyhow::bail!("{} is not made: {} is there, and may live", dir.path_of(&sentinel), dir.path_of(&current));
     }
@@ -214,7 +215,7 @@ pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
         }
         // An earlier end: it counts as well.
         Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(errno).with_context(|| cannot_write(dir, &sentinel)),
+        Err(errno) => Err(cannot_write(dir, &sentinel, errno)),
     }
 }
 
@@ -222,11 +223,17 @@ fn identity_of(file: &File) -> Option<super::Identity> {
     fstat(file).ok().map(|stat| identity(&stat))
 }
 
-fn cannot_write(dir: &Directory, name: &str) -> String {
-    format!(
-        "{} cannot be written; the shared directory must be writable here (not full, not mounted read-only, open to this user)",
-        dir.path_of(name)
-    )
+fn cannot_write(dir: &Directory, name: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let why = match words::number(&error) {
+        Some(Errno::EROFS) => "it is mounted read-only here: take readOnly out of the volumeMounts of this container",
+        Some(Errno::ENOSPC | Errno::EDQUOT) => "the volume is full, or a quota is used up",
+        Some(Errno::EACCES | Errno::EPERM) => {
+            "this user may not write there: set fsGroup in the securityContext of the Pod, or the mode of the directory"
+        }
+        _ => "the shared directory must be writable here",
+    };
+    error.context(format!("{} cannot be written; {why}", dir.path_of(name)))
 }
 
 /// A new file for us alone. One that stands there already was left by somebody who was killed before he renamed it.

@@ -1,6 +1,6 @@
 //! Whom we observe: the watch, the looks and when the next one is due.
 
-use super::waits::short;
+use super::waits::{NAMES_SHOWN, lives, short};
 use crate::machine::{Role, Seen, Verdict};
 use crate::options::How;
 use crate::plan::Plan;
@@ -29,8 +29,6 @@ const SOON: [Duration; 8] = [
     Duration::from_millis(10),
     Duration::from_millis(50),
 ];
-/// How many entries are gone through in search of a misspelt name.
-const HINT_ENTRIES: usize = 1000;
 
 /// What of a job is awaited that a person may be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,17 +352,8 @@ impl Audience {
         {
             return;
         }
-        let Ok(entries) = std::fs::read_dir(dir.path()) else { return };
-        let mut others: Vec<String> = entries
-            .take(HINT_ENTRIES)
-            .filter_map(|entry| {
-                let file = entry.ok()?.file_name().into_string().ok()?;
-                let name = file.strip_suffix("-running").or_else(|| file.strip_suffix("-terminated"))?;
-                (!name.starts_with('.') && self.own_name.as_deref() != Some(name)).then(|| name.to_owned())
-            })
-            .collect();
-        others.sort();
-        others.dedup();
+        let mut others = lives(dir.path());
+        others.retain(|other| self.own_name.as_deref() != Some(other));
         // With a run id a record of another run is as good as absent; without one every record counts.
         let awaited = |own: &&Observer| others.iter().any(|other| own.name() == other.as_str());
         if let Some(own) = self.observers.iter().find(awaited).filter(|_| self.one_run) {
@@ -390,7 +379,7 @@ impl Audience {
             return report.warning(&message);
         }
         if !others.is_empty() {
-            others.truncate(10);
+            others.truncate(NAMES_SHOWN);
             let others = others.join(", ");
             report.warning(&format!(
                 "nothing of {} is in {}, but {others} is there; is {} spelt right?",

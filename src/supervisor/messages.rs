@@ -142,11 +142,12 @@ impl Supervisor {
                 );
             }
             Timer::Gate => {
-                let answer = &self.last_answer;
+                let (answer, misspelt) = (&self.last_answer, self.misspelt());
                 let after = humantime::format_duration(self.plan.wait_timeout);
                 let name = program(&self.plan.command).display();
-                self.report
-                    .failure(&format!("{answer}; given up after {after} (--wait-timeout); {name} is not started"));
+                self.report.failure(&format!(
+                    "{answer}{misspelt}; given up after {after} (--wait-timeout); {name} is not started"
+                ));
             }
             Timer::Outlive => {
                 let after = humantime::format_duration(self.plan.outlive_main);

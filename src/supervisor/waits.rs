@@ -4,10 +4,11 @@ use super::Supervisor;
 use super::audience::{Audience, Awaited};
 use super::messages::describe;
 use super::patience::Patience;
+use crate::condition::Condition;
 use crate::machine::{State, Told, Verdict};
 use crate::plan::program;
 use crate::stage::record::Record;
-use crate::stage::running;
+use crate::stage::{Directory, running};
 use crate::sys::signals;
 use humantime::format_duration;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 const BRIEF: Duration = Duration::from_secs(2);
 /// How many processes of a group are named.
 const NAMED: usize = 5;
+/// How many entries are gone through in search of a misspelt name, and how many names are shown.
+const ENTRIES: usize = 1000;
+pub(super) const NAMES_SHOWN: usize = 10;
 /// How much of a word that somebody else wrote is shown.
 const SHOWN: usize = 64;
 
@@ -99,7 +103,7 @@ impl Supervisor {
         match waited {
             Waited::Conditions => {
                 let most = format_duration(self.plan.wait_timeout);
-                format!("waiting for {}; gives up after {most} (--wait-timeout)", self.last_answer)
+                format!("waiting for {}{}; gives up after {most} (--wait-timeout)", self.last_answer, self.misspelt())
             }
             Waited::Ready => {
                 format!("{name} is not ready yet: {}; it is asked until it is (--ready-when)", self.last_answer)
@@ -178,10 +182,33 @@ impl Supervisor {
         }
     }
 
+    /// For a name of which nothing is there: who is. A volume that may hang is not looked at for a hint.
+    pub(super) fn misspelt(&self) -> String {
+        let awaited = self.plan.wait_for.iter().filter_map(Condition::name);
+        let awaited: Vec<_> = awaited.filter(|name| self.last_answer.starts_with(&format!("{name}: "))).collect();
+        if awaited.is_empty() || !self.is_local() {
+            return String::new();
+        }
+        let mut others = lives(&self.plan.dir);
+        if others.iter().any(|other| awaited.contains(&other.as_str())) {
+            return String::new();
+        }
+        others.retain(|other| self.plan.name.as_deref() != Some(other));
+        others.truncate(NAMES_SHOWN);
+        if others.is_empty() {
+            return String::new();
+        }
+        format!(" (nothing of it is there, but {} is: a misspelt name?)", others.join(", "))
+    }
+
+    fn is_local(&self) -> bool {
+        *self.local.get_or_init(|| self.dir.as_ref().is_some_and(Directory::is_local))
+    }
+
     /// Why the job may not come.
     fn hint(&self) -> String {
         // Only in a container: elsewhere the root file system is everybody's.
-        if is_in_a_container() && is_on_root(&self.plan.dir) {
+        if self.is_local() && is_in_a_container() && is_on_root(&self.plan.dir) {
             return "; it lies on this container's own root file system, which no other container sees: mount the shared \
                     volume there"
                 .to_owned();
@@ -212,6 +239,22 @@ impl Supervisor {
         let name = program(&self.plan.command).display();
         self.report.info(&format!("{} while waiting for {what}; {name} is not started", signals::name(signal)));
     }
+}
+
+/// The names of the lives in a directory.
+pub(super) fn lives(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .take(ENTRIES)
+        .filter_map(|entry| {
+            let file = entry.ok()?.file_name().into_string().ok()?;
+            let name = file.strip_suffix("-running").or_else(|| file.strip_suffix("-terminated"))?;
+            (!name.starts_with('.')).then(|| name.to_owned())
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// A word that somebody else wrote, no longer than a person reads.

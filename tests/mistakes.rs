@@ -1,0 +1,159 @@
+//! The mistakes that people make: what is wrong, why, and what to do stands in one line, which is all that they have.
+
+mod house;
+
+use house::{EXEUNT, House, Process, Run};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// One line, with each of these in it.
+#[track_caller]
+fn tells(run: &Process, words: &[&str]) {
+    let err = run.err();
+    let told = err.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(told, "no line has all of {words:?}:\n{err}");
+}
+
+/// It ends with this code, and says all that in one line.
+#[track_caller]
+fn ends(run: Run, code: i32, words: &[&str]) {
+    let mut run = run.start();
+    assert_eq!(run.code(), code, "{}", run.err());
+    tells(&run, words);
+}
+
+#[test]
+fn in_the_words_of_the_command_line() {
+    let house = House::new();
+    let table: [(&[&str], &[&str]); 12] = [
+        (&["--mode", "job", "--", "true"], &["--mode", "\"job\" is not known", "use main, sidecar"]),
+        (&["staus"], &["\"staus\"", "did you mean exeunt status?"]),
+        (&["main", "--", "true"], &["\"main\"", "exeunt --mode main -- COMMAND"]),
+        (&["--mode", "main", "--graces", "5s", "--", "true"], &["--graces", "did you mean --grace?"]),
+        (&["--mode", "sidecar", "--outlive-main", "5s", "true"], &["\"5s\"", "is a time", "--outlive-main=5s"]),
+        (&["--mode", "main", "--restart-policy", "always", "--", "true"], &["--restart-policy", "never, on-failure"]),
+        (&["--mode", "main", "--"], &["no command is given", "after --"]),
+        (&["--mode", "main", "--name", "--", "true"], &["--name", "its value is missing"]),
+        (&["--mode", "main", "--until", "x", "--", "true"], &["--until", "belongs to --mode sidecar"]),
+        (&["--mode", "sidecar", "--stop-signal", "KILL", "--", "x"], &["--stop-signal", "\"KILL\"", "SIGTERM"]),
+        (&["--mode", "main", "--grace", "30 minutes and more", "--", "x"], &["--grace", "is not a duration", "500ms"]),
+        (&["--mode", "main", "--name", "a/b", "--", "x"], &["--name", "\"a/b\" cannot be a name", "letters"]),
+    ];
+    for (words, told) in table {
+        ends(house.run(EXEUNT).args(words), 125, told);
+    }
+    let mut warned = house.main().env("EXEUNT_GRACES", "5s").command("exit 3").finish();
+    assert_eq!(warned.code(), 3);
+    tells(&warned, &["warning: ", "EXEUNT_GRACES is no variable", "EXEUNT_GRACE is"]);
+}
+
+#[test]
+fn in_a_condition() {
+    let house = House::new();
+    let table: [(&str, &[&str]); 9] = [
+        ("localhost:5432", &["\"localhost:5432\"", "no NAME", "write tcp://localhost:5432"]),
+        ("exec:pg_isready | grep ok", &["'|'", "no shell reads it", "exec:sh -c 'pg_isready | grep ok'"]),
+        ("exec:true && false", &["'&'", "exec:sh -c"]),
+        ("exec:test -d $HOME", &["'$'", "exec:sh -c"]),
+        ("exec:sh -c 'x", &["a quote that is not closed"]),
+        ("exec://bin/true", &["takes a command and no address", "exec:/bin/true"]),
+        ("https://localhost/", &["https is not spoken here", "http://HOST:PORT/PATH"]),
+        ("file://certs/x", &["no absolute path", "file:///PATH"]),
+        ("postgres://db", &["is no condition", "tcp://", "NAME"]),
+    ];
+    for (condition, told) in table {
+        let told: Vec<&str> = ["--wait-for"].into_iter().chain(told.iter().copied()).collect();
+        ends(house.main().args(["--wait-for", condition]).command("exit 1"), 125, &told);
+    }
+    ends(house.main().args(["--on-exit", "https://localhost/"]).command("exit 1"), 125, &["--on-exit", "https is not"]);
+    let mut life = house.main().args(["--name", "envoy"]).command("echo ready; exec sleep 100").start();
+    life.ready();
+    let waiting = house.main().args(["--wait-for", "envoi", "--wait-timeout", "1m"]).command("exit 1").start();
+    waiting.says("is: a misspelt name?");
+    tells(&waiting, &["waiting for envoi: not ready", "but envoy is: a misspelt name?", "gives up after 1m"]);
+}
+
+#[test]
+fn in_the_command() {
+    let house = House::new();
+    let script = |name: &str, mode: u32, text: &str| {
+        let path = house.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let windows = script("windows", 0o755, "#!/bin/sh\r\nexit 0\r\n");
+    let python = script("python", 0o755, "#!/usr/bin/python9\n");
+    let plain = script("plain", 0o644, "#!/bin/sh\n");
+    let directory = house.path("").display().to_string();
+    let table: [(&str, i32, &[&str]); 6] = [
+        ("no-such-program", 127, &["\"no-such-program\" was not found", "in this image"]),
+        ("echo hello world", 127, &["was not found", "it is one word", "sh -c"]),
+        (&windows, 127, &["/bin/sh;", "CRLF", "convert the script to LF"]),
+        (&python, 127, &["was not found: /usr/bin/python9"]),
+        (&plain, 126, &["Permission denied (EACCES)", "chmod +x"]),
+        (&directory, 126, &["it is a directory"]),
+    ];
+    for (command, code, told) in table {
+        let told: Vec<&str> = [command].into_iter().chain(told.iter().copied()).collect();
+        ends(house.main().env("PATH", "/usr/bin:/bin").args(["--", command]), code, &told);
+    }
+    let volume = "mount -t tmpfs -o noexec none \"$1\"; cp /bin/true \"$1/job\"";
+    let job = house.path("volume").join("job");
+    fs::create_dir(house.path("volume")).unwrap();
+    let run = house.main().arg("--").arg(&job).after(volume, house.path("volume"));
+    ends(run, 126, &["Permission denied (EACCES)", "a volume that is mounted noexec", "mount it without noexec"]);
+    let run = house.run(EXEUNT).arg("install").arg(house.path("volume/exeunt")).after(volume, house.path("volume"));
+    ends(run, 125, &["volume/exeunt is on a volume that is mounted noexec", "choose another volume"]);
+}
+
+#[test]
+fn in_the_volume() {
+    let house = House::new();
+    let nowhere = house.path("nowhere");
+    ends(
+        house.main().arg("--dir").arg(&nowhere).command("exit 1"),
+        125,
+        &["nowhere cannot be opened", "mount the volume"],
+    );
+    let (mounted, own) = ("mount -t tmpfs -o", "none \"$1\"");
+    let table = [
+        (format!("{mounted} ro {own}"), "mounted read-only here: take readOnly out of the volumeMounts"),
+        (format!("{mounted} nr_inodes=1 {own}"), "the volume is full, or a quota is used up"),
+    ];
+    for (mount, why) in table {
+        let run = house.main().command("exit 1").after(&mount, house.pod(""));
+        ends(run, 125, &["main-job-running.new cannot be written", why]);
+    }
+    // As root nothing is closed to us; then the volume is another's by its user alone.
+    let closed = format!("{mounted} mode=0555 {own}");
+    // SAFETY: a system call that cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        let user = ["setpriv", "--reuid", "4242", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"];
+        let run = house.main().command("exit 1").behind(user).after(&closed, house.pod(""));
+        ends(run, 125, &["cannot be written", "this user may not write there: set fsGroup", "(EACCES)"]);
+    }
+}
+
+#[test]
+fn between_the_containers() {
+    let house = House::new();
+    let mut envoy = house.main().args(["--name", "nightly"]).command("echo ready; exec sleep 100").start();
+    envoy.ready();
+    let sidecar = house.sidecar().command("exec sleep 100").start();
+    sidecar.says("is --until spelt right?");
+    tells(&sidecar, &["nothing of main-job is in", "but nightly is there", "is --until spelt right?"]);
+    house.anew();
+    assert_eq!(house.main().command("exit 1").finish().code(), 1);
+    let mut again = house.main().command("exit 0").finish();
+    assert_eq!(again.code(), 0);
+    tells(&again, &["this is attempt 2", "OnFailure", "--restart-policy on-failure", "--run-id"]);
+    house.anew();
+    assert_eq!(house.main().args(["--restart-policy", "OnFailure"]).command("exit 1").finish().code(), 1);
+    let waits = house.sidecar().command("exec sleep 100").start();
+    waits.says("waiting for the next");
+    tells(&waits, &["an attempt of the job main-job has ended (exit code 1)", "--restart-policy", "without limit"]);
+    let leaves = house.sidecar().args(["--until", "nightly"]).command("true; sleep 30 & exit 0").start();
+    leaves.says("has ended with 0 before the job did");
+    tells(&leaves, &["did it put itself into the background?", "start it in the foreground"]);
+}
