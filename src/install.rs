@@ -38,7 +38,11 @@ pub fn run(target: &Path) -> Result<()> {
 }
 
 fn copy(to: &Path) -> Result<()> {
-    let mut from = File::open("/proc/self/exe").context("/proc/self/exe")?;
+    let started_in = std::env::current_dir().unwrap_or_default();
+    let [by_kernel, by_path] = crate::sys::ourselves::paths(&started_in);
+    let mut from = File::open(&by_kernel)
+        .or_else(|error| File::open(by_path).map_err(|_| error))
+        .with_context(|| by_kernel.display().to_string())?;
     let _ = std::fs::remove_file(to);
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(EXECUTABLE).custom_flags(libc::O_NOFOLLOW).open(to)?;

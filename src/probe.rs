@@ -114,9 +114,10 @@ fn command(words: &[String]) -> Result<()> {
     // a whole when the time is up. In both cases it does not outlive us: see `Launch`.
     let led = nix::unistd::getpgrp() == nix::unistd::getpid();
     launch.own_group = !led;
-    let pid = launch.start().map_err(|refused| match refused {
+    let started = launch.start().map_err(|refused| match refused {
         Refused::NotFound(errno) | Refused::NotExecutable(errno) | Refused::NoProcess(errno) => anyhow!(errno),
     })?;
+    let pid = started.pid;
     RUNNING_COMMAND.store(if led { pid.as_raw() } else { -pid.as_raw() }, SeqCst);
     let status = child::wait(pid);
     RUNNING_COMMAND.store(0, SeqCst);

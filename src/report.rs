@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "pwritev2(2) with RWF_NOWAIT and sendto(2), for which nobody has a safe name")]
 
 use crate::options::{Format, Level};
+use crate::sys::signals;
 use serde::Serialize;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -83,7 +84,7 @@ impl Report {
         if level <= self.level {
             // A line that a person waits for is worth a moment; a replay that nobody reads is not.
             let patience = if level <= Level::Info { FULL_FOR_AN_INSTANT } else { 0 };
-            write_now(&self.line(level, message), patience);
+            signals::undisturbed(|| write_now(&self.line(level, message), patience));
         }
     }
 

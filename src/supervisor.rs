@@ -416,18 +416,18 @@ impl Supervisor {
 
     /// Leaves the requests to a child process: an answer that does not come must not make us deaf.
     fn say_goodbye(&mut self) {
-        let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "goodbye".into()];
+        let mut words: Vec<OsString> = vec!["exeunt".into(), "goodbye".into()];
         words.extend(self.report.flags().map(OsString::from));
         words.push("--".into());
         words.extend(self.plan.on_exit.iter().map(|url| OsString::from(url.to_string())));
-        let launch = match Launch::new(&words, self.signals.ignored()) {
+        let launch = match Launch::of_ourselves(&words, self.signals.ignored(), &self.plan.working_directory) {
             Ok(launch) => launch,
             Err(_) => return self.queue.push_back(Event::Said(Word::Goodbye)),
         };
         let started = launch.start();
         self.goodbye_again = None;
         match started {
-            Ok(pid) => self.goodbye = Some(pid),
+            Ok(started) => self.goodbye = Some(started.pid),
             // Whoever has filled the last place may be gone in a moment.
             Err(error) if error.passes() => self.goodbye_again = Some(Instant::now() + GOODBYE_PAUSE),
             Err(error) => {

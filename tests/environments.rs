@@ -261,6 +261,46 @@ fn a_log_at_the_limit_of_file_sizes_costs_the_lines_and_neither_the_job_nor_the_
     }
 }
 
+/// Whoever asks or says goodbye for us writes as gently as we do: the first line that found no room ended it, with SIGXFSZ or
+/// SIGPIPE, and whatever it had still to ask or to send.
+#[test]
+fn a_probe_and_a_goodbye_live_on_when_their_lines_find_no_room() {
+    let house = House::new();
+    let (log, length) = log_at_the_limit(&house);
+    let limited = |run: Run| run.without_cores().limit(libc::RLIMIT_FSIZE, LONGEST, LONGEST).stderr(log());
+    let unread = |run: Run| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        run.stderr(writer)
+    };
+    let server = Server::new(|asked| Answer::Status(if asked.path == "/good" { 200 } else { 500 }, ""));
+    for (place, what) in [(&limited as &dyn Fn(Run) -> Run, "a log at its limit"), (&unread, "a pipe without a reader")]
+    {
+        let probe = house.run(EXEUNT).args(["probe", "file:///nowhere"]);
+        assert_eq!(place(probe).finish().code(), 1, "{what}");
+        let pod = House::new();
+        let mut goodbye = house.run(EXEUNT).arg("goodbye").args(["/a", "/b"].map(|path| server.url(path)));
+        goodbye = place(goodbye.arg(server.url("/good")));
+        assert_eq!(goodbye.finish().code(), 0, "{what}");
+        let refused = format!("http://{}/", closed_port());
+        let main = pod.main().args(["--on-exit", &server.url("/c"), "--on-exit", &refused]);
+        assert_eq!(place(main.command("exit 7")).finish().code(), 7, "{what}");
+    }
+    // Whatever the command of an exec: condition writes is still its own affair: it dies of it.
+    let own = format!(
+        "exec:sh -c 'exec 2>/dev/null; head -c {} /dev/zero >{}; test $? = 153'",
+        LONGEST + 1,
+        house.path("own").display()
+    );
+    assert_eq!(limited(house.run(EXEUNT).args(["probe", &own])).finish().code(), 0);
+    assert_eq!(length(), LONGEST);
+}
+
+/// The address of nobody.
+fn closed_port() -> std::net::SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
 /// The soft limit of a process' CPU time, in seconds: the kernel raises it by one whenever it sends SIGXCPU.
 fn cpu_limit(pid: i32) -> u64 {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -442,6 +482,69 @@ fn a_command_condition_is_judged_where_sigchld_was_inherited_ignored() {
     let mut ours = house.main().command(line).deaf_to_children().finish();
     assert_eq!((plain.code(), ours.code()), (3, 3));
     assert_eq!(plain.out(), ours.out());
+}
+
+// --- no /proc, no shared vfork
+
+/// Neither a probe nor a goodbye was started, and `install` failed: all three looked for our program in /proc alone.
+#[test]
+fn without_proc_conditions_are_asked_the_goodbye_is_said_and_the_binary_is_copied() {
+    for relative in [false, true] {
+        let house = House::new();
+        let server = Server::new(|_| Answer::Status(200, ""));
+        let empty = house.path("empty");
+        fs::create_dir(&empty).unwrap();
+        let binary = if relative { "./exeunt".into() } else { house.path("exeunt") };
+        fs::copy(EXEUNT, house.path("exeunt")).unwrap();
+        let run = |words: &[&str]| house.run(&binary).current_dir(house.path("")).args(words);
+        let pod = house.pod("").display().to_string();
+        let (ready, quit) = (server.url("/ready"), server.url("/quit"));
+        let main = run(&["--mode", "main", "--dir", &pod, "--wait-for", &ready, "--on-exit", &quit]);
+        let mut main =
+            main.command("[ ! -e /proc/self ] || exit 9; exit 3").after("mount --bind \"$1\" /proc", &empty).start();
+        assert_eq!((main.code(), main.err()), (3, String::new()));
+        assert_eq!(server.asked(), ["GET /ready", "POST /quit"]);
+        let copy = house.path("copy").display().to_string();
+        let mut install = run(&["install", &copy]).after("mount --bind \"$1\" /proc", &empty).start();
+        assert_eq!((install.code(), install.err()), (0, String::new()));
+        assert_eq!(fs::read(copy).unwrap(), fs::read(EXEUNT).unwrap());
+    }
+}
+
+/// QEMU in user mode, under which images of another architecture run: its vfork is a fork, so the child's failure is told by
+/// its code alone.
+#[test]
+fn where_vfork_is_a_fork_the_codes_pass_and_a_start_that_failed_has_a_reason() {
+    let emulator = format!("qemu-{}-static", std::env::consts::ARCH);
+    if on_path(&emulator).is_none() {
+        pass_over(&format!("it needs {emulator}"));
+        return;
+    }
+    let house = House::new();
+    fs::write(house.path("closed"), "").unwrap();
+    let (closed, missing) = (house.path("closed").display().to_string(), "no-such-command".to_owned());
+    for mode in ["main", "sidecar"] {
+        let run = |command: &[&str]| {
+            house.anew();
+            house.mode(mode).arg("--").args(command).behind([&emulator]).finish()
+        };
+        for (command, code, reason) in [(&closed, 126, "cannot be executed"), (&missing, 127, "was not found")] {
+            let mut ended = run(&[command]);
+            assert_eq!(ended.code(), code, "{mode}");
+            assert!(ended.err().contains(reason) && ended.err().contains(command), "{mode}: {:?}", ended.err());
+            assert_eq!(ended.err().lines().count(), 1, "{mode}: {:?}", ended.err());
+        }
+        assert_eq!(run(&["sh", "-c", "exit 5"]).code(), 5, "{mode}");
+    }
+    // A job and its sidecar, both emulated, leave together.
+    house.anew();
+    let mut sidecar = house.sidecar().command(HELPER).behind([&emulator]).start();
+    sidecar.ready();
+    let mut main = house.main().command("exit 4").behind([&emulator]).finish();
+    assert_eq!((main.code(), sidecar.code()), (4, 0), "{}", sidecar.err());
+    // Where it is shared, nothing is said about a code that is the command's own.
+    let mut own = House::new().main().command("exit 127").finish();
+    assert_eq!((own.code(), own.err()), (127, String::new()));
 }
 
 // --- partners

@@ -4,7 +4,7 @@ use super::{Supervisor, refusal};
 use crate::exit;
 use crate::machine::{Command as Fate, Event, Restart, Role, State, Status, Word};
 use crate::plan::program;
-use crate::sys::child::{self, Found, Launch, Refused};
+use crate::sys::child::{self, Found, Launch, Refused, Started};
 use crate::sys::{descriptors, signals, terminal};
 use crate::words;
 use nix::errno::Errno;
@@ -21,6 +21,8 @@ const ROOM_TRIES: u32 = 100;
 /// The command while it is ours to signal. Gone when it has been reaped: there is no number left that could be misused.
 pub(super) struct Command {
     pub(super) pid: Pid,
+    /// Whether it was seen to become the command.
+    seen: bool,
     /// How its leader ended, while the rest of its group lives on.
     pub(super) leader: Option<Status>,
     /// When the rest is looked at next, and the pause after that.
@@ -31,8 +33,9 @@ pub(super) struct Command {
 impl Supervisor {
     pub(super) fn start(&mut self) {
         let fate = match self.launch() {
-            Ok(pid) => {
-                self.command = Some(Command { pid, leader: None, next: Instant::now(), pause: FIRST_GROUP_PAUSE });
+            Ok(Started { pid, seen }) => {
+                let (next, pause) = (Instant::now(), FIRST_GROUP_PAUSE);
+                self.command = Some(Command { pid, seen, leader: None, next, pause });
                 Fate::Started
             }
             Err(fate) => fate,
@@ -40,7 +43,7 @@ impl Supervisor {
         self.queue.push_back(Event::Command(fate));
     }
 
-    fn launch(&mut self) -> Result<Pid, Fate> {
+    fn launch(&mut self) -> Result<Started, Fate> {
         if !self.plan.failed {
             self.say_attempt();
         }
@@ -70,7 +73,7 @@ impl Supervisor {
                 }
             }
         }
-        let pid = started.map_err(|refused| {
+        let started = started.map_err(|refused| {
             if again && refused.passes() {
                 self.deferred = true;
                 self.say_deferred(refused);
@@ -85,7 +88,7 @@ impl Supervisor {
             let _ = nix::unistd::chdir("/");
             descriptors::close_inherited();
         }
-        Ok(pid)
+        Ok(started)
     }
 
     pub(super) fn forward(&mut self, signal: u8) {
@@ -161,6 +164,9 @@ impl Supervisor {
                     return;
                 }
             }
+        }
+        if !command.seen {
+            self.say_unseen(status);
         }
         self.command = None;
         if self.foreground {

@@ -1,6 +1,7 @@
 //! What a person would want to know, and nothing else: every sentence of the driver stands here.
 
 use super::Supervisor;
+use crate::exit;
 use crate::machine::{Cause, Command, Event, Role, Seen, State, Status, Timer, Told, Verdict};
 use crate::plan::program;
 use crate::stage::publish::Life;
@@ -130,6 +131,17 @@ impl Supervisor {
         if let Status::Killed(signal) = status {
             let perhaps = if i32::from(signal) == libc::SIGKILL { ": perhaps out of memory" } else { "" };
             self.report.info(&format!("{name} was killed by {} ({}){perhaps}", signals::name(signal), status.code()));
+        }
+    }
+
+    /// A command whose start was not seen has ended with a code that may be the start's.
+    pub(super) fn say_unseen(&self, status: Status) {
+        let name = program(&self.plan.command).display();
+        let code = status.code();
+        if matches!(code, exit::NOT_FOUND | exit::NOT_EXECUTABLE) {
+            self.report.warning(&format!(
+                "{name} has ended with {code}: perhaps it was not found (127) or cannot be executed (126); an emulator hides it"
+            ));
         }
     }
 

@@ -132,21 +132,23 @@ impl Vigil {
     }
 
     fn start_probe(&mut self, plan: &Plan, ignored: signals::Set) {
-        let mut words: Vec<OsString> = vec!["/proc/self/exe".into(), "probe".into(), "--timeout".into()];
+        let mut words: Vec<OsString> = vec!["exeunt".into(), "probe".into(), "--timeout".into()];
         words.push(format!("{}ms", probe::LIMIT.as_millis()).into());
         // Its words are for us, and go into a message of ours.
         words.extend(["--log-level", "error", "--log-format", "text"].map(OsString::from));
         words.push("--".into());
         words.extend(self.remote.iter().map(|condition| OsString::from(condition.to_string())));
         let answer = Pipe::new().ok();
-        let started = Launch::new(&words, ignored).map_err(|error| error.to_string()).and_then(|mut launch| {
+        let launch = Launch::of_ourselves(&words, ignored, &plan.working_directory);
+        let started = launch.map_err(|error| error.to_string()).and_then(|mut launch| {
             launch.own_group = true;
             launch.stderr = answer.as_ref().map(Pipe::writer);
             launch.directory = CString::new(plan.working_directory.as_os_str().as_encoded_bytes()).ok();
             launch.start().map_err(|refused| refused.to_string())
         });
         match started {
-            Ok(pid) => {
+            Ok(started) => {
+                let pid = started.pid;
                 let answer = answer.map(Pipe::reading);
                 self.probe = Some(Probe { pid, answer, until: Some(Instant::now() + PROBE_PATIENCE) });
             }

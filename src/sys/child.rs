@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// How a child is to be started.
 #[derive(Clone, Debug)]
@@ -90,12 +90,26 @@ impl Launch {
         })
     }
 
+    /// The same for our own program.
+    ///
+    /// # Errors
+    /// As for [`Launch::new`].
+    pub fn of_ourselves(
+        words: &[impl AsRef<OsStr>],
+        ignored: signals::Set,
+        started_in: &std::path::Path,
+    ) -> anyhow::Result<Launch> {
+        let paths = super::ourselves::paths(started_in).map(|path| CString::new(path.into_os_string().into_vec()));
+        let candidates = paths.into_iter().collect::<Result<_, _>>()?;
+        Ok(Launch { candidates, ..Launch::new(words, ignored)? })
+    }
+
     /// Starts the child and returns when it has become the command: it cannot be signalled too early, and the reason
     /// of a failure is the kernel's own.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub fn start(&self) -> Result<Pid, Refused> {
+    pub fn start(&self) -> Result<Started, Refused> {
         /// For a few small frames, and for that of a signal handler, which holds all registers (11 KiB at most).
         const STACK: usize = 32 * 1024;
         let argv: Vec<_> = self.arguments.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
@@ -114,6 +128,7 @@ impl Launch {
             digits: listen_pid[11..].as_mut_ptr(),
             parent: nix::unistd::getpid(),
             failure: 0,
+            shared: false,
         };
         // Not zeroed: that would touch every page of it.
         let mut stack: Vec<MaybeUninit<u8>> = Vec::with_capacity(STACK);
@@ -124,9 +139,11 @@ impl Launch {
         let pid = unsafe { libc::clone(Start::run, top.cast(), flags, (&raw mut start).cast()) };
         let pid = Errno::result(pid).map(Pid::from_raw).map_err(Refused::NoProcess)?;
         // SAFETY: written by the child before it ended itself, read after.
-        let failure = unsafe { std::ptr::read_volatile(&raw const start.failure) };
+        let (failure, shared) = unsafe {
+            (std::ptr::read_volatile(&raw const start.failure), std::ptr::read_volatile(&raw const start.shared))
+        };
         if failure == 0 {
-            return Ok(pid);
+            return Ok(Started { pid, seen: shared });
         }
         // The child has ended without becoming the command: reap it here, nobody else shall hear of it.
         // SAFETY: a plain system call; it cannot wait, for the child is gone.
@@ -243,6 +260,18 @@ struct Start<'a> {
     parent: Pid,
     /// Why exec(2) failed; 0 if it did not.
     failure: i32,
+    /// Set by the child: seen by us if the memory is one.
+    shared: bool,
+}
+
+/// A child that was started.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Its number.
+    pub pid: Pid,
+    /// Whether it was seen to become the command. Not where an emulator makes a copy of our memory for it (QEMU's vfork is a
+    /// fork): then its code is all we hear of, should that fail.
+    pub seen: bool,
 }
 
 impl Start<'_> {
@@ -254,11 +283,12 @@ impl Start<'_> {
         // `digits` has room for ten digits, and a pid has at most seven (PID_MAX_LIMIT); both lists end in null.
         unsafe {
             let start = &mut *start.cast::<Start<'_>>();
+            std::ptr::write_volatile(&raw mut start.shared, true);
             write_decimal(start.digits, pid.as_raw().unsigned_abs());
             start.launch.prepare(pid, start.parent);
             let errno = start.launch.exec(start.argv, start.by_shell, start.envp);
             start.failure = errno as i32;
-            // An emulator may have made a copy of our memory for it (QEMU's vfork is a fork): then the code is all we hear of.
+            // Where the memory is a copy, the code is all that is heard of it.
             libc::_exit(if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { 127 } else { 126 })
         }
     }

@@ -5,5 +5,6 @@ pub mod descriptors;
 pub mod environment;
 pub mod lookup;
 pub mod memory;
+pub mod ourselves;
 pub mod signals;
 pub mod terminal;
