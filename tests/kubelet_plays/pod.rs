@@ -1,7 +1,7 @@
 //! A kubelet as far as one Pod sees it: it starts containers, looks at their exit codes, starts failed ones again with
 //! back-off, and deletes the Pod with a grace period. It knows nothing of what the containers say to each other.
 
-use super::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Script};
+use super::script::{Attempt, Dice, Helper, Job, Plays, RestartPolicy, Role, Script};
 use super::slow;
 use crate::house::{self, proc};
 use std::ffi::CString;
@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 /// terminationGracePeriodSeconds, in the same proportion to everything else as 30 s are to a real Pod.
 const GRACE: Duration = Duration::from_millis(400);
-const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_millis(160);
+/// Within so many milliseconds all containers of a deleted Pod are asked to end, in any order.
+const APART: u64 = 10;
+/// Before the third start; each further one waits twice as long, up to sixteen times this.
+const BACK_OFF: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 enum State {
@@ -32,7 +34,11 @@ pub struct Container {
     pub starts: usize,
     pub played: usize,
     pub last: Option<ExitStatus>,
+    /// Every start (nothing) and every end (its code), and when.
+    pub course: Vec<(Duration, Option<i32>)>,
     kill_at: Option<Instant>,
+    /// When the deletion of the Pod reaches it: no kubelet tells all containers in the same moment.
+    asked_at: Option<Instant>,
     pub killed: bool,
 }
 
@@ -41,6 +47,7 @@ pub struct Pod {
     dir: PathBuf,
     begun: Instant,
     pub containers: Vec<Container>,
+    pub back_off: Duration,
     deleted: Option<Instant>,
     /// A main container has ended for good without having been seen in the shared directory.
     pub unseen: bool,
@@ -72,13 +79,29 @@ impl Pod {
             starts: 0,
             played: 0,
             last: None,
+            course: Vec::new(),
             kill_at: None,
+            asked_at: None,
             killed: false,
         };
         let containers = script.roles.iter().map(container).collect();
         let (timeline, faults) = (Vec::new(), Vec::new());
         let (deleted, job_over, lasted) = (None, None, Duration::ZERO);
-        Self { script, dir, begun, containers, deleted, unseen: false, job_over, lasted, timeline, faults, _hold: hold }
+        let back_off = BACK_OFF;
+        Self {
+            script,
+            dir,
+            begun,
+            containers,
+            back_off,
+            deleted,
+            unseen: false,
+            job_over,
+            lasted,
+            timeline,
+            faults,
+            _hold: hold,
+        }
     }
 
     /// Plays the Pod to its end, or until `bound` after its job's.
@@ -113,6 +136,8 @@ impl Pod {
                 let pid = child.id().cast_signed();
                 if let Some(status) = child.try_wait().expect("waiting for our own child") {
                     self.ended(index, status);
+                } else if container.asked_at.take_if(|at| *at <= now).is_some() {
+                    proc::signal(pid, libc::SIGTERM);
                 } else if container.kill_at.take_if(|at| *at <= now).is_some() {
                     container.killed = true;
                     let line = format!("{}: its wrapper is killed", container.role.name);
@@ -155,6 +180,7 @@ impl Pod {
         };
         let line = format!("{}: start {} (pid {}): {command:?}", container.role.name, container.starts, child.id());
         container.state = State::Running(child);
+        container.course.push((self.begun.elapsed(), None));
         self.say(line);
     }
 
@@ -162,10 +188,15 @@ impl Pod {
         let again = self.script.policy == RestartPolicy::OnFailure && !status.success() && self.deleted.is_none();
         let container = &mut self.containers[index];
         container.last = Some(status);
+        container.course.push((self.begun.elapsed(), Some(code(status))));
         // A full volume keeps a container from starting; the attempt has not been played.
         let refused = self.script.small_volume && status.code() == Some(125);
         container.played += usize::from(!refused);
-        let back_off = (FIRST_BACK_OFF * (1 << (container.starts - 1).min(6))).min(LONGEST_BACK_OFF);
+        // The first time it is started again at once, as a real kubelet does.
+        let back_off = match container.starts {
+            1 => Duration::ZERO,
+            starts => self.back_off * (1 << (starts - 2).min(4)),
+        };
         container.state = if again { State::Waiting(Instant::now() + back_off) } else { State::Over };
         let line =
             format!("{}: ended with {status}{}", container.role.name, if again { ", to be started again" } else { "" });
@@ -187,9 +218,13 @@ impl Pod {
 
     fn delete(&mut self, why: &str) {
         if self.deleted.is_none() {
-            self.deleted = Some(Instant::now());
+            let now = Instant::now();
+            self.deleted = Some(now);
             self.say(format!("the Pod is deleted ({why})"));
-            self.containers.iter().for_each(|container| container.signal(libc::SIGTERM));
+            let mut dice = Dice::new(self.script.seed);
+            for container in &mut self.containers {
+                container.asked_at = Some(now + dice.ms(APART));
+            }
         }
     }
 

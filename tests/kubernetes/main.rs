@@ -3,10 +3,15 @@
 //! `.ci/cluster cargo test --test kubernetes` makes a cluster and plays them; KUBECONFIG may name any other whose nodes
 //! have the images of `.ci/images`. Each row has a namespace of its own, so they run side by side.
 
-#[path = "../house/here.rs"]
-mod here;
+#[path = "../house/mod.rs"]
+mod house;
+#[allow(dead_code, reason = "there the lives are decided by a seed, here they are written down")]
+#[path = "../kubelet_plays/mod.rs"]
+mod plays;
+use house::here;
 
 mod examples;
+mod lives;
 mod mesh;
 mod row;
 mod rows;
