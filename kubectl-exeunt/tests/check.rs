@@ -1,7 +1,7 @@
 //! `check`: verdicts on manifests as people write them, the project's own examples, formats, exit codes.
 
 use kubectl_exeunt::judge::rehearse::rehearse;
-use kubectl_exeunt::judge::{Judgement, RULES, Verdict, judge, scenarios};
+use kubectl_exeunt::judge::{Judgement, Verdict, judge, scenarios};
 use kubectl_exeunt::out;
 use kubectl_exeunt::pod::objects;
 use kubectl_exeunt::yaml::File;
@@ -73,18 +73,6 @@ fn the_examples_of_the_project_all_end() {
 }
 
 #[test]
-fn the_page_of_the_rules_is_the_table() {
-    let page = std::fs::read_to_string(here("../docs/rules.md")).unwrap();
-    let written: String = RULES
-        .iter()
-        .map(|rule| format!("## {}\n\n**{}** ({})\n\n{}\n", rule.name, rule.what, rule.severity.name(), rule.why))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let (_, rest) = page.split_once("<!-- rules -->\n\n").unwrap();
-    assert_eq!(rest, written, "docs/rules.md is not what the table says");
-}
-
-#[test]
 fn places_are_right_to_the_column_with_other_line_ends_and_in_json() {
     let text = std::fs::read_to_string(here("tests/wild/bare-nginx.yaml")).unwrap();
     let place = judged(&text)[0].findings[0].place;
@@ -108,7 +96,20 @@ fn what_is_ignored_is_not_reported() {
     );
     assert!(judged(&above)[0].findings.is_empty());
     let other = text.replace("- name: nginx", "- name: nginx # exeunt: ignore[bad-option]");
-    assert_eq!(judged(&other)[0].findings.len(), 1);
+    let found: Vec<_> = judged(&other)[0].findings.iter().map(|finding| finding.rule.name).collect();
+    assert_eq!(found, ["sidecar-never-ends", "ignore-without-effect"]);
+    // An ignore without effect is an information: at its own place, in the object in which it stands.
+    let two = format!(
+        "# exeunt: ignore[mesh-version-decides]\n{text}---\n{}",
+        text.replace("- name: nginx", "- name: nginx # exeunt: ignore[sidecar-never-end]")
+    );
+    let all = judged(&two);
+    let of = |one: &Judgement| {
+        let idle = one.findings.iter().find(|finding| finding.rule.name == "ignore-without-effect").unwrap();
+        (idle.place.line, idle.place.column, idle.message.clone())
+    };
+    assert_eq!(of(&all[0]), (1, 1, "mesh-version-decides is ignored here, and is not found".to_owned()));
+    assert_eq!(of(&all[1]).2, "there is no rule sidecar-never-end that could be ignored");
     let annotated = text.replace(
         "    spec:\n",
         "    metadata: {annotations: {exeunt.dev/ignore.sidecar-never-ends: known}}\n    spec:\n",
@@ -171,27 +172,110 @@ fn what_cannot_be_judged_is_one_line_and_nothing_on_standard_output() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// A stand-in for kubectl: what it was asked stands in `said`, and it answers with `list`.
+struct Cluster(PathBuf);
+
+impl Cluster {
+    fn new(name: &str, list: &str) -> Cluster {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = std::env::temp_dir().join(format!("exeunt-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let kubectl = directory.join("kubectl");
+        std::fs::write(directory.join("list"), list).unwrap();
+        let script = format!("#!/bin/sh\necho \"$@\" >{0}/said\ncat {0}/list\n", directory.display());
+        std::fs::write(&kubectl, script).unwrap();
+        std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Cluster(directory)
+    }
+
+    fn run(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let path = format!("{}:{}", self.0.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"));
+        let output = command.args(words).env("PATH", path).current_dir(&self.0).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.0.join("said")).unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const POD: &str =
+    r#""spec":{"restartPolicy":"Never","containers":[{"name":"a","command":["/a"]},{"name":"nginx","image":"nginx"}]}"#;
+
 #[test]
 fn a_cluster_is_asked_by_the_users_own_kubectl() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let directory = std::env::temp_dir().join(format!("exeunt-kubectl-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let kubectl = directory.join("kubectl");
-    let list = r#"{"kind":"List","items":[{"kind":"Job","metadata":{"name":"n"},"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"a","command":["/a"]},{"name":"nginx","image":"nginx"}]}}}}]}"#;
-    let said = directory.join("said");
-    std::fs::write(&kubectl, format!("#!/bin/sh\necho \"$@\" >{}\ncat <<'E'\n{list}\nE\n", said.display())).unwrap();
-    std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
-    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
-        .args(["check", "-n", "night", "job/n"])
-        .env("PATH", path)
-        .current_dir(&directory)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8(output.stdout).unwrap().contains("Job/n never ends"));
-    assert_eq!(std::fs::read_to_string(&said).unwrap(), "get job/n -o json --namespace=night\n");
-    std::fs::remove_dir_all(&directory).unwrap();
+    let list =
+        format!(r#"{{"kind":"Job","metadata":{{"name":"n","namespace":"night"}},"spec":{{"template":{{{POD}}}}}}}"#);
+    let cluster = Cluster::new("asked", &list);
+    let (code, said, _) = cluster.run(&["check", "-n", "night", "job/n"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Job/n in night never ends"), "{said}");
+    assert_eq!(cluster.said(), "get job/n -o json --namespace=night\n");
+    let (code, said, _) = cluster.run(&["rehearse", "job/n", "-n", "night", "--context", "far"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("Job/n ") && said.contains("RUNS ON"), "{said}");
+    assert_eq!(cluster.said(), "get job/n -o json --namespace=night --context=far\n");
+}
+
+/// The Pods of a list: which of them hang now is said, since when, and what would end it; of the others nothing.
+#[test]
+fn what_hangs_now_is_found_in_the_whole_cluster() {
+    let pod = |name: &str, owner: &str, a: &str, spec: &str, more: &str| {
+        let owner =
+            if owner.is_empty() { String::new() } else { format!(r#","ownerReferences":[{{"kind":"{owner}"}}]"#) };
+        format!(
+            r#"{{"kind":"Pod","metadata":{{"name":"{name}","namespace":"night"{owner}{more}}},{spec},"status":{{"phase":"Running",
+            "containerStatuses":[{{"name":"a","state":{{{a}}}}},{{"name":"nginx","state":{{"running":{{"startedAt":"2026-01-02T03:00:00Z"}}}}}}]}}}}"#
+        )
+    };
+    let over = r#""terminated":{"exitCode":0,"finishedAt":"2026-01-02T03:04:05Z"}"#;
+    let failed = r#""terminated":{"exitCode":1,"finishedAt":"2026-01-02T03:04:05Z"}"#;
+    let runs = r#""running":{"startedAt":"2026-01-02T03:00:00Z"}"#;
+    let on_failure = POD.replace("Never", "OnFailure");
+    let items = [
+        pod("hangs", "Job", over, POD, ""),
+        pod("works", "Job", runs, POD, ""),
+        pod("repeats", "Job", failed, &on_failure, ""),
+        pod("leaves", "Job", over, POD, r#","deletionTimestamp":"2026-01-02T03:05:00Z""#),
+        pod("serves", "ReplicaSet", runs, &POD.replace("Never", "Always"), ""),
+        format!(r#"{{"kind":"Job","metadata":{{"name":"n","namespace":"night"}},"spec":{{"template":{{{POD}}}}}}}"#),
+    ];
+    let list = format!(r#"{{"kind":"List","items":[{}]}}"#, items.join(",\n"));
+    let cluster = Cluster::new("hangs", &list);
+    let (code, said, _) = cluster.run(&["check", "-A"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(cluster.said(), "get jobs,cronjobs,pods -o json --all-namespaces\n");
+    assert!(
+        said.contains("a ended at 2026-01-02T03:04:05Z, nginx still runs, for ") && said.contains(" days now"),
+        "{said}"
+    );
+    assert!(said.contains("= would end it: kubectl exec -n night hangs -c nginx -- kill 1"), "{said}");
+    let last: Vec<&str> = said.lines().filter(|line| line.contains(" in night ")).collect();
+    assert_eq!(last.len(), 2, "{said}");
+    assert!(last[0].starts_with("Pod/hangs in night") && last[1].starts_with("Job/n in night"), "{said}");
+    assert_eq!(said.matches("[hangs-now]").count(), 1, "{said}");
+    // The same by a file: it is the status that tells.
+    std::fs::write(cluster.0.join("pods.json"), &list).unwrap();
+    assert_eq!(cluster.run(&["check", "pods.json"]).1.matches("[hangs-now]").count(), 1);
+}
+
+#[test]
+fn a_kubectl_that_fails_is_one_line() {
+    let cluster = Cluster::new("fails", "");
+    std::fs::write(cluster.0.join("kubectl"), "#!/bin/sh\necho 'error: no such\nserver' >&2\nexit 1\n").unwrap();
+    for words in [&["check", "-A"][..], &["check", "job/n"], &["rehearse", "job/n"]] {
+        let (code, said, complaint) = cluster.run(words);
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{complaint}");
+        assert_eq!(complaint, "kubectl get failed: error: no such; server\n");
+    }
 }
 
 /// Whether every Pod of a file ends, by what is played. A command line that exeunt refuses is no end.

@@ -1,12 +1,13 @@
 //! `check`: would it ever end?
 
-use super::files;
-use crate::judge::{Judgement, Severity, judge};
+use super::{cluster, files};
+use crate::judge::{Judgement, Severity, Verdict, hangs, is_owned, judge};
 use crate::out;
+use crate::pod::objects;
 use crate::yaml::{File, Refusal};
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,7 @@ pub(super) fn options() -> Command {
         .arg(switch("allow-none", "It is no fault if no file has a Job, CronJob or Pod"))
         .arg(flag("namespace", "NS", "With KIND/NAME: the namespace; alone: everything in it").short('n'))
         .arg(switch("all-namespaces", "Everything in the cluster").short('A'))
-        .arg(flag("context", "NAME", "Passed on to kubectl"))
-        .arg(flag("kubeconfig", "FILE", "Passed on to kubectl"))
+        .args(cluster::options())
 }
 
 /// Judges what was named.
@@ -51,27 +51,44 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let mains: Vec<String> = matches.get_many::<String>("main").into_iter().flatten().cloned().collect();
     let what: Vec<&OsString> = matches.get_many::<OsString>("what").into_iter().flatten().collect();
     let (mut all, mut complaints): (Vec<Judgement>, Vec<String>) = (Vec::new(), Vec::new());
-    let mut take = |file: Result<File, Refusal>| match file.and_then(|file| judge(&file, &mains)) {
-        Ok(judged) => all.extend(judged),
-        Err(refusal) => complaints.push(refusal.to_string()),
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let mut take = |file: Result<File, Refusal>, live: bool| {
+        let judged = file.and_then(|file| Ok((judge(&file, &mains)?, hangs(&file, &mains, now), owned(&file))));
+        let (judged, hanging, owned) = match judged {
+            Ok(all) => all,
+            Err(refusal) => return complaints.push(refusal.to_string()),
+        };
+        for mut one in judged {
+            // Of a cluster, what makes a Pod is judged, not the Pod; and what is not meant to end is no news there.
+            let part = live && owned.contains(&one.line);
+            if part {
+                one.findings.clear();
+            }
+            one.findings.extend(hanging.iter().filter(|(line, _)| *line == one.line).map(|(_, found)| found.clone()));
+            let idle = live && one.kind == "Pod" && one.verdict == Verdict::NotJudged;
+            if !(part || idle) || !one.findings.is_empty() {
+                all.push(one);
+            }
+        }
     };
     let mut asked = Vec::new();
     for one in &what {
-        if is_object(one) {
+        if cluster::is_object(one) {
             asked.push(one.to_string_lossy().into_owned());
         } else if *one != "-" && Path::new(one).is_dir() {
             let mut found = Vec::new();
             below(Path::new(one), 0, &mut found)?;
             found.sort();
-            found.iter().for_each(|file| take(files::read(file.as_os_str())));
+            found.iter().for_each(|file| take(files::read(file.as_os_str()), false));
         } else {
-            take(files::read(one));
+            take(files::read(one), false);
         }
     }
     let everywhere = matches.get_flag("all-namespaces") || (matches.contains_id("namespace") && what.is_empty());
     if everywhere || !asked.is_empty() {
-        let bytes = kubectl(matches, &asked)?;
-        take(File::read("cluster", bytes));
+        let bytes = cluster::get(matches, &asked)?;
+        take(File::read(cluster::NAME, bytes), true);
     } else if what.is_empty() {
         bail!("nothing is named: give a FILE, a DIR, - for standard input, KIND/NAME, or -A");
     }
@@ -97,15 +114,10 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     Ok(if bad && !matches.get_flag("exit-zero") { FOUND } else { 0 })
 }
 
-/// `job/nightly`, unless there is a file of that name.
-fn is_object(word: &OsStr) -> bool {
-    let kinds =
-        ["job", "jobs", "job.batch", "jobs.batch", "cronjob", "cronjobs", "cj", "cronjob.batch", "pod", "pods", "po"];
-    let text = word.to_string_lossy().to_lowercase();
-    let named = text
-        .split_once('/')
-        .is_some_and(|(kind, name)| kinds.contains(&kind) && !name.contains(['/', '.']) && !name.is_empty());
-    named && !Path::new(word).exists()
+/// The lines of the Pods that something else has made.
+fn owned(file: &File) -> Vec<usize> {
+    let pods = objects(file).0.into_iter().filter(|object| object.kind == "Pod" && is_owned(object));
+    pods.map(|object| object.node.place().line).collect()
 }
 
 /// Every manifest below a directory. Links to directories are not followed: they may go round.
@@ -123,28 +135,4 @@ fn below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> anyhow::Re
         }
     }
     Ok(())
-}
-
-/// Objects of a cluster, by the user's own kubectl: its contexts, plugins and proxies are in use.
-fn kubectl(matches: &ArgMatches, asked: &[String]) -> anyhow::Result<Vec<u8>> {
-    let mut command = std::process::Command::new("kubectl");
-    command.arg("get");
-    if asked.is_empty() {
-        command.arg("jobs,cronjobs,pods");
-    }
-    command.args(asked).args(["-o", "json"]);
-    for name in ["namespace", "context", "kubeconfig"] {
-        if let Some(value) = matches.get_one::<String>(name) {
-            command.arg(format!("--{name}={value}"));
-        }
-    }
-    if matches.get_flag("all-namespaces") {
-        command.arg("--all-namespaces");
-    }
-    let output = command.output().map_err(|error| anyhow!("kubectl cannot be run: {error}; it must be in PATH"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("kubectl get failed: {}", said.trim());
-    }
-    Ok(output.stdout)
 }

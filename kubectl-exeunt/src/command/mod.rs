@@ -1,6 +1,7 @@
 //! The subcommands: options in, exit code out. Only this room reads files and starts programs.
 
 mod check;
+mod cluster;
 pub mod complete;
 mod files;
 pub mod function;

@@ -1,8 +1,9 @@
 //! `rehearse`: every way in which a Pod can end.
 
-use super::files;
+use super::{cluster, files};
 use crate::judge::rehearse::{Rehearsal, json, rehearse, svg, text};
 use crate::judge::scenarios;
+use crate::yaml::File;
 use anyhow::{anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -13,11 +14,13 @@ pub(super) fn options() -> Command {
         .about("Every way in which this Pod can end")
         .arg(
             Arg::new("file")
-                .value_name("FILE")
+                .value_name("FILE|-|KIND/NAME")
                 .required(true)
                 .value_parser(clap::value_parser!(OsString))
-                .help("A manifest, or - for standard input"),
+                .help("A manifest, - for standard input, or an object of the cluster"),
         )
+        .arg(Arg::new("namespace").long("namespace").short('n').value_name("NS").help("With KIND/NAME: the namespace"))
+        .args(cluster::options())
         .arg(
             Arg::new("main")
                 .long("main")
@@ -42,7 +45,12 @@ pub(super) fn options() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let name = matches.get_one::<OsString>("file").ok_or_else(|| anyhow!("no file is given"))?;
     let main: Vec<String> = matches.get_many::<String>("main").into_iter().flatten().cloned().collect();
-    let file = files::read(name).map_err(|refusal| anyhow!("{refusal}"))?;
+    let file = if cluster::is_object(name) {
+        File::read(cluster::NAME, cluster::get(matches, &[name.to_string_lossy().into_owned()])?)
+    } else {
+        files::read(name)
+    };
+    let file = file.map_err(|refusal| anyhow!("{refusal}"))?;
     let read = scenarios(&file, &main).map_err(|refusal| anyhow!("{refusal}"))?;
     let played: Vec<(Rehearsal, Vec<String>)> =
         read.into_iter().map(|read| (rehearse(&read.scenario), read.notes)).collect();

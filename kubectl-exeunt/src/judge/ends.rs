@@ -87,22 +87,26 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             let (verdict, why) = helper(bench, &all, &made, party, known);
             add(&mut worst, verdict, why);
         }
-        if matches!(party.kind, Kind::Native) && party.injected {
-            let asked = all.iter().find(|one| matches!(&one.kind, Kind::Main(plan) if !plan.on_exit.is_empty()));
-            if let Some(asked) = asked {
-                let message = format!("{name} is a native sidecar here: the kubelet ends it, nobody has to ask it to");
-                let at = asked.container.place();
-                bench.find("mesh-quit-on-native-sidecar", at, Some(asked.container.name), message, "", &[]);
+        if matches!(party.kind, Kind::Native) {
+            let known = super::helpers::helper(name).or_else(|| super::helpers::helper(party.container.image));
+            for one in made.iter().filter(|one| matches!(one.call, Call::Http { .. })) {
+                if known.is_some() && matches!(reaches(bench.object.spec, &all, one, party, known), Reach::Yes) {
+                    let message =
+                        format!("{name} is a native sidecar here: the kubelet ends it, nobody has to ask it to");
+                    let caller = all.get(one.by).map(|one| one.container.name);
+                    bench.find("mesh-quit-on-native-sidecar", one.at, caller, message, "", &[]);
+                }
             }
         }
-        let hook = party.container.node.path(&["lifecycle", "preStop"]);
-        if let (Some(hook), false) = (hook, party.container.init) {
-            let text = hook.source();
-            if ["quitquitquit", "/shutdown", "pkill", "killall"].iter().any(|word| text.contains(word)) {
-                let message = format!("the preStop hook of {name} is not run when {name} ends by itself");
-                let notes = ["= the kubelet runs it only when it stops the container, so it ends no helper".to_owned()];
-                bench.find("prestop-not-run", hook, Some(name), message, "only at a deletion", &notes);
-            }
+        hooks(bench, party);
+        if matches!(party.kind, Kind::Job | Kind::Perhaps)
+            && bench.object.deadline().is_none()
+            && party.walk.as_ref().is_some_and(|walk| walk.polls)
+            && let Some(at) = party.script
+        {
+            let message = format!("{name} waits here without a bound, and nothing ends this Pod if that never comes");
+            let notes = ["= fix: count the attempts, or activeDeadlineSeconds for the Pod".to_owned()];
+            bench.find_as("nothing-bounds-the-start", Some(Severity::Info), at, Some(name), message, "", &notes);
         }
     }
     let unknown: Vec<&Party<'_>> = all.iter().filter(|party| matches!(party.kind, Kind::Perhaps)).collect();
@@ -147,6 +151,37 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         }
     }
     worst
+}
+
+/// A hook that somebody may count on, and that is not run.
+fn hooks<'a>(bench: &mut Bench<'a>, party: &Party<'a>) {
+    let name = party.container.name;
+    let Some(hook) = party.container.node.path(&["lifecycle", "preStop"]) else { return };
+    let words: Vec<String> = hook
+        .path(&["exec", "command"])
+        .into_iter()
+        .flat_map(Node::items)
+        .map(|word| word.text().unwrap_or("").to_owned())
+        .collect();
+    let called = match super::shell::script(&words) {
+        Some(script) => {
+            super::shell::walk(script).is_some_and(|walk| walk.paths.iter().any(|path| !path.calls.is_empty()))
+        }
+        None => !super::shell::calls(&words, &[]).is_empty(),
+    };
+    let path = hook.path(&["httpGet", "path"]).and_then(Node::text).unwrap_or("");
+    let called = called || matches!(base(path), "quitquitquit" | "shutdown" | "quit");
+    if called && matches!(party.kind, Kind::Job | Kind::Perhaps | Kind::Main(_)) {
+        let message = format!("the preStop hook of {name} is not run when {name} ends by itself");
+        let notes = ["= the kubelet runs it only when it stops the container, so it ends no helper".to_owned()];
+        bench.find("prestop-not-run", hook, Some(name), message, "only at a deletion", &notes);
+    }
+    let sleeps = hook.get("sleep").is_some() || words.first().is_some_and(|word| base(word) == "sleep");
+    if matches!(party.kind, Kind::Sidecar(_)) && !sleeps {
+        let message = format!("the preStop hook of {name} is not run when exeunt stops it at the job's end");
+        let notes = ["= the kubelet runs it only when it stops the container itself".to_owned()];
+        bench.find("prestop-not-run", hook, Some(name), message, "only at a deletion", &notes);
+    }
 }
 
 /// Every call that is made, and on which ends.
@@ -261,6 +296,13 @@ fn is_on(party: &Party<'_>, known: &Helper) -> bool {
         }
     };
     party.off.is_none() && known.needs.is_none_or(on)
+}
+
+/// Port and path by which it can be asked to end, as far as the manifest tells.
+pub(super) fn endpoint(party: &Party<'_>) -> Option<(u16, &'static str)> {
+    let Kind::Helper(Some(known)) = party.kind else { return None };
+    let (_, path, _) = known.quit.filter(|_| is_on(party, known))?;
+    Some((quit_port(party, known)?, path))
 }
 
 fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {

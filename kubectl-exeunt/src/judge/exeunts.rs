@@ -63,6 +63,10 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
             }
             Kind::Main(plan) | Kind::Sidecar(plan) => {
                 twice(bench, party, plan);
+                probes(bench, party, plan);
+                if let Some(why) = unstarted(bench, party, all, at) {
+                    add(Verdict::MayNotEnd, why);
+                }
                 if let Kind::Main(_) = party.kind {
                     if let Some(why) = policy(bench, party, plan, at, all).filter(|_| !all_give_up) {
                         add(Verdict::MayNotEnd, why);
@@ -104,6 +108,68 @@ fn twice<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) {
         let message = "exeunt stands here twice: one of them waits for the other's life".to_owned();
         bench.find("wrapped-twice", *at, Some(party.container.name), message, "take this one out", &[]);
     }
+}
+
+/// Is exeunt started at all? Nothing where it is, or where nobody would wait for it.
+fn unstarted<'a>(bench: &mut Bench<'a>, party: &Party<'a>, all: &[Party<'a>], at: Node<'a>) -> Option<String> {
+    let name = party.container.name;
+    let why = party.doubt()?;
+    let spec = bench.object.spec;
+    if party.args_only {
+        let message =
+            format!("{name} has no command: the image's ENTRYPOINT gets these words, and exeunt may never run");
+        let notes = ["= fix: write them as command, with the image's ENTRYPOINT behind the --".to_owned()];
+        bench.find("command-missing", at, Some(name), message, "args only", &notes);
+    } else if let Some(mount) = party.noexec() {
+        let message = format!("{name} cannot run exeunt from this mount, so it fails at its start");
+        let notes = ["= fix: take noexec out, or run exeunt from an image volume".to_owned()];
+        bench.find("pod-dir-noexec", mount, Some(name), message, "noexec", &notes);
+    } else {
+        let message = format!("where this script fails before exeunt, nobody tells the sidecars of {name}");
+        let notes = ["= fix: exeunt in front of the whole: exeunt --mode main -- sh -c '…'".to_owned()];
+        let at = party.script.unwrap_or(at);
+        bench.find("nothing-bounds-the-start", at, Some(name), message, "exeunt comes last here", &notes);
+    }
+    let waits = |one: &Party<'_>| {
+        matches!(one.kind, Kind::Sidecar(_))
+            && one.container.name != name
+            && one.noexec().is_none()
+            && !gives_up(spec, one)
+    };
+    // A sidecar that never runs ends nobody, and nobody waits for it but its own command.
+    let matters = if party.args_only { true } else { all.iter().any(waits) };
+    matters.then_some(why)
+}
+
+/// A probe that the kubelet makes while exeunt still waits.
+fn probes<'a>(bench: &mut Bench<'a>, party: &Party<'a>, plan: &Plan) {
+    if plan.wait_for.is_empty() {
+        return;
+    }
+    let node = party.container.node;
+    let of = |probe: Node<'a>, key: &str, default: i64| probe.get(key).and_then(Node::int).unwrap_or(default);
+    let lasts = |probe: Node<'a>| {
+        of(probe, "initialDelaySeconds", 0).saturating_add(of(probe, "failureThreshold", 3).saturating_mul(of(
+            probe,
+            "periodSeconds",
+            10,
+        )))
+    };
+    // A startup probe comes first, and the others wait for it.
+    let Some(probe) = node.get("startupProbe").or_else(|| node.get("livenessProbe")) else { return };
+    let own = probe.path(&["exec", "command"]).is_some_and(|words| {
+        words.items().any(|word| word.text().is_some_and(|text| super::shell::base(text) == "exeunt"))
+    });
+    let wanted = i64::try_from(plan.wait_timeout.as_secs()).unwrap_or(i64::MAX);
+    let lasts = lasts(probe);
+    if own || lasts >= wanted {
+        return;
+    }
+    let name = party.container.name;
+    let message =
+        format!("the probe kills {name} after {lasts} s, and exeunt may wait {wanted} s before it starts the command");
+    let notes = ["= fix: a startupProbe that lasts as long as --wait-timeout".to_owned()];
+    bench.find("probe-on-wrapped-command", probe, Some(name), message, "nobody answers it until then", &notes);
 }
 
 /// Does main say of its ends what the kubelet does?

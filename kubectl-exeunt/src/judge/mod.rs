@@ -2,6 +2,7 @@
 
 mod ends;
 mod exeunts;
+mod hangs;
 mod helpers;
 mod ignore;
 mod play;
@@ -10,6 +11,7 @@ mod rules;
 pub mod shell;
 mod who;
 
+pub use hangs::{hangs, is_owned};
 pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, WRAPPERS, helper, program};
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
@@ -90,6 +92,8 @@ pub struct Judgement {
     pub kind: String,
     /// The name.
     pub name: String,
+    /// The namespace, where it is told.
+    pub namespace: String,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in one line, where it is not *ends*.
@@ -124,16 +128,25 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
     }
     let (found, passed) = objects(file);
     let mut out = Vec::new();
+    let mut comments = ignore::comments(file);
+    // A comment belongs to the object after whose first line it stands, the first ones to the first.
+    let mut starts: Vec<usize> = found.iter().map(|object| object.node.place().line).collect();
+    starts.sort_unstable();
     for object in found {
         duplicates(object.node)?;
         let mut bench = Bench { object, findings: Vec::new() };
         let (verdict, why) = ends::verdict(&mut bench, mains);
-        let mut findings = ignore::apply(&bench.object, bench.findings);
+        let deadline = bench.object.deadline();
+        let mut bench = Bench { object, findings: ignore::apply(bench, &mut comments) };
+        let next = starts.iter().find(|start| **start > object.node.place().line).copied().unwrap_or(usize::MAX);
+        ignore::unused(&mut bench, &mut comments, next);
+        let mut findings = bench.findings;
         findings.sort_by_key(|finding| finding.place);
         let line = object.node.place().line;
         let (kind, name) = (object.kind.to_owned(), object.name.to_owned());
-        let deadline = bench.object.deadline();
-        out.push(Judgement { file: file.name().to_owned(), line, kind, name, verdict, why, deadline, findings });
+        let namespace = namespace(bench.object.node);
+        let file = file.name().to_owned();
+        out.push(Judgement { file, line, kind, name, namespace, verdict, why, deadline, findings });
     }
     for one in passed {
         out.push(Judgement {
@@ -141,6 +154,7 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
             line: one.node.place().line,
             kind: one.kind.to_owned(),
             name: one.name.to_owned(),
+            namespace: namespace(one.node),
             verdict: Verdict::NotJudged,
             why: format!("{} makes its Pods and ends them", one.controller),
             deadline: None,
@@ -149,6 +163,10 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
     }
     out.sort_by_key(|judgement| judgement.line);
     Ok(out)
+}
+
+fn namespace(node: Node<'_>) -> String {
+    node.path(&["metadata", "namespace"]).and_then(Node::text).unwrap_or("").to_owned()
 }
 
 /// The containers that are the job, or may be, as far as the manifest tells.
@@ -191,6 +209,27 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
+    /// About a place at which no node stands.
+    fn find_at(&mut self, name: &str, place: Place, message: String) {
+        let Some(rule) = rule(name) else { return };
+        let file = self.object.node.file();
+        let line = file.line(place.line).to_owned();
+        let width = line.chars().count().saturating_sub(place.column - 1).max(1);
+        self.findings.push(Finding {
+            rule,
+            severity: rule.severity,
+            file: file.name().to_owned(),
+            place,
+            width,
+            line,
+            object: format!("{}/{}", self.object.kind, self.object.name),
+            container: None,
+            message,
+            remark: String::new(),
+            notes: Vec::new(),
+        });
+    }
+
     fn find(
         &mut self,
         name: &str,

@@ -75,6 +75,8 @@ fn pod(object: &Object<'_>, mains: &[String]) -> Result<Read, Refusal> {
             caller.marks.push(Mark { stage, name, when });
         }
     }
+    let doubts: Vec<String> = all.iter().filter_map(Party::doubt).collect();
+    notes.extend(doubts.iter().map(|doubt| format!("{doubt}: that is not played")));
     let seconds = object.spec.get("activeDeadlineSeconds").and_then(Node::int);
     let scenario = Scenario {
         title: format!("{}/{}", object.kind, object.name),
@@ -82,6 +84,7 @@ fn pod(object: &Object<'_>, mains: &[String]) -> Result<Read, Refusal> {
         deadline: seconds.and_then(|seconds| u64::try_from(seconds).ok()),
         job: object.job.map(job_of),
         containers,
+        doubtful: !doubts.is_empty(),
     };
     Ok(Read { scenario, notes })
 }
@@ -90,7 +93,7 @@ fn pod(object: &Object<'_>, mains: &[String]) -> Result<Read, Refusal> {
 fn note(party: &Party<'_>) -> Option<String> {
     let name = party.container.name;
     if let Kind::Foreign(whose) = party.kind {
-        return Some(format!("{name} is wrapped by {whose}; what that does to others is not played"));
+        return Some(format!("{name} is run by {whose}; what that does to others is not played"));
     }
     if party.injected {
         return Some(format!("{name} is in no manifest: it is injected when the Pod is made"));

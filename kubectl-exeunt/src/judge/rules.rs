@@ -56,6 +56,12 @@ pub const RULES: &[Rule] = &[
         "The container would exit 125 without running its command. The words are read by exeunt's own parser, with the container's `env`.",
     ),
     of(
+        "command-missing",
+        Warning,
+        "exeunt stands in args, and there is no command.",
+        "`args` alone are words for the image's own ENTRYPOINT. Whether that runs them, nothing in the manifest tells: most do not.",
+    ),
+    of(
         "container-restart-always",
         Error,
         "A regular container is restarted whenever it ends.",
@@ -104,6 +110,18 @@ pub const RULES: &[Rule] = &[
         "`--outlive-main` must leave some of `terminationGracePeriodSeconds` for the sidecar's own end.",
     ),
     of(
+        "hangs-now",
+        Error,
+        "This Pod hangs now.",
+        "Its job has ended, and a helper runs on. Only `KIND/NAME`, `-n` and `-A` find that: it stands in the status of a Pod.",
+    ),
+    of(
+        "ignore-without-effect",
+        Info,
+        "Something is ignored that is not found.",
+        "What is left over hides the next finding of that name, which nobody has judged.",
+    ),
+    of(
         "mesh-quit-on-native-sidecar",
         Info,
         "A native sidecar need not be asked to end.",
@@ -122,12 +140,24 @@ pub const RULES: &[Rule] = &[
         "`--until` (by default `main-job`) must be the `--name` of another container of the Pod.",
     ),
     of(
+        "nothing-bounds-the-start",
+        Warning,
+        "The job may never start, and nothing bounds that.",
+        "Where the script in front of exeunt fails, exeunt never runs, and the sidecars wait for a job that nobody announces. A loop that waits without a bound waits for ever where what it waits for never comes (information).",
+    ),
+    of(
         "persistent-dir-without-run-id",
         Error,
         "The shared directory outlives the Pod.",
         "The end of an earlier run still stands there, so sidecars leave at once. `--run-id` ties records to a run; an `emptyDir` begins empty.",
     ),
     of("pod-dir-differs", Error, "Job and sidecar use different directories.", "What one writes the other never sees."),
+    of(
+        "pod-dir-noexec",
+        Error,
+        "exeunt lies in a volume from which nothing can be run.",
+        "A mount with `noexec` (`bindMountOptions`) refuses to run what is in it: the container fails at its start, and the others wait for it.",
+    ),
     of(
         "pod-dir-not-shared",
         Error,
@@ -145,6 +175,12 @@ pub const RULES: &[Rule] = &[
         Info,
         "A preStop hook does not run when its container ends by itself.",
         "The kubelet runs it only when it stops the container.",
+    ),
+    of(
+        "probe-on-wrapped-command",
+        Warning,
+        "A probe asks a command that exeunt has not started yet.",
+        "While exeunt waits (`--wait-for`, `--mesh`), nobody answers the probe, and the kubelet kills the container.",
     ),
     of(
         "quit-endpoint-without-caller",

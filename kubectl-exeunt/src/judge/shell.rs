@@ -5,7 +5,7 @@ mod parse;
 mod walk;
 
 pub use parse::{Cmd, Word, parse};
-pub use walk::{Path, Walk, walk};
+pub use walk::{Path, Walk, walk, walk_as};
 
 /// Something that a script does to another container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +107,13 @@ pub fn script(words: &[String]) -> Option<&str> {
         .position(|word| !word.starts_with("--") && word.contains('c'))?;
     // Options may stand between -c and the script.
     rest.iter().skip(at + 1).find(|word| !word.starts_with('-')).map(String::as_str)
+}
+
+/// Is it a shell that leaves at the first failure, by an option in front of its script: `bash -ec`?
+pub fn leaves_early(words: &[String]) -> bool {
+    let (words, _) = strip(words);
+    let options = words.iter().skip(1).take_while(|word| word.starts_with('-') || *word == "pipefail");
+    options.into_iter().any(|word| !word.starts_with("--") && word.contains('e')) && script(words).is_some()
 }
 
 const ENDS: &[&str] = &["quitquitquit", "shutdown", "exit", "quit", "stop", "terminate"];

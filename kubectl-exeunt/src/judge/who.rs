@@ -54,6 +54,8 @@ pub struct Party<'a> {
     pub undecided: bool,
     /// Injected: the annotation without which its endpoint is off, and which is not there.
     pub off: Option<&'static str>,
+    /// exeunt stands in `args`, and what runs them is the image's affair.
+    pub args_only: bool,
     /// No helper, and not what the Pod is for either: it ends by itself.
     pub aside: bool,
 }
@@ -187,7 +189,7 @@ fn party(container: Container<'_>) -> Party<'_> {
     let words = container.text();
     let script = shell::script(&words);
     let node = script.and_then(|script| container.words.iter().rev().find(|word| word.text() == Some(script)).copied());
-    let walk = script.and_then(shell::walk);
+    let walk = script.and_then(|script| shell::walk_as(script, shell::leaves_early(&words)));
     let opaque = !container.has_command || walk.is_none();
     let always = container.node.get("restartPolicy").and_then(Node::str) == Some("Always");
     let kind = match (container.init, always) {
@@ -258,7 +260,37 @@ impl<'a> Party<'a> {
     fn of(container: Container<'a>, kind: Kind, words: Vec<String>) -> Party<'a> {
         let (walk, script) = (None, None);
         let (opaque, injected, undecided, off, aside) = (true, false, false, None, false);
-        Party { container, kind, words, walk, script, opaque, injected, undecided, off, aside }
+        let args_only = !container.has_command && words.first().is_some_and(|word| base(word) == "exeunt");
+        Party { container, kind, words, walk, script, opaque, injected, undecided, off, args_only, aside }
+    }
+
+    /// Its script may be over before it has come to exeunt.
+    pub fn may_miss(&self) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.exeunt.is_some() && walk.paths.iter().any(|path| !path.wrapped))
+    }
+
+    /// What the manifest does not tell of the exeunt in front of this command, if there is something.
+    pub fn doubt(&self) -> Option<String> {
+        let name = self.container.name;
+        if !matches!(self.kind, Kind::Main(_) | Kind::Sidecar(_)) {
+            return None;
+        }
+        if self.args_only {
+            return Some(format!("what the image's ENTRYPOINT makes of the words of {name} cannot be seen"));
+        }
+        if self.noexec().is_some() {
+            return Some(format!("the exeunt of {name} cannot be run from where it is"));
+        }
+        self.may_miss().then(|| format!("the script of {name} may be over before it has come to exeunt"))
+    }
+
+    /// The mount from which its exeunt cannot be run.
+    pub fn noexec(&self) -> Option<Node<'a>> {
+        let walked = self.walk.as_ref().and_then(|walk| walk.exeunt.as_ref()?.first());
+        let path = walked.or_else(|| shell::strip(&self.words).0.first())?;
+        let (_, mount) = self.container.volume_of(path)?;
+        let options = mount.get("bindMountOptions")?;
+        options.items().any(|option| option.text() == Some("noexec")).then_some(mount)
     }
 
     /// It runs a script that is not understood.

@@ -37,7 +37,8 @@ pub fn text(all: &[Judgement], colour: bool) -> String {
         }
     }
     for judgement in all {
-        let name = clean(&format!("{}/{}", judgement.kind, judgement.name));
+        let space = if judgement.namespace.is_empty() { "" } else { " in " };
+        let name = clean(&format!("{}/{}{space}{}", judgement.kind, judgement.name, judgement.namespace));
         let _ = writeln!(out, "{name} {}", clean(&judgement.words()));
     }
     out
@@ -56,7 +57,7 @@ fn findings(all: &[Judgement]) -> impl Iterator<Item = &Finding> {
 pub fn json(all: &[Judgement]) -> Value {
     let objects: Vec<Value> = all
         .iter()
-        .map(|one| json!({"file": one.file, "line": one.line, "kind": one.kind, "name": one.name, "verdict": one.verdict.name(), "why": one.why, "deadline": one.deadline}))
+        .map(|one| json!({"file": one.file, "line": one.line, "kind": one.kind, "name": one.name, "namespace": one.namespace, "verdict": one.verdict.name(), "why": one.why, "deadline": one.deadline}))
         .collect();
     let found: Vec<Value> = findings(all)
         .map(|one| {

@@ -104,19 +104,22 @@ pub struct Rehearsal {
     pub rows: Vec<Row>,
     /// The Job is suspended: there is no Pod until somebody resumes it.
     pub suspended: bool,
+    /// There may be lives that the manifest does not tell of.
+    pub doubtful: bool,
     /// How many worlds were looked at.
     pub worlds: usize,
 }
 
 impl Rehearsal {
-    /// Does the Pod end by itself in every life in which its job ends? Nothing if the bound was hit.
+    /// Does the Pod end by itself in every life in which its job ends? Nothing if the bound was hit, or not all can be seen.
     pub fn ends(&self) -> Option<bool> {
         let matters = |row: &&Row| !matches!(row.fate, Fate::NeverStarts(_));
         let mut ends = true;
         for row in self.rows.iter().filter(matters) {
             ends &= row.endings.iter().all(|ending| is_an_end(ending.pod));
         }
-        if ends && self.rows.iter().any(|row| row.cut) { None } else { Some(ends) }
+        let unknown = self.doubtful || self.rows.iter().any(|row| row.cut);
+        if ends && unknown { None } else { Some(ends) }
     }
 }
 
@@ -127,6 +130,7 @@ pub fn rehearse(scenario: &Scenario) -> Rehearsal {
         names: scenario.containers.iter().map(|container| container.name.clone()).collect(),
         rows: Vec::new(),
         suspended: scenario.job.as_ref().is_some_and(|job| job.suspended),
+        doubtful: scenario.doubtful,
         worlds: 0,
     };
     for (fate, what) in fates(scenario) {

@@ -232,4 +232,6 @@ pub struct Scenario {
     pub job: Option<Job>,
     /// Init containers in their order, then the others.
     pub containers: Vec<Container>,
+    /// Something about it cannot be seen, so there may be lives that are not played.
+    pub doubtful: bool,
 }

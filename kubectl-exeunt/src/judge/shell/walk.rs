@@ -1,6 +1,6 @@
 //! Every way through a script.
 
-use super::{Call, Cmd, base, calls, parse, script, strip, swallowed};
+use super::{Call, Cmd, base, calls, leaves_early, parse, script, strip, swallowed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One way through a script.
@@ -32,7 +32,7 @@ pub struct Walk {
     pub waits: BTreeSet<String>,
     /// The programs that it runs as a job.
     pub programs: BTreeSet<String>,
-    /// A loop that waits for something other than a file, without a bound.
+    /// A loop that waits without a bound for something that somebody else must do.
     pub polls: bool,
     /// The programs that go on behind the script.
     pub behind: BTreeSet<String>,
@@ -48,9 +48,14 @@ const MANY: usize = 512;
 
 /// Goes through a script. None where it is not understood.
 pub fn walk(text: &str) -> Option<Walk> {
+    walk_as(text, false)
+}
+
+/// The same; `early`: the shell leaves at the first failure.
+pub fn walk_as(text: &str, early: bool) -> Option<Walk> {
     let script = parse(text)?;
     let mut walker = Walker::default();
-    let ends = walker.shell(&script, Path { ok: true, ..Path::default() })?;
+    let ends = walker.shell(&script, Path { ok: true, errexit: early, ..Path::default() })?;
     walker.found.paths = ends;
     waits(&script, &mut walker.found.waits);
     Some(walker.found)
@@ -185,7 +190,7 @@ impl Walker {
                         vec![Path { stuck: true, ..path }]
                     });
                 }
-                self.found.polls |= !tests_time(body);
+                self.found.polls |= asks(asked) && !tests_time(body);
                 let failed = path.failed;
                 let asked_once = self.run(asked, path, true)?;
                 let body_once = self.each(body, asked_once.clone(), cond)?;
@@ -243,7 +248,18 @@ impl Walker {
             return fine(path);
         }
         let (rest, replaces) = strip(words);
-        let Some((program, more)) = rest.split_first() else { return fine(path) };
+        let Some((program, more)) = rest.split_first() else {
+            // A variable is set to what a command says, and that may fail.
+            let asks = |word: &String| {
+                (word.contains("$(") || word.contains('`'))
+                    && !["pgrep", "pidof", "$(("].iter().any(|one| word.contains(one))
+            };
+            if !words.iter().any(asks) {
+                return fine(path);
+            }
+            let no = Path { ok: false, failed: true, done: path.errexit && !cond, ..path.clone() };
+            return Some(vec![Path { ok: true, ..path }, no]);
+        };
         if let Some(call) = swallowed(rest) {
             self.found.swallowed.push(call);
         }
@@ -309,7 +325,7 @@ impl Walker {
                     // A shell of its own: its trap and options are not ours.
                     Some(inner) => {
                         let inner = parse(inner)?;
-                        let start = Path { trap: None, errexit: false, ..path.clone() };
+                        let start = Path { trap: None, errexit: leaves_early(rest), ..path.clone() };
                         self.shell(&inner, start)?
                     }
                     None => {
@@ -371,6 +387,34 @@ fn says(words: &[String], wanted: &[&str]) -> bool {
 
 fn leaves(body: &Cmd) -> bool {
     any(body, &|words| says(words, &["break", "exit", "return"]))
+}
+
+/// Does it ask somebody else whether he is there yet? What reads its input comes to an end.
+fn asks(cmd: &Cmd) -> bool {
+    const PROGRAMS: &[&str] = &[
+        "curl",
+        "wget",
+        "nc",
+        "ncat",
+        "nslookup",
+        "dig",
+        "host",
+        "getent",
+        "ping",
+        "pg_isready",
+        "mysqladmin",
+        "redis-cli",
+        "mongosh",
+        "kubectl",
+        "test",
+        "[",
+        "[[",
+    ];
+    any(cmd, &|words| {
+        let counts =
+            words.iter().any(|word| matches!(word.as_str(), "-lt" | "-le" | "-gt" | "-ge" | "-ne" | "<" | ">"));
+        says(words, PROGRAMS) && !counts
+    })
 }
 
 /// A loop that counts or gives up is bounded.
