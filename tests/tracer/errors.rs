@@ -55,7 +55,7 @@ pub fn of(call: &Call) -> Option<Errors> {
         SYS_fstat => Of(&[EIO, ENOMEM, ESTALE]),
         // Forbidden by the seccomp profiles of old engines, unknown to old kernels.
         SYS_statx => Of(&[EACCES, EIO, ENOMEM, ENOSYS, EPERM]),
-        SYS_fstatfs => Of(&[EINTR, EIO, ENOMEM, ENOSYS]),
+        SYS_fstatfs | SYS_statfs => Of(&[EINTR, EIO, ENOMEM, ENOSYS]),
         SYS_unlinkat => Of(&[EACCES, EBUSY, EIO, ENOMEM, EPERM, EROFS, ESTALE]),
         SYS_renameat | SYS_renameat2 => Of(&[EACCES, EBUSY, EDQUOT, EIO, ENOENT, ENOMEM, ENOSPC, EPERM, EROFS, ESTALE]),
         SYS_fchmod => Of(&[EIO, EPERM, EROFS, ESTALE]),
