@@ -122,6 +122,7 @@ fn there_and_back(file: &File, node: Node<'_>, document: usize, path: &[Step], s
 
 fn injected(file: &File, seen: &mut Seen) {
     let mut wish = Wish {
+        options: BTreeMap::new(),
         main: Vec::new(),
         how: How::Wrap,
         deliver: Deliver::Init,

@@ -33,6 +33,7 @@ fn wishes() -> Vec<Wish> {
         dir: "/run/exeunt".to_owned(),
         on_exit: vec![],
         entrypoints: BTreeMap::new(),
+        options: BTreeMap::new(),
         images: BTreeMap::new(),
     };
     vec![

@@ -15,6 +15,7 @@ fn wish(deliver: Deliver) -> Wish {
         dir: "/tmp/pod".to_owned(),
         on_exit: Vec::new(),
         entrypoints: BTreeMap::new(),
+        options: BTreeMap::new(),
         images: BTreeMap::new(),
     }
 }
@@ -95,8 +96,8 @@ fn what_the_manifest_tells_is_mirrored() {
     assert_eq!(words(&with, "load")[1..6], ["--mode", "main", "--restart-on", "42,43", "--"]);
     assert_eq!(words(&with, "envoy")[1..6], ["--mode", "sidecar", "--grace", "90s", "--"]);
     // All containers may start anew in the same volume: the end of the round before must go.
-    assert!(with.contains("[/exeunt, install, --reset, /tmp/pod/exeunt]"), "{with}");
-    assert!(there_and_back(&text, &wish(Deliver::Image)).contains("[/exeunt, reset, --dir, /tmp/pod]"));
+    assert!(with.contains(r#"["/exeunt", "install", "--reset", "/tmp/pod/exeunt"]"#), "{with}");
+    assert!(there_and_back(&text, &wish(Deliver::Image)).contains(r#"["/exeunt", "reset", "--dir", "/tmp/pod"]"#));
     let on_failure = JOB.replace("Never", "OnFailure");
     assert_eq!(
         words(&there_and_back(&on_failure, &wish(Deliver::Path)), "load")[..5],
@@ -381,6 +382,42 @@ fn a_shared_volume_that_is_there_is_used() {
         let refusal = inject(&read(&text), &wish(Deliver::Init)).unwrap_err().to_string();
         assert!(refusal.contains(wanted) && refusal.contains("--dir PATH"), "{refusal}");
     }
+}
+
+/// What somebody has asked for stands behind what the manifest tells, and instead of it where both say the same.
+#[test]
+fn options_that_are_asked_for_are_written() {
+    let text = JOB.replace("restartPolicy: Never", "restartPolicy: Never\n      terminationGracePeriodSeconds: 90").replacen(
+        "    spec:\n",
+        "    metadata:\n      annotations:\n        exeunt.dev/options.load: --wait-for 'exec:test -e /up'\n        \
+         exeunt.dev/options.envoy: --name envoy --grace=5s\n    spec:\n",
+        1,
+    );
+    let with = there_and_back(&text, &wish(Deliver::Path));
+    assert_eq!(words(&with, "load")[..6], ["exeunt", "--mode", "main", "--wait-for", "exec:test -e /up", "--"]);
+    assert_eq!(words(&with, "envoy")[..7], ["exeunt", "--mode", "sidecar", "--name", "envoy", "--grace=5s", "--"]);
+    let output = run(&["inject", "--options", "load=--stop-with envoy", "--options", "envoy=--name envoy", "-"], JOB);
+    assert_eq!(words(text_of(&output), "load")[3..5], ["--stop-with", "envoy"]);
+    // exeunt's own reader says what it would refuse, at the place of it.
+    for (from, to, wanted) in [
+        ("--name envoy --grace=5s", "--grace=5x", "job.yaml:"),
+        ("--name envoy --grace=5s", "--mesh envoy", "--mesh"),
+        ("'exec:test -e /up'", "'exec:test", "a quote that is not closed"),
+    ] {
+        let refusal = inject(&read(&text.replace(from, to)), &wish(Deliver::Path)).unwrap_err().to_string();
+        assert!(refusal.contains(wanted), "{refusal}");
+    }
+    let output = run(&["inject", "--options", "load", "-"], JOB);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text_of_error(&output).contains("--options load: wanted is NAME="), "{output:?}");
+}
+
+fn text_of(output: &Output) -> &str {
+    text(&output.stdout)
+}
+
+fn text_of_error(output: &Output) -> &str {
+    text(&output.stderr)
 }
 
 /// Jobs with names of their own, in one file.

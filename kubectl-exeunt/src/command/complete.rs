@@ -14,13 +14,14 @@ pub(super) fn options() -> Command {
     )
 }
 
-/// The candidates for the last of these words, and whether files are candidates, too.
+/// The candidates for the last of these words, each with what it means behind a tab, and whether files are candidates, too.
 pub fn candidates(words: &[&str]) -> (Vec<String>, bool) {
     let (last, before) = words.split_last().map_or(("", &[][..]), |(last, before)| (*last, before));
     let whole = super::options("kubectl exeunt");
     let Some(command) = before.first().and_then(|name| whole.find_subcommand(name)) else {
-        let names = whole.get_subcommands().filter(|command| !command.is_hide_set()).map(|command| command.get_name());
-        return (names.filter(|name| name.starts_with(last)).map(str::to_owned).collect(), false);
+        let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
+        let fitting = shown.filter(|command| command.get_name().starts_with(last));
+        return (fitting.map(|command| meaning(command.get_name(), command.get_about())).collect(), false);
     };
     let option = |word: &str| {
         let long = word.strip_prefix("--")?;
@@ -40,10 +41,22 @@ pub fn candidates(words: &[&str]) -> (Vec<String>, bool) {
         return (values(argument, "", last), false);
     }
     if last.starts_with('-') {
-        let longs = command.get_arguments().filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"));
-        return (longs.filter(|long| long.starts_with(last)).collect(), false);
+        let longs = command
+            .get_arguments()
+            .filter_map(|argument| Some((format!("--{}", argument.get_long()?), argument.get_help())));
+        let fitting = longs.filter(|(long, _)| long.starts_with(last));
+        return (fitting.map(|(long, help)| meaning(&long, help)).collect(), false);
     }
     (Vec::new(), command.get_positionals().next().is_some())
+}
+
+/// A candidate and the first line of its help.
+fn meaning(word: &str, help: Option<&clap::builder::StyledStr>) -> String {
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    match help.lines().next() {
+        Some(first) => format!("{word}\t{first}"),
+        None => word.to_owned(),
+    }
 }
 
 /// One candidate a line, and the directive that kubectl's completion knows: `:0` files as well, `:4` none.

@@ -257,6 +257,10 @@ pub(super) fn inject_options() -> Command {
             .action(ArgAction::Append),
         )
         .arg(
+            flag("options", "NAME=WORDS", "More options of exeunt's for a container, as a shell has them:\nload='--wait-for proxy' (repeatable)")
+                .action(ArgAction::Append),
+        )
+        .arg(
             flag("lookup", "TOOL", "Ask this tool what such an image runs; only crane\nand skopeo ask a registry")
                 .value_parser(["docker", "podman", "crane", "skopeo"]),
         )
@@ -278,6 +282,14 @@ pub(super) fn wish(matches: &ArgMatches) -> Result<Wish, String> {
             .filter(|(_, words)| !words.is_empty())
             .ok_or_else(|| format!("--entrypoint {text}: wanted is NAME='[\"/program\", \"--flag\"]'"))?;
         entrypoints.insert(name, words);
+    }
+    let mut options = BTreeMap::new();
+    for text in many("options") {
+        let words = text
+            .split_once('=')
+            .and_then(|(name, words)| Some((name.to_owned(), shlex::split(words)?)))
+            .ok_or_else(|| format!("--options {text}: wanted is NAME='--wait-for proxy'"))?;
+        options.insert(words.0, words.1);
     }
     let dir = one("dir");
     if !dir.starts_with('/') || dir.trim_end_matches('/').is_empty() || dir.contains(':') {
@@ -305,6 +317,7 @@ pub(super) fn wish(matches: &ArgMatches) -> Result<Wish, String> {
         dir: dir.trim_end_matches('/').to_owned(),
         on_exit: many("on-exit"),
         entrypoints,
+        options,
         images: BTreeMap::new(),
     })
 }

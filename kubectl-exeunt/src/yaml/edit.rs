@@ -789,6 +789,8 @@ fn item_text(text: &mut String, item: &Data, line: &str, dash: usize) {
 fn short(value: &Data, column: usize) -> Option<String> {
     const WIDTH: usize = 110;
     let text = match value {
+        // Words are written as people write them in `command`.
+        Data::Seq(items) if items.iter().all(|item| matches!(item, Data::Str(_))) => flow_text(value, true),
         Data::Seq(items) => {
             let items: Option<Vec<_>> = items.iter().map(|item| short(item, 0)).collect();
             format!("[{}]", items?.join(", "))

@@ -49,6 +49,8 @@ pub struct Wish {
     pub on_exit: Vec<String>,
     /// What the images of containers would run, by the name of the container, arguments included.
     pub entrypoints: BTreeMap<String, Vec<String>>,
+    /// More options of exeunt's, by the name of the container.
+    pub options: BTreeMap<String, Vec<String>>,
     /// What was found out about images, by their reference.
     pub images: BTreeMap<String, Image>,
 }
@@ -282,6 +284,9 @@ fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<
     let mut restarts_all = false;
     for container in &containers {
         let main = is_main(*container);
+        let own = name(*container).unwrap_or("");
+        let more = options(template, wish, *container)?;
+        let told = |option: &str| more.iter().any(|word| word == option || word.starts_with(&format!("{option}=")));
         let rules = Rules::of(*container, policy)?;
         restarts_all |= rules.all;
         if !main && rules.policy == NATIVE {
@@ -292,13 +297,18 @@ fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<
             ));
         }
         let mut flags = vec!["--mode".to_owned(), if main { "main" } else { "sidecar" }.to_owned()];
-        let mut flag = |name: &str, value: String| flags.extend([name.to_owned(), value]);
+        let mut flag = |name: &str, value: String| {
+            let variable = format!("EXEUNT_{}", name.trim_start_matches('-').to_uppercase().replace('-', "_"));
+            if !told(name) && !told_by_variable(*container, &variable) {
+                flags.extend([name.to_owned(), value]);
+            }
+        };
         if wish.dir != "/tmp/pod" {
             flag("--dir", wish.dir.clone());
         }
         if main {
             if mains.len() > 1 {
-                flag("--name", name(*container).unwrap_or("").to_owned());
+                flag("--name", own.to_owned());
             }
             if rules.policy == "OnFailure" {
                 flag("--restart-policy", "on-failure".to_owned());
@@ -314,13 +324,19 @@ fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<
             if mains.len() > 1 {
                 flag("--until", mains.join(","));
             }
-            // The kubelet's patience is known, and exeunt's own need not be shorter or longer.
-            if let Some(grace) =
-                spec.get("terminationGracePeriodSeconds").and_then(Node::int).filter(|grace| *grace > 0 && *grace != 30)
+            // The kubelet's patience is known, and exeunt's own need not be shorter or longer. Where some of it is held back
+            // for the job, what is left is for who asked for that.
+            let held = told("--outlive-main") || told_by_variable(*container, "EXEUNT_OUTLIVE_MAIN");
+            if let Some(grace) = spec
+                .get("terminationGracePeriodSeconds")
+                .and_then(Node::int)
+                .filter(|grace| *grace > 0 && *grace != 30 && !held)
             {
                 flag("--grace", format!("{grace}s"));
             }
         }
+        flags.extend(more.iter().cloned());
+        understood(template, own, &flags)?;
         flags.push("--".to_owned());
         if let Some(missing) = put.command(*container, flags)? {
             return Ok(Outcome::Missing(format!("{}: {missing}", template.object)));
@@ -330,6 +346,41 @@ fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<
     put.pod(spec, restarts_all)?;
     put.edits.push(record_edit(template, &put.puts, &[]));
     Ok(Outcome::Edits(put.edits, put.notes))
+}
+
+/// Has the container this variable?
+fn told_by_variable(container: Node<'_>, variable: &str) -> bool {
+    container.get("env").into_iter().flat_map(Node::items).any(|one| name(one) == Some(variable))
+}
+
+/// The options that somebody has asked for in this container.
+fn options(template: &Template<'_>, wish: &Wish, container: Node<'_>) -> Result<Vec<String>, Refusal> {
+    let own = name(container).unwrap_or("");
+    if let Some(words) = wish.options.get(own) {
+        return Ok(words.clone());
+    }
+    let key = format!("exeunt.dev/options.{own}");
+    let Some(node) = template.node.path(&["metadata", "annotations", &key]) else { return Ok(Vec::new()) };
+    let words = shlex::split(node.text().unwrap_or(""));
+    words.ok_or_else(|| {
+        node.file().refusal(node.span().start, format!("the annotation {key} has a quote that is not closed"))
+    })
+}
+
+/// Would exeunt take these words? Its own reader says.
+fn understood(template: &Template<'_>, own: &str, flags: &[String]) -> Result<(), Refusal> {
+    let words = ["exeunt".to_owned()].into_iter().chain(flags.iter().cloned()).chain(["--".to_owned(), own.to_owned()]);
+    let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
+    let read = exeunt::cli::parser().try_get_matches_from(words);
+    let plan = read.map_err(|error| exeunt::cli::complaint(&error)).and_then(|read| {
+        let role = exeunt::plan::role(&read).map_err(|error| format!("{error:#}"))?;
+        exeunt::plan::Plan::new(&read, role).map_err(|error| format!("{error:#}"))
+    });
+    let Err(complaint) = plan else { return Ok(()) };
+    let node = template.node;
+    let key = format!("exeunt.dev/options.{own}");
+    let at = node.path(&["metadata", "annotations", &key]).unwrap_or(node);
+    Err(at.file().refusal(at.span().start, format!("exeunt would refuse what {own} is to be told: {complaint}")))
 }
 
 /// Which containers are the job, or what has to be said.
@@ -647,8 +698,7 @@ impl Putting<'_, '_> {
         if !mounts.is_empty() {
             self.container_list(container, "volumeMounts", mounts)?;
         }
-        let told = container.get("env").into_iter().flat_map(Node::items).any(|one| name(one) == Some(RUN_ID));
-        if outlives && !told {
+        if outlives && !told_by_variable(container, RUN_ID) {
             let field = Data::Map(vec![entry("fieldPath", "metadata.uid".into())]);
             let from = Data::Map(vec![entry("fieldRef", field)]);
             let variable = Data::Map(vec![entry("name", RUN_ID.into()), entry("valueFrom", from)]);
