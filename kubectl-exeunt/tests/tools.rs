@@ -231,6 +231,36 @@ fn the_component_and_the_function_are_built_by_kustomize() {
     assert!(!output.status.success() && said(&output).contains("no container is called lod"), "{}", said(&output));
 }
 
+/// Argo CD runs the words of the plugin in the directory of an application, and takes what they print.
+#[test]
+fn the_plugin_of_argo_cd_prints_what_kustomize_builds_with_exeunt_in_it() {
+    let Some(_) = program("kustomize") else { return };
+    let plugin = std::fs::read_to_string(repository("examples/argocd/plugin.yaml")).unwrap();
+    let plugin = data(&plugin).remove(0);
+    let list = |key: &str| -> Vec<String> {
+        serde_json::from_value(plugin.pointer(&format!("/spec/generate/{key}")).unwrap().clone()).unwrap()
+    };
+    let words = [list("command"), list("args")].concat();
+    let place = Place::new("argo");
+    place.write("job.yaml", JOB);
+    place.write("kustomization.yaml", "resources: [job.yaml]\nnamePrefix: a-\n");
+    let generate = |options: &str| {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("PATH", path()).env("ARGOCD_ENV_EXEUNT_OPTIONS", options);
+        command.current_dir(place.path("")).output().unwrap()
+    };
+    let output = generate("--main load");
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("name: a-nightly"), "{text}");
+    assert_eq!(pod_spec(&text)["containers"][1]["command"][2], "sidecar", "{text}");
+    // Whatever fails, fails.
+    assert!(!generate("").status.success());
+    place.write("kustomization.yaml", "resources: [nothing.yaml]\n");
+    let output = generate("--main load");
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", said(&output));
+}
+
 /// A registry on the loopback address, with one image for two platforms and one of which they differ.
 struct Registry {
     place: Place,
