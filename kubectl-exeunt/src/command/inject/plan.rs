@@ -4,6 +4,8 @@ use super::record::{self, ANNOTATION, Move, Put, RUN_ID, is_exeunt, name};
 use crate::judge::{injected, jobs};
 use crate::pod::Object;
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, may_touch};
+use exeunt::reading::Scene;
+use exeunt::settings::Variables;
 use std::collections::BTreeMap;
 
 /// How exeunt comes into the containers.
@@ -371,16 +373,13 @@ fn options(template: &Template<'_>, wish: &Wish, container: Node<'_>) -> Result<
 fn understood(template: &Template<'_>, own: &str, flags: &[String]) -> Result<(), Refusal> {
     let words = ["exeunt".to_owned()].into_iter().chain(flags.iter().cloned()).chain(["--".to_owned(), own.to_owned()]);
     let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
-    let read = exeunt::cli::parser().try_get_matches_from(words);
-    let plan = read.map_err(|error| exeunt::cli::complaint(&error)).and_then(|read| {
-        let role = exeunt::plan::role(&read).map_err(|error| format!("{error:#}"))?;
-        exeunt::plan::Plan::new(&read, role).map_err(|error| format!("{error:#}"))
-    });
-    let Err(complaint) = plan else { return Ok(()) };
+    let scene =
+        Scene { variables: Variables::among([]), working_directory: Some("/".into()), has_directory: &|_| true };
+    let Err(complaint) = exeunt::reading::read(&words, &scene).wanted else { return Ok(()) };
     let node = template.node;
     let key = format!("exeunt.dev/options.{own}");
     let at = node.path(&["metadata", "annotations", &key]).unwrap_or(node);
-    Err(at.file().refusal(at.span().start, format!("exeunt would refuse what {own} is to be told: {complaint}")))
+    Err(at.file().refusal(at.span().start, format!("exeunt would refuse what {own} is to be told: {complaint:#}")))
 }
 
 /// Which containers are the job, or what has to be said.
