@@ -1,9 +1,10 @@
-//! The command line: definitions and help texts only. What the words mean is decided in `plan.rs`.
+//! The command line: what the parser takes, made of the table of options. What the words mean is decided in `plan.rs`.
 
+use crate::options::{self, Opt, Takes, Whose};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
 
-/// The definition that `--help`, complaints, the man page and the completions all come from.
+/// The definition that `--help` and complaints come from.
 pub fn command() -> Command {
     define(Texts::All)
 }
@@ -21,10 +22,23 @@ enum Texts {
 }
 
 fn define(texts: Texts) -> Command {
-    let option = |name, value, help| option(texts, name, value, help);
-    let many = |name, value, help| option(name, value, help).action(ArgAction::Append);
-    let switch = |name, help| switch(texts, name, help);
-    Command::new("exeunt")
+    let command = Command::new("exeunt")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .args_override_self(true)
+        .args(options::of(options::MAIN | options::SIDECAR).map(|option| argument(texts, option)))
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .num_args(1..)
+                .trailing_var_arg(true)
+                .hide(true)
+                .value_parser(value_parser!(OsString)),
+        );
+    if texts == Texts::None {
+        return command;
+    }
+    command
         .version(env!("CARGO_PKG_VERSION"))
         .about("Lets a Kubernetes Job and its sidecars leave together: an init for both commands")
         .override_usage(
@@ -42,127 +56,118 @@ fn define(texts: Texts) -> Command {
              Exit codes: the command's, or 128 + signal; 124 a wait timed out, 125 exeunt itself\n\
              failed, 126 not executable, 127 not found.",
         )
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .args_override_self(true)
-        .next_help_heading("Options")
-        .arg(option("mode", "MODE", "main: run the job, tell the others when it is over\nsidecar: run a helper, stop it when the job is over"))
-        .arg(option("dir", "DIR", "The directory that the containers share [/tmp/pod]"))
-        .arg(option("name", "NAME", "What this container is called there [main: main-job]"))
-        .arg(option("run-id", "ID", "Count only records of this run: for volumes that outlive the Pod"))
-        .arg(option("restart-policy", "POLICY", "The Pod's restartPolicy: never, on-failure [never]"))
-        .arg(option("restart-on", "CODES", "Codes after which this container is started again whatever the\npolicy (restartPolicyRules): 42,43, 40-49, !0,1 for all but these"))
-        .arg(many("wait-for", "CONDITION", "Start the command when this holds (repeatable): http://, tcp://,\nunix:///, file:///, exec:COMMAND, or a NAME that is ready"))
-        .arg(option("wait-timeout", "TIME", "Give up waiting after this, with 124 [5m]"))
-        .arg(option("ready-when", "CONDITION", "Publish NAME-ready when this holds [the command has started]"))
-        .arg(option("stop-signal", "SIGNAL", "What asks the command to end [SIGTERM]"))
-        .arg(option("grace", "TIME", "Between that and SIGKILL [30s]"))
-        .arg(switch("group", "Give the command a process group; signal and await all of it").short('g'))
-        .arg(option("watch", "HOW", "inotify, or poll: look once a second [inotify]"))
-        .arg(option("log-level", "LEVEL", "error, warning, info, debug [info]"))
-        .arg(option("log-format", "FORMAT", "text, json [text]"))
-        .arg(switch("help", "Print this help").short('h'))
-        .arg(switch("version", "Print the version").short('V'))
-        .next_help_heading("Main")
-        .arg(many("on-exit", "URL", "POST here after the command has ended (repeatable)"))
-        .arg(option("mesh", "MESH", "Wait for and end istio, linkerd, envoy or cloud-sql-proxy"))
-        .arg(option("stop-with", "NAME", "Stop the command if this sidecar ends before it"))
-        .next_help_heading("Sidecar")
-        .arg(option("until", "NAME[,NAME...]", "The job: over when all of these are [main-job]"))
-        .arg(switch("until-any", "Over when one of them is"))
-        .arg(option("exit-with", "WHOSE", "Exit code after a stop because the job ended:\nzero, child, main [zero]"))
-        .arg(
-            option("outlive-main", "TIME", "Hold SIGTERM until the job is over, at most this long [20s]")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("20s"),
-        )
-        .arg(option("linger", "TIME", "Wait so long between the job's end and the stop signal [0s]"))
-        .arg(option("absence-timeout", "TIME", "Give up, with 124, when the job has not been there so long [off]"))
-        .arg(option("restart", "WHEN", "Start the command again while the job runs:\nnever, on-failure, always [never]"))
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .num_args(1..)
-                .trailing_var_arg(true)
-                .hide(true)
-                .value_parser(value_parser!(OsString)),
-        )
 }
 
-fn option(texts: Texts, name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    let arg = Arg::new(name).long(name).allow_hyphen_values(true).value_parser(value_parser!(OsString));
-    if texts == Texts::All { arg.value_name(value).help(help) } else { arg }
+fn argument(texts: Texts, option: &'static Opt) -> Arg {
+    let mut arg = Arg::new(option.name).long(option.name);
+    arg = match option.takes {
+        Takes::Flag | Takes::Switch => arg.action(ArgAction::SetTrue),
+        Takes::Value(_) | Takes::Directory(_) | Takes::Word(..) => {
+            arg.allow_hyphen_values(true).value_parser(value_parser!(OsString))
+        }
+    };
+    if let Some(short) = option.short {
+        arg = arg.short(short);
+    }
+    if option.repeatable {
+        arg = arg.action(ArgAction::Append);
+    }
+    if option.optional {
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(option.default().unwrap_or_default());
+    }
+    if texts == Texts::None {
+        return arg;
+    }
+    if let Some(value) = option.value() {
+        arg = arg.value_name(value);
+    }
+    let heading = match (option.is_of(options::MAIN), option.is_of(options::SIDECAR)) {
+        (true, false) => "Main",
+        (false, true) => "Sidecar",
+        (true, true) | (false, false) => "Options",
+    };
+    arg.help(option.help()).help_heading(heading)
 }
 
-fn switch(texts: Texts, name: &'static str, help: &'static str) -> Arg {
-    let arg = Arg::new(name).long(name).action(ArgAction::SetTrue);
-    if texts == Texts::All { arg.help(help) } else { arg }
+/// A subcommand, which is recognised as the first word only.
+pub struct Subcommand {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose options it has.
+    pub whose: Whose,
+    /// What it does.
+    pub about: &'static str,
+    usage: &'static str,
+    words: &'static str,
 }
 
-/// The definitions of the subcommands, which are recognised as the first word only.
+/// The subcommands that a person calls.
+pub const SUBCOMMANDS: [Subcommand; 4] = [
+    Subcommand {
+        name: "probe",
+        whose: options::PROBE,
+        about: "Tests conditions once: exit code 0 when all hold, 1 when one does not",
+        usage: "exeunt probe [--timeout TIME] CONDITION...",
+        words: "CONDITION",
+    },
+    Subcommand {
+        name: "install",
+        whose: options::INSTALL,
+        about: "Copies this binary to PATH, for images that cannot be rebuilt",
+        usage: "exeunt install [--reset] PATH",
+        words: "PATH",
+    },
+    Subcommand {
+        name: "reset",
+        whose: options::RESET,
+        about: "Removes the files of every life that is over, and no other: for the first init container",
+        usage: "exeunt reset [--dir DIR]",
+        words: "NOTHING",
+    },
+    Subcommand {
+        name: "status",
+        whose: options::STATUS,
+        about: "Shows what the shared directory says of each name",
+        usage: "exeunt status [--json] [--watch]",
+        words: "NOTHING",
+    },
+];
+
+/// The one that a main calls for itself.
+const GOODBYE: Subcommand = Subcommand {
+    name: "goodbye",
+    whose: options::GOODBYE,
+    about: "Sends the requests of --on-exit",
+    usage: "exeunt goodbye URL...",
+    words: "URL",
+};
+
+/// The definition of a subcommand, if it is one.
 pub fn subcommand(name: &str) -> Option<Command> {
-    let option = |name, value, help| option(Texts::All, name, value, help);
-    let switch = |name, help| switch(Texts::All, name, help);
-    let command = |name: &'static str| {
-        Command::new(name)
+    let known = SUBCOMMANDS.iter().chain([&GOODBYE]).find(|known| known.name == name)?;
+    let own = options::of(known.whose).map(|option| {
+        let is_told_elsewhere =
+            option.is_of(options::MAIN) && option.is_of(options::GOODBYE) && option.value().is_some();
+        argument(Texts::All, option).help_heading("Options").hide(is_told_elsewhere)
+    });
+    Some(
+        Command::new(known.name)
             .no_binary_name(true)
             .disable_help_flag(true)
             .args_override_self(true)
             .help_template("{about}\n\nUsage: {usage}\n\n{all-args}")
-            .next_help_heading("Options")
-            .arg(option("log-level", "LEVEL", "error, warning, info, debug [info]").hide(true))
-            .arg(option("log-format", "FORMAT", "text, json [text]").hide(true))
-            .arg(switch("help", "Print this help").short('h'))
-    };
-    let dir = option("dir", "DIR", "The directory that the containers share [/tmp/pod]");
-    let run_id = option("run-id", "ID", "Count only records of this run");
-    let words = |name: &'static str| {
-        Arg::new("words")
-            .value_name(name)
-            .num_args(0..)
-            .action(ArgAction::Append)
-            .hide(true)
-            .value_parser(value_parser!(OsString))
-    };
-    match name {
-        "probe" => Some(
-            command("probe")
-                .about("Tests conditions once: exit code 0 when all hold, 1 when one does not")
-                .override_usage("exeunt probe [--timeout TIME] CONDITION...")
-                .arg(option("timeout", "TIME", "How long all of it may take [5s]"))
-                .arg(dir)
-                .arg(run_id)
-                .arg(words("CONDITION")),
-        ),
-        "install" => Some(
-            command("install")
-                .about("Copies this binary to PATH, for images that cannot be rebuilt")
-                .override_usage("exeunt install [--reset] PATH")
-                .arg(switch("reset", "Begin anew in the shared directory first, as exeunt reset does"))
-                .arg(dir)
-                .arg(words("PATH")),
-        ),
-        "reset" => Some(
-            command("reset")
-                .about("Removes the files of every life that is over, and no other: for the first init container")
-                .override_usage("exeunt reset [--dir DIR]")
-                .arg(dir)
-                .arg(words("NOTHING")),
-        ),
-        "status" => Some(
-            command("status")
-                .about("Shows what the shared directory says of each name")
-                .override_usage("exeunt status [--json] [--watch]")
-                .arg(dir)
-                .arg(run_id)
-                .arg(switch("json", "As JSON, one object a name"))
-                .arg(switch("watch", "Show it again whenever it changes"))
-                .arg(words("NOTHING")),
-        ),
-        "goodbye" => Some(command("goodbye").about("Sends the requests of --on-exit").arg(words("URL"))),
-        _ => None,
-    }
+            .about(known.about)
+            .override_usage(known.usage)
+            .args(own)
+            .arg(
+                Arg::new("words")
+                    .value_name(known.words)
+                    .num_args(0..)
+                    .action(ArgAction::Append)
+                    .hide(true)
+                    .value_parser(value_parser!(OsString)),
+            ),
+    )
 }
 
 /// The first line of a complaint of the parser, without its prefix: one line is what a log shows.
@@ -196,9 +201,6 @@ pub fn missing_value(flags: &clap::ArgMatches, command: &Command) -> Option<Stri
         Some(format!("--{option}: its value is missing; {} stands there", value.display()))
     })
 }
-
-/// The subcommands that a person calls.
-pub const SUBCOMMANDS: [&str; 4] = ["probe", "install", "reset", "status"];
 
 /// The long names of the options of a command.
 pub fn longs(command: &Command) -> impl Iterator<Item = &str> {
@@ -252,14 +254,14 @@ fn distance(one: &str, other: &str) -> usize {
 #[derive(Debug, Default)]
 pub struct Readable {
     /// Option and value, the last one last.
-    pub given: Vec<(String, OsString)>,
+    pub given: Vec<(&'static Opt, OsString)>,
     /// What was probably given, but not so that it could be read.
-    pub doubtful: Vec<String>,
+    pub doubtful: Vec<&'static Opt>,
 }
 
 /// Reads what can be read. The first word is the program's own name.
 pub fn readable(words: &[OsString]) -> Readable {
-    let command = command();
+    let options = || options::of(options::MAIN | options::SIDECAR);
     let mut found = Readable::default();
     let mut words = words.iter().skip(1).peekable();
     while let Some(word) = words.next() {
@@ -274,18 +276,21 @@ pub fn readable(words: &[OsString]) -> Readable {
             break;
         }
         let name = long_name(option);
-        let known = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+        let called = |name: &str| options().find(|option| option.name == name);
+        let known = called(name);
         let is_option = |word: &&&OsString| word.as_encoded_bytes().starts_with(b"-");
         let mut value = option.split_once('=').map(|(_, value)| OsString::from(value));
-        let takes = known.is_none_or(|known| known.get_action().takes_values() && !known.is_require_equals_set());
+        let takes = known.is_none_or(|known| known.value().is_some() && !known.optional);
         if value.is_none() && takes && words.peek().is_some_and(|word| !is_option(&word)) {
             value = words.next().cloned();
         }
         match (known, value) {
-            (Some(_), Some(value)) => found.given.push((name.to_owned(), value)),
-            (Some(_), None) if takes => found.doubtful.push(name.to_owned()),
+            (Some(known), Some(value)) => found.given.push((known, value)),
+            (Some(known), None) if takes => found.doubtful.push(known),
             (Some(_), None) => {}
-            (None, _) => found.doubtful.extend(nearest(name, longs(&command)).map(str::to_owned)),
+            (None, _) => {
+                found.doubtful.extend(nearest(name, options().map(|option| option.name)).and_then(called));
+            }
         }
     }
     found

@@ -99,18 +99,18 @@ impl Codes {
 
 /// A choice of an option: its values and the words for them stand once, and plan, completions, pages and model go by this list.
 macro_rules! choice {
-    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)+ }) => {
+    ($(#[$about:meta])* $name:ident { $($(#[doc = $meaning:literal])+ $value:ident = $word:literal,)+ }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$meaning])* $value,)+
+            $($(#[doc = $meaning])+ $value,)+
         }
 
         impl $name {
             /// Every value, with the word for it on the command line.
             pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$value),)+];
-            /// The words alone.
-            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+            /// The words alone, and what each means.
+            pub const WORDS: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($meaning),+)),)+];
         }
     };
 }

@@ -2,9 +2,8 @@
 
 use crate::condition::Condition;
 use crate::machine::{Codes, ExitWith, Policy, Readiness, Restart, RestartPolicy, Role};
-use crate::options::{How, Mesh};
+use crate::options::{self, How, Mesh};
 use crate::settings::{Given, Settings, Variables};
-use crate::signal;
 use crate::url::Url;
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::ArgMatches;
@@ -61,9 +60,6 @@ pub struct Plan {
     pub command: Vec<OsString>,
 }
 
-/// The shared directory unless another is given.
-pub const DIR: &str = "/tmp/pod";
-
 impl Plan {
     /// Turns text into a plan.
     ///
@@ -75,17 +71,16 @@ impl Plan {
         role: Role,
         working_directory: Option<&Path>,
     ) -> Result<Plan> {
-        let name = match (settings.find("name"), role) {
-            (Some(given), _) => Some(given.name()?),
-            (None, Role::Main) => Some("main-job".to_owned()),
+        let name = match (settings.maybe(&options::NAME, Given::name)?, role) {
+            (Some(given), _) => Some(given),
+            (None, Role::Main) => options::UNTIL.default().map(str::to_owned),
             (None, Role::Sidecar) => None,
         };
-        let run_id = settings.find("run-id").map(|given| given.run_id()).transpose()?;
-        let dir =
-            settings.find("dir").map_or_else(|| Ok(PathBuf::from(DIR)), |given| absolute(&given, working_directory))?;
+        let run_id = settings.maybe(&options::RUN_ID, Given::run_id)?;
+        let dir = settings.value(&options::DIR, |given| absolute(given, working_directory))?;
         let until = match role {
             Role::Main => Vec::new(),
-            Role::Sidecar => settings.names("until")?.unwrap_or_else(|| vec!["main-job".to_owned()]),
+            Role::Sidecar => settings.value(&options::UNTIL, Given::names)?,
         };
         let command: Vec<OsString> =
             flags.get_many::<OsString>("command").map(|words| words.cloned().collect()).unwrap_or_default();
@@ -93,14 +88,14 @@ impl Plan {
             command.first().is_some_and(|program| !program.is_empty()),
             "no command is given; put it at the end, after --"
         );
-        let mut wait_for = settings.conditions("wait-for")?;
-        let mut on_exit = settings.all("on-exit").iter().map(Given::url).collect::<Result<Vec<_>>>()?;
-        if let Some(given) = settings.find("mesh") {
-            let (ready, quit) = given.choice(Mesh::ALL)?.addresses();
+        let mut wait_for = settings.all(&options::WAIT_FOR).iter().map(Given::condition).collect::<Result<Vec<_>>>()?;
+        let mut on_exit = settings.all(&options::ON_EXIT).iter().map(Given::url).collect::<Result<Vec<_>>>()?;
+        if let Some(mesh) = settings.maybe(&options::MESH, |given| given.choice(Mesh::ALL))? {
+            let (ready, quit) = mesh.addresses();
             wait_for.push(Condition::parse(ready)?);
             on_exit.push(Url::parse(quit)?);
         }
-        let ready_when = settings.find("ready-when").map(|given| given.condition()).transpose()?;
+        let ready_when = settings.maybe(&options::READY_WHEN, Given::condition)?;
         ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");
         let own = |option: &str, named: &str| match &name {
             Some(own) if own == named => Err(anyhow!("{option}: \"{own}\" is this container's own name")),
@@ -111,23 +106,23 @@ impl Plan {
             condition.name().map_or(Ok(()), |named| own("--wait-for", named))?;
         }
         ready_when.as_ref().and_then(Condition::name).map_or(Ok(()), |named| own("--ready-when", named))?;
-        let stop_with = settings.find("stop-with").map(|given| given.name()).transpose()?;
+        let stop_with = settings.maybe(&options::STOP_WITH, Given::name)?;
         stop_with.as_ref().map_or(Ok(()), |named| own("--stop-with", named))?;
         let (outlive, outlive_main) = settings.outlive_main()?;
-        let linger = settings.find("linger").map(|given| given.duration()).transpose()?.filter(|time| !time.is_zero());
-        let restart_policy = settings.choice("restart-policy", RestartPolicy::Never, RestartPolicy::ALL)?;
-        let restart_on = settings.find("restart-on").map(|given| given.codes()).transpose()?;
+        let linger = settings.value(&options::LINGER, Given::duration)?;
+        let restart_policy = settings.choice(&options::RESTART_POLICY, RestartPolicy::ALL)?;
+        let restart_on = settings.maybe(&options::RESTART_ON, Given::codes)?;
         let policy = Policy {
             role,
             named: name.is_some(),
             restart_on: restart_policy.codes().union(restart_on.unwrap_or_default()),
-            exit_with: settings.choice("exit-with", ExitWith::Zero, ExitWith::ALL)?,
-            stop_signal: settings.find("stop-signal").map_or(Ok(signal::TERM), |given| given.signal())?,
+            exit_with: settings.choice(&options::EXIT_WITH, ExitWith::ALL)?,
+            stop_signal: settings.value(&options::STOP_SIGNAL, Given::signal)?,
             gated: !wait_for.is_empty(),
             readiness: if ready_when.is_some() { Readiness::WhenHeld } else { Readiness::AtOnce },
             outlive_main: outlive,
-            lingers: linger.is_some(),
-            restart: settings.choice("restart", Restart::Never, Restart::ALL)?,
+            lingers: !linger.is_zero(),
+            restart: settings.choice(&options::RESTART, Restart::ALL)?,
             stop_with: stop_with.is_some(),
             goodbye: !on_exit.is_empty(),
         };
@@ -139,18 +134,18 @@ impl Plan {
             name,
             run_id,
             until,
-            until_any: settings.switch("until-any")?,
-            grace: settings.duration("grace", Duration::from_secs(30))?,
-            group: settings.switch("group")?,
-            watch: settings.choice("watch", How::Inotify, How::ALL)?,
+            until_any: settings.switch(&options::UNTIL_ANY)?,
+            grace: settings.value(&options::GRACE, Given::duration)?,
+            group: settings.switch(&options::GROUP)?,
+            watch: settings.choice(&options::WATCH, How::ALL)?,
             wait_for,
-            wait_timeout: settings.duration("wait-timeout", Duration::from_secs(300))?,
+            wait_timeout: settings.value(&options::WAIT_TIMEOUT, Given::duration)?,
             ready_when,
             on_exit,
             stop_with,
             outlive_main,
-            linger: linger.unwrap_or_default(),
-            absence: settings.find("absence-timeout").map(|given| given.duration()).transpose()?,
+            linger,
+            absence: settings.maybe(&options::ABSENCE_TIMEOUT, Given::duration)?,
             working_directory: working_directory.unwrap_or(Path::new("/")).to_owned(),
             failed: false,
             command,
@@ -169,20 +164,15 @@ fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> 
     std::path::absolute(&whole).map_err(|error| anyhow!("{from}: {}: {error}", whole.display()))
 }
 
-/// The settings of a subcommand that its flags and the environment give: the directory, the run, a time.
+/// What a subcommand has of these settings, from its flags and its variables: the directory, the run, a time.
 ///
 /// # Errors
 /// One line that names the option.
-pub fn surroundings(
-    flags: &ArgMatches,
-    variables: &Variables,
-    default_limit: Duration,
-) -> Result<(PathBuf, Option<String>, Duration)> {
+pub fn surroundings(flags: &ArgMatches, variables: &Variables) -> Result<(PathBuf, Option<String>, Duration)> {
     let settings = Settings::new(flags, variables, None);
-    let find = |option: &str| flags.try_contains_id(option).is_ok().then(|| settings.find(option)).flatten();
-    let dir = find("dir").map_or_else(|| PathBuf::from(DIR), |given| PathBuf::from(given.value));
-    let run_id = find("run-id").map(|given| given.run_id()).transpose()?;
-    let limit = find("timeout").map_or(Ok(default_limit), |given| given.duration())?;
+    let dir = settings.value(&options::DIR, |given| Ok(PathBuf::from(&given.value)))?;
+    let run_id = settings.maybe(&options::RUN_ID, Given::run_id)?;
+    let limit = settings.value(&options::TIMEOUT, Given::duration)?;
     Ok((dir, run_id, limit))
 }
 

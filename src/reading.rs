@@ -5,9 +5,9 @@
 
 use crate::cli;
 use crate::machine::Role;
-use crate::options::{Format, Level};
-use crate::plan::{DIR, Plan};
-use crate::settings::{PREFIX, Settings, Variables, duration, variable};
+use crate::options::{self, Format, Level, PREFIX};
+use crate::plan::Plan;
+use crate::settings::{Settings, Variables, duration};
 use anyhow::{Result, anyhow, bail};
 use clap::ArgMatches;
 use std::ffi::OsString;
@@ -53,7 +53,9 @@ pub struct Reading {
 /// Reads a command line. The first word is the program's own name; the second is no subcommand.
 pub fn read(words: &[OsString], scene: &Scene<'_>) -> Reading {
     // A Pod that asks for JSON by a variable gets it for the very first complaint, too.
-    let json = scene.variables.value(&variable("log-format")).is_some_and(|format| format == "json");
+    let json = options::LOG_FORMAT
+        .variable()
+        .is_some_and(|name| scene.variables.value(&name).is_some_and(|format| format == "json"));
     let mut reading = Reading {
         level: Level::Info,
         format: if json { Format::Json } else { Format::Text },
@@ -104,15 +106,14 @@ impl Reading {
 /// The plan of a main whose command line is wrong: to publish that it has failed, and nothing else. `None` where it is
 /// no main's, or where what it would publish could be untrue: the restart policy cannot be told, or the name.
 pub fn of_a_failure(words: &[OsString], scene: &Scene<'_>) -> Option<Plan> {
-    const DECIDING: [&str; 6] = ["mode", "dir", "name", "run-id", "restart-policy", "restart-on"];
     let readable = cli::readable(words);
-    if readable.doubtful.iter().any(|option| DECIDING.contains(&option.as_str())) {
+    if readable.doubtful.iter().any(|option| option.decides) {
         return None;
     }
     let mut words = vec![OsString::from("exeunt")];
     for (option, value) in &readable.given {
-        if DECIDING.contains(&option.as_str()) {
-            let mut word = OsString::from(format!("--{option}="));
+        if option.decides {
+            let mut word = OsString::from(format!("--{}=", option.name));
             word.push(value);
             words.push(word);
         }
@@ -123,7 +124,7 @@ pub fn of_a_failure(words: &[OsString], scene: &Scene<'_>) -> Option<Plan> {
         return None;
     }
     // The variables may be what is wrong: those that do not decide are left out.
-    let settings = Settings::new(&flags, &scene.variables, Some(Role::Main)).only(&DECIDING);
+    let settings = Settings::new(&flags, &scene.variables, Some(Role::Main)).deciding();
     let plan = Plan::new(&settings, &flags, Role::Main, scene.working_directory.as_deref()).ok()?;
     Some(Plan { failed: true, ..plan })
 }
@@ -131,13 +132,13 @@ pub fn of_a_failure(words: &[OsString], scene: &Scene<'_>) -> Option<Plan> {
 /// How messages look, known before anything else so that every complaint looks so.
 pub fn report(flags: &ArgMatches, variables: &Variables) -> (Result<Level>, Result<Format>) {
     let settings = Settings::new(flags, variables, None);
-    (settings.choice("log-level", Level::Info, Level::ALL), settings.choice("log-format", Format::Text, Format::ALL))
+    (settings.choice(&options::LOG_LEVEL, Level::ALL), settings.choice(&options::LOG_FORMAT, Format::ALL))
 }
 
 /// The mode, which decides what else may be given.
 fn role(flags: &ArgMatches, variables: &Variables) -> Result<Role> {
     let settings = Settings::new(flags, variables, None);
-    let Some(given) = settings.find("mode") else {
+    let Some(given) = settings.find(&options::MODE) else {
         bail!("no mode is given; use --mode main for the job or --mode sidecar for a helper (see exeunt --help)");
     };
     given.choice(Role::ALL)
@@ -149,7 +150,7 @@ fn instead_of_a_mode(words: &[OsString]) -> Option<anyhow::Error> {
     let meant = match word {
         "main" | "sidecar" => format!("exeunt --mode {word} -- COMMAND"),
         "help" | "version" => format!("exeunt --{word}"),
-        _ => match cli::nearest(word, cli::SUBCOMMANDS.into_iter()) {
+        _ => match cli::nearest(word, cli::SUBCOMMANDS.iter().map(|subcommand| subcommand.name)) {
             Some(subcommand) => format!("exeunt {subcommand}"),
             None => {
                 return Some(anyhow!(
@@ -182,11 +183,11 @@ fn check_what_precedes_the_command(
             if outlive { format!("write --outlive-main={first}") } else { "an option is missing before it".into() };
         bail!("\"{first}\" stands where the command begins, and is a time; {hint}");
     }
-    let dir = settings.find("dir");
+    let (dir, default) = (settings.find(&options::DIR), options::DIR.default().unwrap_or_default());
     let behind = command.iter().any(|word| *word == "--dir" || word.as_encoded_bytes().starts_with(b"--dir="));
-    if dir.is_none() && behind && !(scene.has_directory)(Path::new(DIR)) {
+    if dir.is_none() && behind && !(scene.has_directory)(Path::new(default)) {
         bail!(
-            "the shared directory {DIR} is not there, and --dir stands behind the command \"{first}\", which gets it; put \
+            "the shared directory {default} is not there, and --dir stands behind the command \"{first}\", which gets it; put \
              exeunt's own options first, then --, then the command"
         );
     }
@@ -200,9 +201,7 @@ fn unknown(variables: &Variables) -> Vec<String> {
     if given.peek().is_none() {
         return Vec::new();
     }
-    let command = cli::command();
-    let options = cli::longs(&command).filter(|option| !["help", "version"].contains(option)).chain(["timeout"]);
-    let known: Vec<String> = options.map(variable).collect();
+    let known: Vec<String> = options::ALL.iter().filter_map(options::Opt::variable).collect();
     let unknown = given.filter(|name| !known.iter().any(|known| known == name));
     let one = |name: &str| {
         let rest = name.strip_prefix(PREFIX).unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use crate::reading::{self, Scene, Wanted};
 use crate::report::Report;
-use crate::settings::{self, Variables};
+use crate::settings::Variables;
 use crate::sys::{self, signals::Signals};
 use crate::url::Url;
-use crate::{cli, condition, exit, install, plan, probe, stage, status, supervisor, words};
+use crate::{cli, condition, exit, install, options, plan, probe, stage, status, supervisor, words};
 use std::ffi::OsString;
 
 /// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
@@ -53,7 +53,7 @@ fn scene() -> Scene<'static> {
 
 /// Our own variables. As a rule there is none, and std would make a copy of each.
 fn variables() -> Variables {
-    if sys::environment::entries().any(|entry| entry.starts_with(settings::PREFIX.as_bytes())) {
+    if sys::environment::entries().any(|entry| entry.starts_with(options::PREFIX.as_bytes())) {
         Variables::among(std::env::vars_os())
     } else {
         Variables::default()
@@ -124,7 +124,7 @@ fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
                 !conditions.is_empty(),
                 "no condition is given; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME"
             );
-            let (dir, run_id, limit) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            let (dir, run_id, limit) = plan::surroundings(flags, &variables())?;
             let surroundings = probe::Surroundings { dir: &dir, run_id: run_id.as_deref(), limit };
             Ok(probe::run(&conditions, &surroundings, report))
         }
@@ -134,19 +134,19 @@ fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
                 anyhow::bail!("one path is wanted: exeunt install PATH")
             };
             if flags.get_flag("reset") {
-                let (dir, ..) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+                let (dir, ..) = plan::surroundings(flags, &variables())?;
                 reset(&dir, &report)?;
             }
             install::run(std::path::Path::new(path)).map(|()| 0)
         }
         "reset" => {
             ensure!(words().next().is_none(), "reset takes no word; name the directory with --dir");
-            let (dir, ..) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            let (dir, ..) = plan::surroundings(flags, &variables())?;
             reset(&dir, &report).map(|()| 0)
         }
         "status" => {
             ensure!(words().next().is_none(), "status takes no word; name the directory with --dir");
-            let (dir, run_id, _) = plan::surroundings(flags, &variables(), probe::LIMIT)?;
+            let (dir, run_id, _) = plan::surroundings(flags, &variables())?;
             let show = || status::run(&dir, run_id.as_deref(), flags.get_flag("json"), &report);
             if !flags.get_flag("watch") {
                 return Ok(print(&show()?));

@@ -2,6 +2,7 @@
 
 use crate::condition::Condition;
 use crate::machine::{Codes, Role};
+use crate::options::{self, Opt, PREFIX};
 use crate::signal;
 use crate::stage::names;
 use crate::url::Url;
@@ -13,14 +14,6 @@ use std::time::Duration;
 const LONGEST_RUN_ID: usize = 256;
 /// A year. Longer than any Pod lives, and short enough for every clock.
 const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// What the names of exeunt's own variables begin with.
-pub const PREFIX: &str = "EXEUNT_";
-
-/// The variable of an option.
-pub fn variable(option: &str) -> String {
-    format!("{PREFIX}{}", option.to_ascii_uppercase().replace('-', "_"))
-}
 
 /// The variables that are exeunt's by their names.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +40,7 @@ impl Variables {
 
 /// Where a setting came from, for messages.
 pub(crate) struct Given {
+    option: Opt,
     pub(crate) from: String,
     pub(crate) value: OsString,
 }
@@ -59,16 +53,11 @@ impl Given {
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
         let text = self.text()?;
-        let is_it = |word: &str| word == text || (self.spelt_as_in_kubernetes() && camel(word) == text);
+        let is_it = |word: &str| word == text || (self.option.as_in_kubernetes && camel(word) == text);
         choices.iter().find(|(word, _)| is_it(word)).map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
             anyhow!("{}: \"{text}\" is not known; use {}", self.from, words.join(", "))
         })
-    }
-
-    /// Kubernetes has words of its own for the same choices: `OnFailure`, `Never`.
-    fn spelt_as_in_kubernetes(&self) -> bool {
-        ["--restart-policy", "EXEUNT_RESTART_POLICY", "--restart", "EXEUNT_RESTART"].contains(&self.from.as_str())
     }
 
     pub(crate) fn duration(&self) -> Result<Duration> {
@@ -88,6 +77,18 @@ impl Given {
         let text = self.text()?;
         names::check(text).map_err(|error| anyhow!("{}: {error}", self.from))?;
         Ok(text.to_owned())
+    }
+
+    /// Names with commas between them, each once.
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        let mut found: Vec<String> = Vec::new();
+        for part in self.text()?.split(',') {
+            names::check(part).map_err(|error| anyhow!("{}: {error}", self.from))?;
+            if !found.iter().any(|known| known == part) {
+                found.push(part.to_owned());
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) fn url(&self) -> Result<Url> {
@@ -132,53 +133,59 @@ pub(crate) struct Settings<'a> {
     flags: &'a ArgMatches,
     variables: &'a Variables,
     role: Option<Role>,
-    /// The options whose variables count; `None`: all.
-    only: Option<&'a [&'a str]>,
+    /// Whether the variables of those options alone count that decide whose end is published.
+    deciding: bool,
 }
-
-/// Options of one mode. As flags they are a mistake in the other mode; as variables, which a Pod may set for all its
-/// containers alike, they are passed over there.
-const SIDECAR_ONLY: [&str; 7] =
-    ["until", "until-any", "exit-with", "outlive-main", "restart", "linger", "absence-timeout"];
-const MAIN_ONLY: [&str; 3] = ["on-exit", "mesh", "stop-with"];
 
 impl<'a> Settings<'a> {
     pub(crate) fn new(flags: &'a ArgMatches, variables: &'a Variables, role: Option<Role>) -> Settings<'a> {
-        Settings { flags, variables, role, only: None }
+        Settings { flags, variables, role, deciding: false }
     }
 
-    /// With the variables of these options alone.
-    pub(crate) fn only(self, options: &'a [&'a str]) -> Settings<'a> {
-        Settings { only: Some(options), ..self }
+    /// With the variables of those options alone that decide whose end is published.
+    pub(crate) fn deciding(self) -> Settings<'a> {
+        Settings { deciding: true, ..self }
     }
 
-    fn belongs(&self, option: &str) -> bool {
-        match self.role {
-            Some(Role::Main) => !SIDECAR_ONLY.contains(&option),
-            Some(Role::Sidecar) => !MAIN_ONLY.contains(&option),
-            None => true,
-        }
-    }
-
-    fn environment(&self, option: &str) -> Option<Given> {
+    /// What stands in the variable. Options of one mode are, as flags, a mistake in the other mode; as variables, which a
+    /// Pod may set for all its containers alike, they are passed over there.
+    fn environment(&self, option: &Opt) -> Option<Given> {
         // As a rule there is none, and twenty names need not be made and looked up.
-        if self.variables.0.is_empty() || self.only.is_some_and(|only| !only.contains(&option)) {
+        if self.variables.0.is_empty() || (self.deciding && !option.decides) {
             return None;
         }
-        let from = variable(option);
+        let from = option.variable()?;
         let value = self.variables.value(&from)?.to_owned();
-        self.belongs(option).then_some(Given { from, value })
+        let belongs = match self.role {
+            Some(Role::Main) => option.is_of(options::MAIN),
+            Some(Role::Sidecar) => option.is_of(options::SIDECAR),
+            None => true,
+        };
+        belongs.then_some(Given { option: *option, from, value })
     }
 
-    pub(crate) fn find(&self, option: &str) -> Option<Given> {
-        match self.flags.get_one::<OsString>(option) {
-            Some(value) => Some(Given { from: format!("--{option}"), value: value.clone() }),
-            None => self.environment(option),
+    /// What is given, by a flag or by a variable.
+    pub(crate) fn find(&self, option: &Opt) -> Option<Given> {
+        match self.flags.try_get_one::<OsString>(option.name) {
+            Ok(Some(value)) => Some(flag(option, value)),
+            // Not given, or no option of this subcommand.
+            Ok(None) | Err(_) => self.environment(option),
         }
     }
 
-    pub(crate) fn switch(&self, option: &str) -> Result<bool> {
-        if self.flags.get_flag(option) {
+    /// What is given, or what counts otherwise, made of its text.
+    pub(crate) fn value<T>(&self, option: &Opt, make: impl Fn(&Given) -> Result<T>) -> Result<T> {
+        let otherwise = || flag(option, OsStr::new(option.default().unwrap_or_default()));
+        make(&self.find(option).unwrap_or_else(otherwise))
+    }
+
+    /// What is given, made of its text; nothing, if it is not.
+    pub(crate) fn maybe<T>(&self, option: &Opt, make: impl Fn(&Given) -> Result<T>) -> Result<Option<T>> {
+        self.find(option).map(|given| make(&given)).transpose()
+    }
+
+    pub(crate) fn switch(&self, option: &Opt) -> Result<bool> {
+        if self.flags.get_flag(option.name) {
             return Ok(true);
         }
         let words = [
@@ -194,68 +201,54 @@ impl<'a> Settings<'a> {
         self.environment(option).map_or(Ok(false), |given| given.choice(&words))
     }
 
-    pub(crate) fn choice<T: Copy>(&self, option: &str, default: T, choices: &[(&str, T)]) -> Result<T> {
-        self.find(option).map_or(Ok(default), |given| given.choice(choices))
-    }
-
-    pub(crate) fn duration(&self, option: &str, default: Duration) -> Result<Duration> {
-        self.find(option).map_or(Ok(default), |given| given.duration())
+    pub(crate) fn choice<T: Copy>(&self, option: &Opt, choices: &[(&str, T)]) -> Result<T> {
+        self.value(option, |given| given.choice(choices))
     }
 
     /// All values of an option that may be repeated. In the environment they are separated by blanks or line breaks; a
     /// condition that has blanks in it (`exec:`) stands on a line of its own.
-    pub(crate) fn all(&self, option: &str) -> Vec<Given> {
-        if let Some(values) = self.flags.get_many::<OsString>(option) {
-            return values.map(|value| Given { from: format!("--{option}"), value: value.clone() }).collect();
+    pub(crate) fn all(&self, option: &Opt) -> Vec<Given> {
+        if let Some(values) = self.flags.get_many::<OsString>(option.name) {
+            return values.map(|value| flag(option, value)).collect();
         }
-        let Some(Given { from, value }) = self.environment(option) else { return Vec::new() };
-        let Some(text) = value.to_str() else { return vec![Given { from, value }] };
+        let Some(Given { from, value, .. }) = self.environment(option) else { return Vec::new() };
+        let Some(text) = value.to_str() else { return vec![Given { option: *option, from, value }] };
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let parts = lines
             .flat_map(|line| if line.starts_with("exec:") { vec![line] } else { line.split_whitespace().collect() });
-        parts.map(|part| Given { from: from.clone(), value: part.into() }).collect()
-    }
-
-    pub(crate) fn conditions(&self, option: &str) -> Result<Vec<Condition>> {
-        self.all(option).iter().map(Given::condition).collect()
-    }
-
-    pub(crate) fn names(&self, option: &str) -> Result<Option<Vec<String>>> {
-        let Some(given) = self.find(option) else { return Ok(None) };
-        let mut found: Vec<String> = Vec::new();
-        for part in given.text()?.split(',') {
-            names::check(part).map_err(|error| anyhow!("{}: {error}", given.from))?;
-            if !found.iter().any(|known| known == part) {
-                found.push(part.to_owned());
-            }
-        }
-        Ok(Some(found))
+        parts.map(|part| Given { option: *option, from: from.clone(), value: part.into() }).collect()
     }
 
     /// Whether SIGTERM is held back, and for how long. In the environment it may also be switched on and off by a word.
     pub(crate) fn outlive_main(&self) -> Result<(bool, Duration)> {
-        const DEFAULT: Duration = Duration::from_secs(20);
-        let Some(given) = self.find("outlive-main") else { return Ok((false, DEFAULT)) };
+        let option = &options::OUTLIVE_MAIN;
+        let default = || flag(option, OsStr::new(option.default().unwrap_or_default())).duration();
+        let Some(given) = self.find(option) else { return Ok((false, default()?)) };
         match given.value.to_str() {
-            Some("true" | "yes" | "on") => Ok((true, DEFAULT)),
+            Some("true" | "yes" | "on") => Ok((true, default()?)),
             // As for the switches; behind the flag it is a second, as any number is.
-            Some("1") if !given.from.starts_with('-') => Ok((true, DEFAULT)),
-            Some("false" | "no" | "off" | "0") => Ok((false, DEFAULT)),
+            Some("1") if !given.from.starts_with('-') => Ok((true, default()?)),
+            Some("false" | "no" | "off" | "0") => Ok((false, default()?)),
             _ => Ok((true, given.duration()?)),
         }
     }
 
+    /// Refuses flags of the other mode.
     pub(crate) fn refuse_options_of_the_other_mode(&self) -> Result<()> {
-        let (others, mode) = match self.role {
-            Some(Role::Main) => (&SIDECAR_ONLY[..], "sidecar"),
-            _ => (&MAIN_ONLY[..], "main"),
+        let (others, own, mode) = match self.role {
+            Some(Role::Main) => (options::SIDECAR, options::MAIN, "sidecar"),
+            _ => (options::MAIN, options::SIDECAR, "main"),
         };
-        for option in others {
-            let given = self.flags.value_source(option) == Some(clap::parser::ValueSource::CommandLine);
-            ensure!(!given, "--{option} belongs to --mode {mode}");
+        for option in options::of(others).filter(|option| !option.is_of(own)) {
+            let given = self.flags.value_source(option.name) == Some(clap::parser::ValueSource::CommandLine);
+            ensure!(!given, "--{} belongs to --mode {mode}", option.name);
         }
         Ok(())
     }
+}
+
+fn flag(option: &Opt, value: &OsStr) -> Given {
+    Given { option: *option, from: format!("--{}", option.name), value: value.to_owned() }
 }
 
 /// Understands `500ms`, `30s`, `5m`, `1h30m`, or plain seconds.

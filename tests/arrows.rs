@@ -25,9 +25,9 @@ const ORDER: [&str; 30] = [
     "plan",
     "reading",
     // What acts. It is built on Linux.
+    "sys",
     "words",
     "report",
-    "sys",
     "http",
     "stage/directory",
     "stage/file",
@@ -42,7 +42,7 @@ const ORDER: [&str; 30] = [
     "supervisor",
     "run",
 ];
-const FIRST_THAT_ACTS: &str = "words";
+const FIRST_THAT_ACTS: &str = "sys";
 
 #[test]
 fn every_arrow_points_towards_the_core() {

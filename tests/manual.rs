@@ -12,7 +12,7 @@ mod house;
 #[path = "house/init.rs"]
 mod init;
 
-use exeunt::cli;
+use exeunt::{cli, options};
 use house::{EXEUNT, House, here};
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -34,7 +34,7 @@ fn the_page_shows_every_option_variable_and_subcommand_of_help() {
         seen += 1;
     }
     assert!(seen > 20, "only {seen} options");
-    for name in page::SUBCOMMANDS {
+    for cli::Subcommand { name, .. } in cli::SUBCOMMANDS {
         assert!(page.contains(&format!(".SS \\fBexeunt\\fR \\fB{name}\\fR")), "{name}");
     }
 }
@@ -105,20 +105,26 @@ fn the_page_can_be_read() {
 
 #[test]
 fn the_words_offered_for_an_option_are_the_words_that_it_takes() {
-    for (option, words) in completions::CHOICES {
-        let mode = if option == "exit-with" || option == "restart" { "sidecar" } else { "main" };
-        let flag = format!("--{option}");
-        let arguments: &[&str] = &["--mode", mode, &flag, "nonsense", "--", "true"];
-        let output = run(EXEUNT, arguments);
+    let choices = || options::ALL.iter().filter(|option| !option.words().is_empty());
+    assert!(choices().count() >= 8);
+    for option in choices() {
+        let mode = if option.is_of(options::MAIN) { "main" } else { "sidecar" };
+        let flag = format!("--{}", option.name);
+        let output = run(EXEUNT, &["--mode", mode, &flag, "nonsense", "--", "true"]);
         let said = String::from_utf8(output.stderr.clone()).unwrap();
-        assert!(said.trim_end().ends_with(&format!("use {}", words.join(", "))), "{option}: {said}");
+        let words: Vec<&str> = option.words().iter().map(|(word, _)| *word).collect();
+        assert!(said.trim_end().ends_with(&format!("use {}", words.join(", "))), "{flag}: {said}");
+        for (word, meaning) in option.words() {
+            assert!(option.help().contains(word), "{flag}: its help does not name {word}");
+            assert!(meaning.len() > 5, "{flag}: what is {word}?");
+        }
     }
 }
 
 #[test]
 fn every_option_is_in_every_completion() {
     for (name, text) in completions::all() {
-        let commands = page::SUBCOMMANDS.map(|name| cli::subcommand(name).expect("a subcommand"));
+        let commands = cli::SUBCOMMANDS.map(|known| cli::subcommand(known.name).expect("a subcommand"));
         for long in commands.iter().chain([&cli::command()]).flat_map(long_options) {
             let wanted = if name.ends_with("fish") { format!("-l {long} ") } else { format!("--{long}") };
             assert!(text.contains(&wanted), "{name}: {wanted}");
@@ -185,6 +191,75 @@ fn fish_offers_what_fits() {
         let output = run("fish", &["--no-config", "-c", &script]);
         assert_offered(typed, wanted, unwanted, &output);
     }
+}
+
+/// Whoever chooses a value is told what it means, and whoever chooses a subcommand, what it does.
+#[test]
+fn fish_says_of_each_value_and_subcommand_what_it_is() {
+    if !all_found(&["fish"]) {
+        return;
+    }
+    let house = completed();
+    let file = house.path("completions/exeunt.fish");
+    let offered = |typed: &str| {
+        let script = format!("function exeunt; end; source {}; complete -C {typed:?}", file.display());
+        let output = run("fish", &["--no-config", "-c", &script]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut seen = 0;
+    for option in options::ALL {
+        let whole = offered(&format!("exeunt --{} ", option.name));
+        for (word, meaning) in option.words() {
+            let line = format!("{word}\t{}", meaning.trim().trim_end_matches('.'));
+            assert!(whole.lines().any(|offered| offered == line), "--{}: no {line:?} in {whole}", option.name);
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} values");
+    let first = offered("exeunt ");
+    for known in &cli::SUBCOMMANDS {
+        let line = format!("{}\t{}", known.name, known.about);
+        assert!(first.lines().any(|offered| offered == line), "no {line:?} in {first}");
+    }
+}
+
+#[test]
+fn zsh_says_of_each_value_and_subcommand_what_it_is() {
+    if !all_found(&["zsh"]) {
+        return;
+    }
+    let house = completed();
+    let pty = init::pty::Pty::open();
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "zsh", "-f", "-i"]).env("PS1", "ready> ").env("TERM", "dumb").env("COLUMNS", "400");
+    let mut shell = command.stdin(pty.end()).stdout(pty.end()).stderr(pty.end()).spawn().expect("setsid");
+    pty.shows("ready> ");
+    let directory = house.path("completions");
+    let setup = format!("fpath=({} $fpath); autoload -Uz compinit; compinit -u -D", directory.display());
+    pty.keys(&format!("{setup}; setopt autolist; LISTMAX=-1; COLUMNS=400; exeunt() {{ :; }}; echo set-\"\"up\n"));
+    pty.shows("set-up\r\n");
+    let mut seen = 0;
+    for option in options::ALL.iter().filter(|option| option.words().len() > 1 && !option.is_of(options::STATUS)) {
+        pty.keys(&format!("exeunt --{}=\t", option.name));
+        for (_, meaning) in sorted(option.words().to_vec()) {
+            pty.shows(&format!("-- {}", meaning.trim().trim_end_matches('.')));
+            seen += 1;
+        }
+        pty.keys("\u{15}");
+    }
+    assert!(seen > 10, "only {seen} values");
+    pty.keys("exeunt \t");
+    for (_, about) in sorted(cli::SUBCOMMANDS.iter().map(|known| (known.name, known.about)).collect()) {
+        pty.shows(&format!("-- {about}"));
+    }
+    pty.keys("\u{15}exit\n");
+    assert!(shell.wait().unwrap().success());
+}
+
+/// As zsh lists them.
+fn sorted(mut words: Vec<(&'static str, &'static str)>) -> Vec<(&'static str, &'static str)> {
+    words.sort_unstable();
+    words
 }
 
 #[test]

@@ -16,7 +16,7 @@ _exeunt() {
             [[ ${COMP_WORDS[i + 1]} != = ]] || ((i++))
             ((i++))
             ;;
-        --outlive-main)
+        @OPTIONAL@)
             [[ ${COMP_WORDS[i + 1]} != = ]] || ((i += 2))
             ;;
         -*) ;;
@@ -42,7 +42,7 @@ _exeunt() {
             mapfile -t COMPREPLY < <(compgen -d -- "$current")
             return
             ;;
-        --outlive-main) [[ ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || return ;;
+        @OPTIONAL@) [[ ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || return ;;
         @FREE@) return ;;
     esac
     if [[ -z $words ]]; then

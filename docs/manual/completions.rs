@@ -3,196 +3,176 @@
 //! Made here and not by clap_complete, which does not know what a wrapper needs: behind `--`, and behind the first word
 //! that is no option, another command begins, and its own completions are wanted.
 
-use crate::page::SUBCOMMANDS;
-use clap::{Arg, Command};
-use exeunt::cli;
+use exeunt::cli::{SUBCOMMANDS, Subcommand};
+use exeunt::options::{self, Opt, Takes, Whose};
 
-/// The words that an option takes. The program itself reads them in `src/plan.rs`, whose answer to a wrong one is better
-/// than the parser's; tests/manual.rs compares the two.
-pub const CHOICES: [(&str, &[&str]); 8] = [
-    ("mode", &["main", "sidecar"]),
-    ("restart-policy", &["never", "on-failure"]),
-    ("watch", &["inotify", "poll"]),
-    ("log-level", &["error", "warning", "info", "debug"]),
-    ("log-format", &["text", "json"]),
-    ("mesh", &["istio", "linkerd", "envoy", "cloud-sql-proxy"]),
-    ("exit-with", &["zero", "child", "main"]),
-    ("restart", &["never", "on-failure", "always"]),
-];
+const RUN: Whose = options::MAIN | options::SIDECAR;
 
 /// Each file and its text, under the names that the shells look for.
 pub fn all() -> [(&'static str, String); 3] {
     [("completions/exeunt.bash", bash()), ("completions/_exeunt", zsh()), ("completions/exeunt.fish", fish())]
 }
 
-struct Flag {
-    short: Option<char>,
-    long: String,
-    help: String,
-    value: Option<Value>,
-    repeatable: bool,
+/// The options of one of these, as their `--help` shows them.
+fn of(whose: Whose) -> Vec<&'static Opt> {
+    // How messages look is an option of every subcommand, and shown by none.
+    let told_elsewhere = |option: &Opt| whose & RUN == 0 && option.is_of(RUN) && option.is_of(options::GOODBYE);
+    options::of(whose).filter(|option| !told_elsewhere(option) || option.value().is_none()).collect()
 }
 
-enum Value {
-    Word(&'static [&'static str]),
-    Directory,
-    Free,
-    /// Only behind an equals sign.
-    Optional,
+fn of_subcommand(subcommand: &Subcommand) -> Vec<&'static Opt> {
+    of(subcommand.whose)
 }
 
-fn flags(command: &Command) -> Vec<Flag> {
-    command.get_arguments().filter(|argument| !argument.is_hide_set()).filter_map(flag).collect()
+fn names_of_subcommands() -> Vec<&'static str> {
+    SUBCOMMANDS.iter().map(|subcommand| subcommand.name).collect()
 }
 
-fn flag(argument: &Arg) -> Option<Flag> {
-    let long = argument.get_long()?.to_owned();
-    let words = CHOICES.iter().find(|(name, _)| *name == long).map(|(_, words)| *words);
-    let value = argument.get_action().takes_values().then_some(match words {
-        Some(words) => Value::Word(words),
-        None if long == "dir" => Value::Directory,
-        None if argument.is_require_equals_set() => Value::Optional,
-        None => Value::Free,
-    });
-    Some(Flag {
-        short: argument.get_short(),
-        help: argument.get_help()?.to_string().replace('\n', " "),
-        value,
-        repeatable: matches!(argument.get_action(), clap::ArgAction::Append),
-        long,
-    })
+fn help(option: &Opt) -> String {
+    option.help().replace('\n', " ")
 }
 
-fn subcommand(name: &str) -> Command {
-    cli::subcommand(name).expect("a subcommand")
+/// Whether the next word may be its value.
+fn takes_the_next(option: &Opt) -> bool {
+    option.value().is_some() && !option.optional
 }
 
-fn about(name: &str) -> String {
-    subcommand(name).get_about().expect("every command says what it does").to_string()
+fn is_free(option: &Opt) -> bool {
+    takes_the_next(option) && matches!(option.takes, Takes::Value(_))
+}
+
+/// What a word means, without the full stop of a sentence.
+fn meaning(text: &str) -> &str {
+    text.trim().trim_end_matches('.')
 }
 
 /// What can be typed for these options.
-fn words_of(flags: &[Flag]) -> String {
-    let words = flags.iter().flat_map(|flag| {
-        let equals = if matches!(flag.value, Some(Value::Optional)) { "=" } else { "" };
-        flag.short.map(|short| format!("-{short}")).into_iter().chain([format!("--{}{equals}", flag.long)])
+fn words_of(options: &[&Opt]) -> String {
+    let words = options.iter().flat_map(|option| {
+        let equals = if option.optional { "=" } else { "" };
+        option.short.map(|short| format!("-{short}")).into_iter().chain([format!("--{}{equals}", option.name)])
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
+fn alternatives<'a>(options: impl Iterator<Item = &'a Opt>) -> String {
+    let sorted: std::collections::BTreeSet<String> = options.map(|option| format!("--{}", option.name)).collect();
+    sorted.into_iter().collect::<Vec<_>>().join(" | ")
+}
+
 fn bash() -> String {
-    let main = flags(&cli::command());
+    let run = of(RUN);
     let mut values = String::new();
-    for flag in &main {
-        if let Some(Value::Word(words)) = flag.value {
-            values += &format!("        --{}) words='{}' ;;\n", flag.long, words.join(" "));
-        }
+    for option in run.iter().filter(|option| !option.words().is_empty()) {
+        let words: Vec<&str> = option.words().iter().map(|(word, _)| *word).collect();
+        values += &format!("        --{}) words='{}' ;;\n", option.name, words.join(" "));
     }
-    let free: Vec<String> = SUBCOMMANDS
-        .iter()
-        .flat_map(|name| flags(&subcommand(name)))
-        .chain(flags(&cli::command()))
-        .filter(|flag| matches!(flag.value, Some(Value::Free)))
-        .map(|flag| format!("--{}", flag.long))
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let everywhere = SUBCOMMANDS.iter().flat_map(of_subcommand).chain(run.clone());
     let subcommands: String = SUBCOMMANDS
         .iter()
-        .map(|name| format!("        {name}) words='{}' ;;\n", words_of(&flags(&subcommand(name)))))
-        .collect();
-    let takes_value: Vec<String> = main
-        .iter()
-        .filter(|flag| !matches!(flag.value, None | Some(Value::Optional)))
-        .map(|flag| format!("--{}", flag.long))
+        .map(|known| format!("        {}) words='{}' ;;\n", known.name, words_of(&of_subcommand(known))))
         .collect();
     include_str!("completions.bash")
         .replace("@VALUES@\n", &values)
         .replace("@SUBCOMMANDS@\n", &subcommands)
-        .replace("@FREE@", &free.join(" | "))
-        .replace("@TAKES_VALUE@", &takes_value.join(" | "))
-        .replace("@FIRST@", &SUBCOMMANDS.join(" "))
-        .replace("@OPTIONS@", &words_of(&main))
+        .replace("@FREE@", &alternatives(everywhere.filter(|option| is_free(option))))
+        .replace("@TAKES_VALUE@", &alternatives(run.iter().copied().filter(|option| takes_the_next(option))))
+        .replace("@OPTIONAL@", &alternatives(run.iter().copied().filter(|option| option.optional)))
+        .replace("@FIRST@", &names_of_subcommands().join(" "))
+        .replace("@OPTIONS@", &words_of(&run))
 }
 
 fn zsh() -> String {
-    let list = |command: &Command| flags(command).iter().map(zsh_flag).collect::<String>();
-    let described = |name: &&str| format!("    '{name}:{}'\n", quoted(&about(name).replace(':', "\\:")));
+    let list = |options: Vec<&Opt>| options.into_iter().map(zsh_option).collect::<String>();
+    let described = |known: &Subcommand| format!("    '{}:{}'\n", known.name, quoted(&known.about.replace(':', "\\:")));
     let subcommands: String = SUBCOMMANDS
         .iter()
-        .map(|name| {
-            let rest = match *name {
+        .map(|known| {
+            let rest = match known.name {
                 "install" => "'1:path:_files'",
                 "probe" => "'*:condition:_default'",
                 _ => "",
             };
-            format!("    ({name})\n      _arguments -s -S \\\n{}        {rest}\n      ;;\n", list(&subcommand(name)))
+            let options = list(of_subcommand(known));
+            format!("    ({})\n      _arguments -s -S \\\n{options}        {rest}\n      ;;\n", known.name)
         })
         .collect();
     include_str!("completions.zsh")
         .replace("@FIRST@\n", &SUBCOMMANDS.iter().map(described).collect::<String>())
         .replace("@SUBCOMMANDS@\n", &subcommands)
-        .replace("@OPTIONS@\n", &list(&cli::command()))
-        .replace("@NAMES@", &SUBCOMMANDS.join("|"))
+        .replace("@OPTIONS@\n", &list(of(RUN)))
+        .replace("@NAMES@", &names_of_subcommands().join("|"))
 }
 
-fn zsh_flag(flag: &Flag) -> String {
-    let help = quoted(&flag.help.replace('[', "\\[").replace(']', "\\]"));
-    let (equals, value) = match &flag.value {
-        None => ("", String::new()),
-        Some(Value::Word(words)) => ("=", format!(":{}:({})", flag.long, words.join(" "))),
-        Some(Value::Directory) => ("=", format!(":{}:_files -/", flag.long)),
-        Some(Value::Free) => ("=", format!(":{}: ", flag.long)),
-        Some(Value::Optional) => ("=-", format!("::{}: ", flag.long)),
+fn zsh_option(option: &Opt) -> String {
+    let help = quoted(&help(option).replace('[', "\\[").replace(']', "\\]"));
+    let name = option.name;
+    let value = match option.takes {
+        Takes::Flag | Takes::Switch => String::new(),
+        Takes::Word(_, words) => format!(":{name}:(({}))", words.iter().map(zsh_word).collect::<Vec<_>>().join(" ")),
+        Takes::Directory(_) => format!(":{name}:_files -/"),
+        Takes::Value(_) if option.optional => format!("::{name}: "),
+        Takes::Value(_) => format!(":{name}: "),
     };
-    let names = match flag.short {
-        Some(short) => format!("'(-{short} --{0})'{{-{short},--{0}}}'", flag.long),
-        None => format!("'{}--{}{equals}", if flag.repeatable { "*" } else { "" }, flag.long),
+    let equals = match option.value() {
+        None => "",
+        Some(_) if option.optional => "=-",
+        Some(_) => "=",
+    };
+    let names = match option.short {
+        Some(short) => format!("'(-{short} --{name})'{{-{short},--{name}}}'"),
+        None => format!("'{}--{name}{equals}", if option.repeatable { "*" } else { "" }),
     };
     format!("        {names}[{help}]{value}' \\\n")
 }
 
+/// A word with what it means, for a list that _arguments reads as shell words.
+fn zsh_word((word, text): &(&str, &str)) -> String {
+    let mut described = String::new();
+    for letter in meaning(text).chars() {
+        if !letter.is_alphanumeric() {
+            described.push('\\');
+        }
+        described.push(letter);
+    }
+    quoted(&format!("{word}\\:{described}"))
+}
+
 fn fish() -> String {
-    let alone = |flag: &Flag| matches!(flag.value, None | Some(Value::Optional));
-    let switches: Vec<Flag> = flags(&cli::command()).into_iter().filter(alone).collect();
+    let alone: Vec<&Opt> = of(RUN).into_iter().filter(|option| !takes_the_next(option)).collect();
     let mut out = include_str!("completions.fish")
-        .replace("@FIRST@", &SUBCOMMANDS.join(" "))
-        .replace("@SWITCHES@", &words_of(&switches).replace('=', ""));
-    let mut list = |condition: &str, command: &Command| {
-        for flag in flags(command) {
-            let short = flag.short.map(|short| format!(" -s {short}")).unwrap_or_default();
-            let value = match &flag.value {
-                None | Some(Value::Optional) => String::new(),
-                Some(Value::Word(words)) => format!(" -x -a '{}'", described(&flag, words)),
-                Some(Value::Directory) => " -x -a '(__fish_complete_directories)'".to_owned(),
-                Some(Value::Free) => " -x".to_owned(),
+        .replace("@FIRST@", &names_of_subcommands().join(" "))
+        .replace("@SWITCHES@", &words_of(&alone).replace('=', ""));
+    let mut list = |condition: &str, options: Vec<&Opt>| {
+        for option in options {
+            let short = option.short.map(|short| format!(" -s {short}")).unwrap_or_default();
+            let value = match option.takes {
+                Takes::Flag | Takes::Switch => String::new(),
+                Takes::Value(_) if option.optional => String::new(),
+                Takes::Word(_, words) => {
+                    format!(" -x -a '{}'", words.iter().map(fish_word).collect::<Vec<_>>().join(" "))
+                }
+                Takes::Directory(_) => " -x -a '(__fish_complete_directories)'".to_owned(),
+                Takes::Value(_) => " -x".to_owned(),
             };
-            let help = flag.help.replace('\\', "\\\\").replace('\'', "\\'");
-            out += &format!("complete -c exeunt -n '{condition}'{short} -l {}{value} -d '{help}'\n", flag.long);
+            let help = help(option).replace('\\', "\\\\").replace('\'', "\\'");
+            out += &format!("complete -c exeunt -n '{condition}'{short} -l {}{value} -d '{help}'\n", option.name);
         }
     };
-    list("__exeunt_at options", &cli::command());
-    for name in SUBCOMMANDS {
-        list(&format!("__exeunt_at {name}"), &subcommand(name));
+    list("__exeunt_at options", of(RUN));
+    for known in &SUBCOMMANDS {
+        list(&format!("__exeunt_at {}", known.name), of_subcommand(known));
     }
-    for name in SUBCOMMANDS {
-        out += &format!("complete -c exeunt -n '__exeunt_at first' -a {name} -d '{}'\n", about(name));
+    for known in &SUBCOMMANDS {
+        out += &format!("complete -c exeunt -n '__exeunt_at first' -a {} -d '{}'\n", known.name, known.about);
     }
     out
 }
 
-/// fish shows what stands behind a tab beside a value: where the help has a line for each value, its own.
-fn described(flag: &Flag, words: &[&str]) -> String {
-    let meaning = |word: &str| {
-        let (_, rest) = flag.help.split_once(&format!("{word}: "))?;
-        let end = words.iter().filter_map(|other| rest.find(&format!(" {other}: "))).min();
-        Some(rest[..end.unwrap_or(rest.len())].replace('\'', "\\'"))
-    };
-    let one = |word: &&str| match meaning(word) {
-        Some(text) => format!("{word}\\t\"{text}\""),
-        None => format!("{word}\\t\"\""),
-    };
-    words.iter().map(one).collect::<Vec<_>>().join(" ")
+/// fish shows what stands behind a tab beside a value.
+fn fish_word((word, text): &(&str, &str)) -> String {
+    let inner = meaning(text).replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+    format!("{word}\\t\"{}\"", inner.replace('\'', "\\'"))
 }
 
 /// For the inside of a pair of single quotes.

@@ -1,13 +1,10 @@
-//! exeunt(1). What an option means is said by `src/cli.rs`; what the files, codes and signals are, by docs/reference.md.
+//! exeunt(1). What an option means is said by `src/options.rs`; what the files, codes and signals are, by docs/reference.md.
 
 use crate::markdown::{cells, escaped, inline, roff, section};
 use clap::{Arg, Command};
-use exeunt::cli;
+use exeunt::{cli, options};
 
 const REFERENCE: &str = include_str!("../reference.md");
-
-/// The subcommands that a person calls. (`goodbye` is the program's own.)
-pub const SUBCOMMANDS: [&str; 4] = ["probe", "install", "reset", "status"];
 
 /// Options of which the reference's table says more than their line of `--help`.
 const SAID_MORE_OF: [&str; 9] =
@@ -75,9 +72,9 @@ pub fn page() -> String {
     section_of("SYNOPSIS", &synopsis(&command));
     section_of("DESCRIPTION", &roff(DESCRIPTION));
     section_of("OPTIONS", &options(&command, ".SS"));
-    section_of("SUBCOMMANDS", &SUBCOMMANDS.map(subcommand).concat());
+    section_of("SUBCOMMANDS", &cli::SUBCOMMANDS.map(|known| subcommand(known.name)).concat());
     section_of("CONDITIONS", &reference("### Conditions"));
-    section_of("ENVIRONMENT", &environment(&command));
+    section_of("ENVIRONMENT", &environment());
     section_of("EXIT STATUS", &reference("### Exit codes"));
     section_of("FILES", &reference("## The shared directory"));
     section_of("SIGNALS", &reference("### Signals"));
@@ -181,12 +178,11 @@ fn subcommand(name: &str) -> String {
 }
 
 /// The variables, and what the reference says of them below its table of options.
-fn environment(command: &Command) -> String {
+fn environment() -> String {
     let mut out = "Each option has its variable:\n".to_owned();
-    let names = visible(command).filter_map(Arg::get_long);
-    for long in names.filter(|long| !["help", "version"].contains(long)) {
-        let variable = format!("EXEUNT_{}", long.to_uppercase().replace('-', "_"));
-        out += &format!(".TP\n\\fB{variable}\\fR\n\\fB{}\\fR\n", escaped(&format!("--{long}")));
+    for option in options::of(options::MAIN | options::SIDECAR) {
+        let Some(variable) = option.variable() else { continue };
+        out += &format!(".TP\n\\fB{variable}\\fR\n\\fB{}\\fR\n", escaped(&format!("--{}", option.name)));
     }
     let usage = section(REFERENCE, "## Usage");
     let rules = usage.rsplit("\n\n").find(|part| part.starts_with("A flag wins")).expect("the rules for variables");

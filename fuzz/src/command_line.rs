@@ -11,7 +11,7 @@ use exeunt::reading::{self, Scene, Wanted};
 use exeunt::settings::Variables;
 use exeunt::stage::names;
 use exeunt::url::Url;
-use exeunt::{cli, probe, signal};
+use exeunt::{cli, signal};
 
 /// The input is words with NULs between them. `EXEUNT_NAME=VALUE` is a variable as long as nothing else came before it.
 pub fn command_line(input: &[u8]) {
@@ -88,7 +88,7 @@ fn subcommand(flags: &clap::ArgMatches, variables: &Variables) {
     for error in [level.err(), format.err()].into_iter().flatten() {
         super::is_sayable(&format!("{error:#}"));
     }
-    match plan::surroundings(flags, variables, probe::LIMIT) {
+    match plan::surroundings(flags, variables) {
         Ok((_, run_id, limit)) => {
             assert!(run_id.is_none_or(|run_id| (1..=256).contains(&run_id.len())));
             assert!(limit <= Duration::from_secs(365 * 24 * 3600), "{limit:?}");
