@@ -243,7 +243,7 @@ pub enum Event {
 pub enum Name {
     /// It is ours, or none was wanted.
     Ours,
-    /// Another live process holds it; it is tried again.
+    /// It is not to be had now: another live process holds it, or the volume does not answer. It is tried again.
     Held,
     /// It cannot be had.
     Refused,

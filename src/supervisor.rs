@@ -7,35 +7,38 @@ use crate::condition::Condition;
 use crate::machine::{self, Action, Actions, Event, Gate, Name, Role, Seen, State, Status, Timer, Word};
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::stage::Directory;
-use crate::stage::publish::{Claim, Life, Turn};
-use crate::stage::watch::Bell;
+use crate::stage::publish::Turn;
+use crate::stage::watch::Rung;
 use crate::sys::child::{self, Launch};
-use crate::sys::descriptors;
 use crate::sys::signals::{self, Signals, Woken};
 use crate::words;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod audience;
 mod command;
-mod errand;
+mod door;
+mod held;
 mod messages;
 mod patience;
 mod refusal;
 mod replay;
 mod restarts;
 mod vigil;
+mod volume;
 mod waits;
 
 use audience::Audience;
 use command::Command;
-use errand::Errand;
+use door::Door;
+use held::Held;
 use patience::Patience;
 use restarts::Restarts;
 use vigil::{Outlook, Vigil};
+use volume::{Answer, Await, Claimed, Local, Look, Request};
 use waits::Waited;
 
 /// How long another live process may still hold the name before we give up.
@@ -60,11 +63,13 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
     Supervisor {
         state: State::New,
         queue: VecDeque::from([Event::Begun]),
-        dir: None,
-        life: None,
+        door: Door::new(),
+        attempt_after_failure: None,
+        held_by: String::new(),
         audience: None,
-        bell: None,
         vigil: None,
+        vigils: 0,
+        held: Held::default(),
         goodbye: None,
         goodbye_again: None,
         dead: None,
@@ -72,15 +77,13 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         job_is_over: false,
         last_answer: String::new(),
         restarts: Restarts::default(),
-        errand: None,
         command: None,
         deadline: None,
         claim: None,
         foreground: false,
         patience: None,
-        local: std::cell::OnceCell::new(),
         children: false,
-        plan,
+        plan: Arc::new(plan),
         signals,
         report,
     }
@@ -88,16 +91,22 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
 }
 
 struct Supervisor {
-    plan: Plan,
+    plan: Arc<Plan>,
     signals: Signals,
     report: Report,
     state: State,
     queue: VecDeque<Event>,
-    dir: Option<Directory>,
-    life: Option<Life>,
+    door: Door,
+    /// Which attempt this is, if the one before it failed.
+    attempt_after_failure: Option<u32>,
+    /// Who holds the name, in words.
+    held_by: String,
     audience: Option<Audience>,
-    bell: Option<Bell>,
     vigil: Option<Vigil>,
+    /// How many waits for conditions there have been.
+    vigils: u32,
+    /// What is to be acted on once the job has been looked at.
+    held: Held,
     goodbye: Option<Pid>,
     /// When it is tried again to start it.
     goodbye_again: Option<Instant>,
@@ -110,15 +119,12 @@ struct Supervisor {
     /// What the conditions last said.
     last_answer: String,
     restarts: Restarts,
-    errand: Option<Errand>,
     command: Option<Command>,
     deadline: Option<(Timer, Instant)>,
     claim: Option<Waiting>,
     foreground: bool,
     /// What is waited for in the sight of a person, if anything.
     patience: Option<Patience<Waited>>,
-    /// Whether the directory is on a file system that answers, asked once.
-    local: std::cell::OnceCell<bool>,
     /// A child has changed its state and has not been looked for yet.
     children: bool,
 }
@@ -126,6 +132,10 @@ struct Supervisor {
 /// Something that is due at a time. Whoever is in the list of [`Supervisor::wakes`] is waited for, and is served from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wake {
+    /// The volume has not answered for too long.
+    Volume,
+    /// A look that a decision waits for has not been answered for too long.
+    Held,
     Claim,
     Look,
     Conditions,
@@ -139,7 +149,8 @@ enum Wake {
 /// An attempt to take the name that is to be repeated.
 struct Waiting {
     until: Instant,
-    next: Instant,
+    /// When it is tried again; `None` while it is.
+    next: Option<Instant>,
     pause: Duration,
     /// Since when the turn to take a name has been somebody else's, without a break.
     contested: Option<Instant>,
@@ -206,24 +217,16 @@ impl Supervisor {
                 let conditions = self.plan.wait_for.clone();
                 self.keep_vigil(&conditions);
             }
-            Action::CloseGate => self.vigil = None,
+            Action::CloseGate => self.end_vigil(),
             Action::AwaitReady => {
                 let condition = self.plan.ready_when.clone();
                 self.keep_vigil(condition.as_slice());
             }
             Action::SayGoodbye => self.say_goodbye(),
-            Action::PublishReady => {
-                if let (Some(dir), Some(life)) = (&self.dir, &mut self.life)
-                    && let Err(error) = life.publish_ready(dir)
-                {
-                    self.report.warning(&words::chain(&error));
-                }
-            }
+            Action::PublishReady => self.ask(Request::Mark(true)),
             Action::WithdrawReady => {
-                self.vigil = None;
-                if let (Some(dir), Some(life)) = (&self.dir, &mut self.life) {
-                    life.withdraw_ready(dir);
-                }
+                self.end_vigil();
+                self.ask(Request::Mark(false));
             }
             Action::Forward(signal) => self.forward(signal),
             Action::ForwardKept(set) => {
@@ -256,6 +259,7 @@ impl Supervisor {
     /// another is.
     fn forget_elapsed(&mut self) {
         self.queue.retain(|event| !matches!(event, Event::Elapsed(_)));
+        self.held.elapsed = None;
     }
 
     fn length(&self, timer: Timer) -> Duration {
@@ -281,76 +285,106 @@ impl Supervisor {
         self.queue.push_back(Event::Name(Name::Refused));
     }
 
-    fn claim(&mut self) {
-        if self.dir.is_none() {
-            match Directory::open(&self.plan.dir) {
-                Ok(dir) => self.dir = Some(dir),
-                Err(error) => return self.fail(&words::chain(&error)),
+    /// Asks for something at the volume; what comes of it at once is dealt with at once.
+    fn ask(&mut self, request: Request) {
+        if let Some(answer) = self.door.ask(request) {
+            self.answered(answer);
+        }
+    }
+
+    /// An answer that comes after we have moved on changes nothing.
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Claimed(result) => self.claimed(result),
+            Answer::Awaited { wait, watched } => {
+                if let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.number == wait) {
+                    vigil.is_watched(watched);
+                }
+            }
+            Answer::Looked { job, conditions, .. } => {
+                if let Some((sight, audience)) = job.zip(self.audience.as_mut()) {
+                    let seen = audience.see(sight);
+                    self.saw(seen);
+                }
+                if let Some((wait, local)) = conditions
+                    && self.vigil.as_ref().is_some_and(|vigil| vigil.number == wait)
+                {
+                    self.heed(local);
+                }
+                self.settle(Instant::now());
+            }
+            Answer::Done => {}
+            Answer::Ended(result) => {
+                if let Err(error) = result {
+                    self.report.warning(&words::chain(&error));
+                }
+                self.queue.push_back(Event::Said(Word::End));
             }
         }
-        let (Some(dir), Some(name)) = (&self.dir, &self.plan.name) else {
+    }
+
+    fn claim(&mut self) {
+        if let Err(error) = self.door.open(&self.plan, self.report) {
+            return self.fail(&words::chain(&error));
+        }
+        if self.plan.name.is_none() {
             self.queue.push_back(Event::Name(Name::Ours));
             return;
-        };
-        let now = Instant::now();
+        }
         let contested = self.claim.as_ref().and_then(|waiting| waiting.contested);
-        let turn = match contested {
-            Some(since) if now >= since + TURN_PATIENCE => Turn::Foregone,
+        if let Some(waiting) = &mut self.claim {
+            waiting.next = None;
+        }
+        self.ask(Request::Claim(match contested {
+            Some(since) if Instant::now() >= since + TURN_PATIENCE => Turn::Foregone,
             _ => Turn::Awaited,
-        };
-        match Life::claim(dir, name, self.plan.run_id.as_deref(), self.plan.policy.restart_on, turn) {
-            Ok(Claim::Taken(life)) => {
-                self.life = Some(*life);
+        }));
+    }
+
+    fn claimed(&mut self, result: anyhow::Result<Claimed>) {
+        let now = Instant::now();
+        match result {
+            Ok(Claimed::Ours(attempt)) => {
+                self.attempt_after_failure = attempt;
                 self.claim = None;
                 self.queue.push_back(Event::Name(Name::Ours));
             }
-            Ok(failed @ (Claim::Held | Claim::Contested)) => {
+            Ok(failed) => {
+                let contested = matches!(failed, Claimed::Contested);
                 // A run that has failed already leaves a live process its name.
-                let patience =
-                    if self.plan.failed && matches!(failed, Claim::Held) { Duration::ZERO } else { CLAIM_PATIENCE };
-                let first = Waiting { until: now + patience, next: now, pause: CLAIM_PAUSE, contested: None };
+                let patience = if self.plan.failed && !contested { Duration::ZERO } else { CLAIM_PATIENCE };
+                if let Claimed::Held(by) = failed {
+                    self.held_by = by;
+                }
+                let first = Waiting { until: now + patience, next: None, pause: CLAIM_PAUSE, contested: None };
                 let waiting = self.claim.get_or_insert(first);
-                waiting.contested = matches!(failed, Claim::Contested).then(|| waiting.contested.unwrap_or(now));
+                waiting.contested = contested.then(|| waiting.contested.unwrap_or(now));
                 if now >= waiting.until {
-                    let held = self.say_held(name);
                     self.claim = None;
+                    let held = std::mem::take(&mut self.held_by);
                     self.fail(&held);
                 } else {
-                    waiting.next = (now + waiting.pause).min(waiting.until);
+                    waiting.next = Some((now + waiting.pause).min(waiting.until));
                     waiting.pause = (waiting.pause * 2).min(CLAIM_PAUSE_MOST);
-                    if matches!(failed, Claim::Held) {
+                    if !contested {
                         self.queue.push_back(Event::Name(Name::Held));
                     }
                 }
             }
-            Err(error) => {
-                self.fail(&words::chain(&error));
-                self.leave_word();
-            }
-        }
-    }
-
-    /// The name cannot be had although nobody holds it, and we shall not be started again: the others must not wait for us.
-    /// With a run id an empty sentinel would count for nobody.
-    fn leave_word(&self) {
-        let last = !self.plan.policy.restart_on.contains(crate::exit::OURS);
-        if let (Some(dir), Some(name), None, true) = (&self.dir, &self.plan.name, &self.plan.run_id, last)
-            && let Err(error) = crate::stage::publish::publish_bare(dir, name)
-        {
-            self.report.debug(|| words::chain(&error));
+            Err(error) => self.fail(&words::chain(&error)),
         }
     }
 
     fn begin_to_look(&mut self) {
-        let Some(dir) = &mut self.dir else {
+        if !self.door.is_open() {
             // Nothing can be seen, so nothing is over.
             self.queue.push_back(Event::Seen(Seen::On));
             return;
-        };
-        let audience = self.audience.get_or_insert_with(|| Audience::new(&self.plan));
-        self.bell = self.bell.take().or_else(|| Bell::new().ok());
-        let seen = audience.begin(dir, self.bell.as_ref(), &self.report);
-        self.saw(seen);
+        }
+        let glance = self.audience.get_or_insert_with(|| Audience::new(&self.plan)).begin();
+        let number = self.door.next_look();
+        let bell = self.door.bell();
+        self.ask(Request::Look(Look { number, bell, job: Some(glance), conditions: None }));
         signals::catch_again();
     }
 
@@ -362,36 +396,74 @@ impl Supervisor {
     /// Nobody is looked at any more. The kernel takes its time to tear a watch down, seconds on a busy node, and a process with
     /// a thread in it cannot end meanwhile.
     fn stop_watching(&mut self) {
-        self.vigil = None;
-        if self.audience.as_ref().is_some_and(Audience::is_watching) {
-            descriptors::leave_inotify_to_the_kernel();
+        self.end_vigil();
+        if self.audience.take().is_some() {
+            self.ask(Request::Leave);
         }
-        self.audience = None;
     }
 
     /// Makes room for a process. Whether there was any to be made.
-    fn poll_instead(&mut self) -> bool {
-        self.audience.as_mut().is_some_and(|audience| audience.poll_instead(&self.report))
+    fn make_room(&mut self) -> bool {
+        let watched = self.audience.as_mut().is_some_and(|audience| audience.poll_instead(&self.report));
+        if watched {
+            self.ask(Request::Unwatch);
+        }
+        watched
     }
 
-    /// Facts count in the order in which they happened: before something else is acted on, the job is looked at once more.
-    fn look_at_job(&mut self) {
-        if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience) {
-            let seen = audience.look(dir, self.bell.as_ref(), &self.report, false);
-            self.saw(seen);
+    /// Looks at the job, at the conditions, or at both, with one look. What is held waits for it where it `decides`.
+    fn look(&mut self, job: bool, conditions: bool, closed: bool, decides: bool) {
+        let gate = matches!(self.state, State::Gated { .. });
+        let number = self.door.next_look();
+        let mut look = Look { number, ..Look::default() };
+        if let Some(audience) = self.audience.as_mut().filter(|audience| job && audience.has_begun()) {
+            look.job = Some(audience.look(closed));
+            look.bell = self.door.bell();
         }
+        if let Some(vigil) = self.vigil.as_mut().filter(|_| conditions) {
+            vigil.end_probe();
+            if vigil.looks {
+                look.conditions = Some(vigil.ask(gate && self.audience.is_some()));
+            } else {
+                self.heed(Local::Hold);
+                // As where it is the volume that tells: a gate that opens is opened only for a job that is not over.
+                if self.held.gate.is_some() && gate && look.job.is_none() {
+                    look.job = self.audience.as_mut().map(|audience| audience.look(false));
+                }
+            }
+        }
+        if look.job.is_some() || look.conditions.is_some() {
+            if decides || self.held.gate.is_some() {
+                self.held.wait_for(number, Instant::now());
+            }
+            self.ask(Request::Look(look));
+        }
+        self.settle(Instant::now());
     }
 
     fn keep_vigil(&mut self, conditions: &[Condition]) {
-        self.bell = self.bell.take().or_else(|| Bell::new().ok());
-        self.vigil = Some(Vigil::new(conditions, &self.plan, self.bell.as_ref(), &self.report));
-        signals::catch_again();
-        self.look_for_conditions();
+        self.vigils += 1;
+        let vigil = Vigil::new(self.vigils, conditions);
+        let looks = vigil.looks;
+        self.vigil = Some(vigil);
+        if looks {
+            let bell = self.door.bell();
+            self.ask(Request::Await(Await { wait: self.vigils, conditions: conditions.to_vec(), bell }));
+            signals::catch_again();
+        }
+        self.look(false, true, false, false);
     }
 
-    fn look_for_conditions(&mut self) {
-        let (Some(vigil), Some(dir)) = (&mut self.vigil, &self.dir) else { return };
-        let outlook = vigil.look(dir, &self.plan, self.signals.ignored());
+    fn end_vigil(&mut self) {
+        if self.vigil.take().is_some_and(|vigil| vigil.looks) {
+            self.ask(Request::Cease);
+        }
+    }
+
+    /// What has been seen of the conditions.
+    fn heed(&mut self, local: Local) {
+        let Some(vigil) = &mut self.vigil else { return };
+        let outlook = vigil.see(local, &self.plan, self.signals.ignored());
         if self.last_answer != vigil.last_answer {
             self.last_answer.clone_from(&vigil.last_answer);
             self.report.debug(|| format!("asked: {}", self.last_answer));
@@ -407,11 +479,8 @@ impl Supervisor {
             }
             Outlook::Hopeless(..) => return,
         };
-        self.vigil = None;
-        if gate {
-            self.look_at_job();
-        }
-        self.queue.push_back(event);
+        self.end_vigil();
+        self.held.gate = Some(event);
     }
 
     /// Leaves the requests to a child process: an answer that does not come must not make us deaf.
@@ -440,29 +509,22 @@ impl Supervisor {
     fn publish(&mut self, status: Status, last: bool) {
         // Nobody is awaited any more, whatever it takes to say so.
         self.stop_watching();
-        let (Some(life), Some(dir)) = (self.life.take(), self.dir.take()) else {
+        if self.door.is_open() {
+            self.ask(Request::End { status, last });
+        } else {
             self.queue.push_back(Event::Said(Word::End));
-            return;
-        };
-        match Errand::publish(life, dir, status, last) {
-            errand::Begun::Finished(result) => {
-                if let Err(error) = result {
-                    self.report.warning(&words::chain(&error));
-                }
-                self.queue.push_back(Event::Said(Word::End));
-            }
-            errand::Begun::UnderWay(errand) => self.errand = Some(errand),
         }
     }
 
     /// Who can be due, and when. One list for the waiting and for the serving: who is not in it is not waited for.
-    fn wakes(&self) -> [(Wake, Option<Instant>); 7] {
-        let here = self.dir.is_some();
+    fn wakes(&self) -> [(Wake, Option<Instant>); 9] {
         let group = self.command.as_ref().filter(|command| command.leader.is_some() && self.plan.group);
         [
-            (Wake::Claim, self.claim.as_ref().map(|waiting| waiting.next)),
-            (Wake::Look, self.audience.as_ref().filter(|_| here).map(Audience::next_look)),
-            (Wake::Conditions, self.vigil.as_ref().filter(|_| here).and_then(Vigil::next)),
+            (Wake::Volume, self.door.hangs_at()),
+            (Wake::Held, self.held.until),
+            (Wake::Claim, self.claim.as_ref().and_then(|waiting| waiting.next)),
+            (Wake::Look, self.audience.as_ref().and_then(Audience::next_look)),
+            (Wake::Conditions, self.vigil.as_ref().and_then(Vigil::next)),
             (Wake::Group, group.map(|command| command.next)),
             (Wake::Goodbye, self.goodbye_again),
             (Wake::Word, self.patience.as_ref().and_then(Patience::next)),
@@ -476,11 +538,7 @@ impl Supervisor {
         self.mind_the_wait(now);
         let next = self.wakes().into_iter().filter_map(|(_, at)| at).min();
         let limit = if self.children { Some(Duration::ZERO) } else { next.map(|at| at.saturating_duration_since(now)) };
-        let bell = match &self.errand {
-            Some(errand) => Some(errand.descriptor()),
-            None => self.bell.as_ref().map(Bell::descriptor),
-        };
-        let mut woken = self.signals.wait(bell, limit);
+        let mut woken = self.signals.wait(self.door.descriptor(), limit);
         // Handlers run one a call: what is due must not be served before all that has come is known.
         if next.is_some_and(|at| at <= Instant::now()) {
             loop {
@@ -500,40 +558,39 @@ impl Supervisor {
         if children {
             self.reap();
         }
-        if woken.readable
-            && let Some(result) = self.errand.as_mut().and_then(Errand::finished)
-        {
-            if let Err(error) = result {
-                self.report.warning(&words::chain(&error));
+        let rung = if woken.readable { self.door.rung() } else { Rung::default() };
+        if woken.readable {
+            while let Some(answer) = self.door.answer() {
+                self.answered(answer);
             }
-            self.errand = None;
-            self.queue.push_back(Event::Said(Word::End));
         }
-        let closed = woken.readable && self.bell.as_ref().is_some_and(Bell::answer);
         let now = Instant::now();
         let due = self.wakes().map(|(wake, at)| (wake, at.filter(|at| *at <= now)));
         let is_due = |wake: Wake| due.iter().any(|(one, at)| *one == wake && at.is_some());
+        if is_due(Wake::Volume) {
+            self.door.give_up_waiting();
+        }
+        let pending = self.dead.is_some();
         if children || is_due(Wake::Group) {
             self.look_at_group();
         }
-        // Of the job first, whatever else there is: a helper that has ended with it, or a signal or a deadline that came
-        // after it while we were stalled, must not be judged by what we knew before.
-        let decides = self.dead.is_some() || woken.signals != 0 || is_due(Wake::Deadline);
-        if let (Some(dir), Some(audience)) = (&mut self.dir, &mut self.audience)
-            && (woken.readable || is_due(Wake::Look) || (decides && self.plan.policy.role == Role::Sidecar))
-        {
-            let seen = audience.look(dir, self.bell.as_ref(), &self.report, closed);
-            self.saw(seen);
-        }
+        let died = self.dead.is_some() && !pending;
         // Signals before deaths: a command that ends because it was told to is not one that ended by itself. The number
         // is still its own, for it has not been reaped.
-        for signal in signals::members(woken.signals) {
-            self.queue.push_back(Event::Signal(signal));
+        self.held.signals.extend(signals::members(woken.signals));
+        if is_due(Wake::Deadline)
+            && let Some((timer, _)) = self.deadline.take_if(|(_, at)| *at <= now)
+        {
+            self.held.elapsed = Some(timer);
         }
-        self.judge_death();
-        if woken.readable || children || is_due(Wake::Conditions) || is_due(Wake::Deadline) {
-            self.look_for_conditions();
-        }
+        // Of the job first, whatever else there is: a helper that has ended with it, or a signal or a deadline that came
+        // after it while we were stalled, must not be judged by what we knew before.
+        let deadline = is_due(Wake::Deadline);
+        let decides = died || woken.signals != 0 || deadline;
+        let judges = decides && self.plan.policy.role == Role::Sidecar && self.audience.is_some();
+        let job = rung.changed || is_due(Wake::Look) || judges;
+        let conditions = rung.changed || children || is_due(Wake::Conditions) || deadline;
+        self.look(job, conditions, rung.closed, judges || deadline);
         if is_due(Wake::Claim) {
             self.claim();
         }
@@ -543,13 +600,35 @@ impl Supervisor {
         if is_due(Wake::Word) {
             self.mind_the_wait(now);
         }
-        if is_due(Wake::Deadline)
-            && let Some((timer, _)) = self.deadline.take_if(|(_, at)| *at <= now)
-        {
-            self.queue.push_back(Event::Elapsed(timer));
-        }
         // No round without progress: whoever was due has been served, or we would be here again at once, for ever.
         let stuck = |(wake, at): (Wake, Option<Instant>)| at.is_some_and(|at| at <= now) && is_due(wake);
         debug_assert!(!self.queue.is_empty() || !self.wakes().into_iter().any(stuck), "no progress: {due:?}");
+    }
+
+    /// Acts on what is held, unless a look is awaited that will say whether something else happened before it.
+    fn settle(&mut self, now: Instant) {
+        if self.held.is_waiting(&self.door, now) {
+            return;
+        }
+        self.held.until = None;
+        for signal in std::mem::take(&mut self.held.signals) {
+            self.queue.push_back(Event::Signal(signal));
+        }
+        self.judge_death();
+        self.queue.extend(self.held.gate.take());
+        self.queue.extend(self.held.elapsed.take().map(Event::Elapsed));
+        self.leave_a_claim_that_hangs();
+    }
+
+    /// Whoever is asked to end while the volume keeps him waiting for his name has nothing to say in it.
+    fn leave_a_claim_that_hangs(&mut self) {
+        if let State::Claiming { kept, .. } = self.state
+            && self.door.hangs()
+        {
+            let ends = |event: &Event| matches!(event, Event::Signal(signal) if machine::ends_by_default(*signal));
+            if signals::members(kept).any(machine::ends_by_default) || self.queue.iter().any(ends) {
+                self.queue.push_back(Event::Name(Name::Held));
+            }
+        }
     }
 }

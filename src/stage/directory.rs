@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -48,6 +48,11 @@ impl Directory {
         let fd = nix::fcntl::open(&path, flags, Mode::empty())
             .with_context(|| format!("the shared directory {} cannot be opened again", self.path.display()))?;
         Ok(Directory { path: self.path.clone(), fd })
+    }
+
+    /// The number of its descriptor.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 
     /// Where it is.

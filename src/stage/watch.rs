@@ -20,8 +20,19 @@ pub struct Bell {
 #[derive(Debug)]
 struct Shared {
     eventfd: EventFd,
+    /// Something may have changed in the directory.
+    changed: AtomicBool,
     /// A process that held `-running` open has closed it; its lock goes a moment later.
     closed: AtomicBool,
+}
+
+/// What a bell was rung for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rung {
+    /// Look now.
+    pub changed: bool,
+    /// And again in a moment, for the kernel drops the lock after the close.
+    pub closed: bool,
 }
 
 impl Bell {
@@ -31,7 +42,7 @@ impl Bell {
     /// If there is no descriptor left.
     pub fn new() -> Result<Bell> {
         let eventfd = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let shared = Shared { eventfd, closed: AtomicBool::new(false) };
+        let shared = Shared { eventfd, changed: AtomicBool::new(false), closed: AtomicBool::new(false) };
         Ok(Bell { shared: Arc::new(shared) })
     }
 
@@ -40,15 +51,20 @@ impl Bell {
         self.shared.eventfd.as_fd()
     }
 
-    /// Silences the bell. What comes after that rings it anew. Whether a close was among what it was rung for: then look
-    /// again in a moment, for the kernel drops the lock after this event.
-    pub fn answer(&self) -> bool {
+    /// Silences the bell. What comes after that rings it anew.
+    pub fn answer(&self) -> Rung {
         let _ = self.shared.eventfd.read();
-        self.shared.closed.swap(false, SeqCst)
+        Rung { changed: self.shared.changed.swap(false, SeqCst), closed: self.shared.closed.swap(false, SeqCst) }
     }
 
-    /// Rings it.
+    /// Rings it: look now.
     pub fn ring(&self) {
+        self.shared.changed.store(true, SeqCst);
+        self.wake();
+    }
+
+    /// Wakes whoever waits for it, for a reason that he knows.
+    pub fn wake(&self) {
         // The counter cannot overflow in a lifetime, and if it did, the bell would be ringing already.
         let _ = self.shared.eventfd.write(1);
     }

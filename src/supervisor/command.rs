@@ -64,7 +64,7 @@ impl Supervisor {
         let again = matches!(self.state, State::Starting { last: Some(_), .. });
         let mut started = launch.start();
         // The thread of the watch may have taken the command's place, where so few are allowed.
-        if !again && matches!(started, Err(full @ Refused::NoProcess(_)) if full.passes()) && self.poll_instead() {
+        if !again && matches!(started, Err(full @ Refused::NoProcess(_)) if full.passes()) && self.make_room() {
             for _ in 0..ROOM_TRIES {
                 signals::pause(Duration::from_millis(1));
                 started = launch.start();
@@ -186,6 +186,7 @@ impl Supervisor {
     pub(super) fn judge_death(&mut self) {
         let settled = self.plan.policy.role == Role::Main
             || self.job_is_over
+            || self.door.hangs()
             || self.audience.as_ref().is_none_or(|audience| audience.is_at_rest());
         if settled && let Some(status) = self.dead.take() {
             self.queue.push_back(Event::Command(Fate::Ended(status)));

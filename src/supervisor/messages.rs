@@ -2,9 +2,8 @@
 
 use super::Supervisor;
 use crate::exit;
-use crate::machine::{Cause, Command, Event, Role, Seen, State, Status, Timer, Told, Verdict};
+use crate::machine::{Cause, Command, Event, Name, Role, Seen, State, Status, Timer, Told, Verdict};
 use crate::plan::program;
-use crate::stage::publish::Life;
 use crate::sys::child::{self, Refused};
 use crate::sys::signals;
 use std::time::Duration;
@@ -13,8 +12,7 @@ impl Supervisor {
     /// A second attempt where every end was said to be final: its sidecars have left with the first.
     pub(super) fn say_attempt(&self) {
         let never = (0..=u8::MAX).all(|code| !self.plan.policy.restart_on.contains(code));
-        let attempt = self.life.as_ref().and_then(Life::attempt_after_failure);
-        if let Some(attempt) = attempt.filter(|_| never && self.plan.policy.role == Role::Main) {
+        if let Some(attempt) = self.attempt_after_failure.filter(|_| never && self.plan.policy.role == Role::Main) {
             self.report.warning(&format!(
                 "this is attempt {attempt} although every end is final (--restart-policy never): the sidecars have left \
                  with the one before; if the Pod's restartPolicy is OnFailure, say --restart-policy on-failure, and if the \
@@ -44,6 +42,12 @@ impl Supervisor {
             (State::Claiming { held: true, .. }, Event::Signal(signal)) if !matches!(next, State::Claiming { .. }) => {
                 let own = self.plan.name.as_deref().unwrap_or_default();
                 self.say_interrupted(signal, &format!("the name {own}"));
+            }
+            (State::Claiming { .. }, Event::Name(Name::Held)) if next == State::Done && self.door.hangs() => {
+                let dir = self.plan.dir.display();
+                self.report.info(&format!(
+                    "told to end while the shared directory {dir} does not answer; {name} is not started"
+                ));
             }
             (_, Event::Elapsed(timer)) if next != self.state => self.say_elapsed(timer),
             (_, Event::Seen(Seen::Missing)) if next != self.state => self.say_missing(),
@@ -149,8 +153,8 @@ impl Supervisor {
         match timer {
             Timer::Publish => {
                 self.report.warning(
-                    "the shared directory does not answer; leaving without a sentinel (on FUSE this container cannot end \
-                     before it answers)",
+                    "the shared directory does not answer; leaving without a sentinel; on FUSE, if it does not answer, this \
+                     container cannot end either",
                 );
             }
             Timer::Gate => {

@@ -1,22 +1,16 @@
-//! Waiting for conditions without ceasing to be an init: what can be watched is looked at, everything else is asked by a
-//! probe, a child process of ours that runs this binary.
+//! Waiting for conditions without ceasing to be an init: what can be watched is looked at (in `volume.rs`), everything else is
+//! asked by a probe, a child process of ours that runs this binary.
 
-use crate::condition::{Condition, Kind};
+use super::volume::{Conditions, Local};
+use crate::condition::Condition;
 use crate::machine::Verdict;
 use crate::plan::Plan;
 use crate::probe;
-use crate::report::Report;
-use crate::stage::Directory;
-use crate::stage::conclude::Conclusion;
-use crate::stage::observe::Observer;
-use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors::Pipe;
 use crate::sys::signals;
-use crate::words;
 use nix::unistd::Pid;
 use std::ffi::{CString, OsString};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Between two probes: gently at first, for most proxies are up within the second, and then once a second.
@@ -27,21 +21,20 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(7);
 
 /// Conditions that are waited for, all of them.
 pub struct Vigil {
-    local: Vec<Local>,
+    /// Which wait this is.
+    pub number: u32,
+    /// Whether some of them are looked at; and one such look has been asked for.
+    pub looks: bool,
+    asked: bool,
     remote: Vec<Condition>,
     remote_holds: bool,
     probe: Option<Probe>,
     next: Instant,
     pause: Duration,
-    watches: Vec<Watch>,
+    /// Each of those that are looked at is watched.
+    watched: bool,
     /// The last answer, for the message when time runs out.
     pub last_answer: String,
-}
-
-enum Local {
-    File(Condition, PathBuf),
-    /// With whether it has been seen alive.
-    Name(Condition, Box<Observer>, bool),
 }
 
 struct Probe {
@@ -63,61 +56,71 @@ pub enum Outlook {
 }
 
 impl Vigil {
-    /// Begins to wait: watch first, look afterwards.
-    pub fn new(conditions: &[Condition], plan: &Plan, bell: Option<&Bell>, report: &Report) -> Vigil {
-        let local: Vec<Local> = conditions
-            .iter()
-            .filter_map(|condition| match &condition.kind {
-                Kind::File(path) => Some(Local::File(condition.clone(), path.clone())),
-                Kind::Name(name) => {
-                    Some(Local::Name(condition.clone(), Box::new(Observer::new(name, plan.run_id.as_deref())), false))
-                }
-                Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::Exec(_) => None,
-            })
-            .collect();
+    /// Begins to wait.
+    pub fn new(number: u32, conditions: &[Condition]) -> Vigil {
         let remote: Vec<Condition> = conditions.iter().filter(|condition| !condition.is_local()).cloned().collect();
-        let mut watches = Vec::new();
-        for one in &local {
-            let watch = bell.and_then(|bell| one.watch(plan, bell, report));
-            watches.extend(watch);
-        }
         Vigil {
+            number,
+            looks: remote.len() < conditions.len(),
+            asked: false,
             remote_holds: remote.is_empty(),
-            local,
             remote,
             probe: None,
             next: Instant::now(),
             pause: FIRST_PAUSE,
-            watches,
+            watched: false,
             last_answer: conditions.first().map_or(String::new(), |condition| format!("{condition}: no answer yet")),
         }
     }
 
-    /// When something is to be done without anything having happened. Nothing is, once the probe has been killed and not
-    /// yet reaped: its end will be heard of.
-    pub fn next(&self) -> Option<Instant> {
-        self.probe.as_ref().map_or(Some(self.next), |probe| probe.until)
+    /// Takes note of whether each of those that are looked at is watched.
+    pub fn is_watched(&mut self, watched: bool) {
+        self.watched = watched;
     }
 
-    /// Looks, and starts a probe if one is due.
-    pub fn look(&mut self, dir: &Directory, plan: &Plan, signals: signals::Set) -> Outlook {
-        let now = Instant::now();
+    /// When something is to be done without anything having happened. Nothing is, once the probe has been killed and not
+    /// yet reaped, or a look is under way: its end will be heard of.
+    pub fn next(&self) -> Option<Instant> {
+        match &self.probe {
+            Some(probe) => probe.until,
+            None => (!self.asked).then_some(self.next),
+        }
+    }
+
+    /// What is asked of the volume: to look at those that can be looked at.
+    pub fn ask(&mut self, then_job: bool) -> Conditions {
+        self.asked = true;
+        Conditions { wait: self.number, others_hold: self.remote_holds, then_job }
+    }
+
+    /// Ends a probe whose time is up.
+    pub fn end_probe(&mut self) {
         if let Some(probe) = &mut self.probe
-            && probe.until.is_some_and(|until| until <= now)
+            && probe.until.is_some_and(|until| until <= Instant::now())
         {
             probe.until = None;
             let _ = child::send(probe.pid, true, libc::SIGKILL as u8);
         }
-        let waiting = self.local.iter_mut().find_map(|one| (!one.holds(dir)).then(|| one.describe()));
-        if let Some(text) = &waiting {
-            self.last_answer.clone_from(text);
-        }
-        if waiting.is_none() && self.remote_holds {
-            return Outlook::Hold;
-        }
-        let over = self.local.iter().find_map(Local::over);
+    }
+
+    /// Makes something of what was seen of those that are looked at, and starts a probe of the others if one is due.
+    pub fn see(&mut self, local: Local, plan: &Plan, signals: signals::Set) -> Outlook {
+        let now = Instant::now();
+        self.asked = false;
+        let over = match local {
+            Local::Hold if self.remote_holds => return Outlook::Hold,
+            Local::Hold => None,
+            Local::Waiting(text) => {
+                self.last_answer = text;
+                None
+            }
+            Local::Hopeless(text, name, verdict) => {
+                self.last_answer = text;
+                Some((name, verdict))
+            }
+        };
         if let Some((name, verdict)) = over {
-            return Outlook::Hopeless(name.to_owned(), verdict);
+            return Outlook::Hopeless(name, verdict);
         }
         if self.probe.is_none() && now >= self.next {
             if !self.remote_holds {
@@ -125,7 +128,7 @@ impl Vigil {
             }
             self.next = now + self.pause;
             // Where all that is left is watched, the looks in between are for events that were lost.
-            let watched = self.remote_holds && !self.watches.is_empty() && self.watches.len() == self.local.len();
+            let watched = self.remote_holds && self.watched;
             self.pause = if watched { LONGEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         }
         Outlook::Open
@@ -181,53 +184,6 @@ impl Drop for Vigil {
     fn drop(&mut self) {
         if let Some(probe) = &self.probe {
             let _ = child::send(probe.pid, true, libc::SIGKILL as u8);
-        }
-    }
-}
-
-impl Local {
-    fn watch(&self, plan: &Plan, bell: &Bell, report: &Report) -> Option<Watch> {
-        let set = match self {
-            Local::File(_, path) => {
-                let (directory, file) = (path.parent()?, path.file_name()?);
-                Watch::set(directory, vec![(file.to_owned(), Meaning::Other)], bell)
-            }
-            Local::Name(_, observer, _) => Watch::set(&plan.dir, Watch::files_of_ready(observer.name()), bell),
-        };
-        set.map_err(|error| {
-            report.debug(|| format!("{} is not watched, but looked at: {}", self.describe(), words::chain(&error)))
-        })
-        .ok()
-    }
-
-    /// The life that is awaited and is over.
-    fn over(&self) -> Option<(&str, Verdict)> {
-        match self {
-            Local::Name(_, observer, seen) => match observer.conclusion {
-                // A life that nobody has ended and nobody has seen may be a remnant, whose name is taken anew.
-                Conclusion::Over(Verdict::Lost) if !*seen => None,
-                Conclusion::Over(verdict) => Some((observer.name(), verdict)),
-                _ => None,
-            },
-            Local::File(..) => None,
-        }
-    }
-
-    fn holds(&mut self, dir: &Directory) -> bool {
-        match self {
-            Local::File(_, path) => std::fs::metadata(path).is_ok(),
-            Local::Name(_, observer, seen) => {
-                let ready = observer.is_ready(dir);
-                *seen |= observer.conclusion == Conclusion::Running;
-                ready
-            }
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Local::File(condition, _) => format!("{condition}: not there"),
-            Local::Name(condition, ..) => format!("{condition}: not ready"),
         }
     }
 }

@@ -7,8 +7,6 @@ use super::patience::Patience;
 use crate::condition::Condition;
 use crate::machine::{State, Told, Verdict};
 use crate::plan::program;
-use crate::stage::record::Record;
-use crate::stage::{Directory, running};
 use crate::sys::signals;
 use humantime::format_duration;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
@@ -47,6 +45,8 @@ pub(super) enum Waited {
     Stop,
     /// The answers to the requests of the goodbye.
     Goodbye,
+    /// The shared directory, which does not answer.
+    Volume,
 }
 
 impl Supervisor {
@@ -80,6 +80,9 @@ impl Supervisor {
         if self.command.as_ref().is_some_and(|command| command.leader.is_some() && self.plan.group) {
             return Some(Waited::Group);
         }
+        if self.door.hangs() && !matches!(self.state, State::Publishing { .. } | State::Leaving { .. } | State::Done) {
+            return Some(Waited::Volume);
+        }
         match self.state {
             State::Claiming { held: true, .. } => Some(Waited::Name),
             State::Gated { .. } => (self.plan.wait_timeout > BRIEF).then_some(Waited::Conditions),
@@ -111,7 +114,7 @@ impl Supervisor {
             Waited::Name => {
                 let own = self.plan.name.as_deref().unwrap_or_default();
                 let most = format_duration(super::CLAIM_PATIENCE);
-                format!("waiting for the name {own}: {}; gives up after {most}", self.say_held(own))
+                format!("waiting for the name {own}: {}; gives up after {most}", self.held_by)
             }
             Waited::Job => {
                 let job = self.audience.as_ref().map(Audience::missing).unwrap_or_default();
@@ -149,36 +152,14 @@ impl Supervisor {
                 let grace = format_duration(self.plan.grace);
                 format!("waiting for {name} to end; SIGKILL after {grace} (--grace)")
             }
+            Waited::Volume => {
+                let dir = self.plan.dir.display();
+                format!("the shared directory {dir} does not answer; waiting for it")
+            }
             Waited::Goodbye => {
                 let most = format_duration(super::GOODBYE_PATIENCE);
                 format!("waiting for the answers to --on-exit; gives up after {most}")
             }
-        }
-    }
-
-    /// Who holds a name, and what to do about it: another container of this Pod, or another run on the same volume.
-    pub(super) fn say_held(&self, own: &str) -> String {
-        let file = running(own);
-        let path = self.plan.dir.join(&file);
-        let record = self.dir.as_ref().and_then(|dir| dir.open_file(&file)).as_ref().and_then(Record::read);
-        let host = nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
-        match record {
-            Some(Record { run_id: Some(run), .. }) if Some(&run) != self.plan.run_id.as_ref() => format!(
-                "{} is held by a live process of another run ({}): two runs at once in one directory; give each its own \
-                 (subPath)",
-                path.display(),
-                short(&run)
-            ),
-            Some(record) if !record.hostname.is_empty() && record.hostname != host => format!(
-                "{} is held by another live process, on {}: two runs at once in one directory? give each its own \
-                 (subPath), or each container its own --name",
-                path.display(),
-                short(&record.hostname)
-            ),
-            _ => format!(
-                "{} is held by another live process; give each container of the Pod its own --name",
-                path.display()
-            ),
         }
     }
 
@@ -202,7 +183,7 @@ impl Supervisor {
     }
 
     fn is_local(&self) -> bool {
-        *self.local.get_or_init(|| self.dir.as_ref().is_some_and(Directory::is_local))
+        self.door.is_local()
     }
 
     /// Why the job may not come.

@@ -67,7 +67,7 @@ fn open_numbers() -> Option<Vec<RawFd>> {
     /// Of `struct linux_dirent64` (getdents64(2)): where its length and its name stand.
     const LENGTH: usize = 16;
     const NAME: usize = 19;
-    let list = std::fs::File::open("/proc/self/fd").ok()?;
+    let list = std::fs::File::open("/proc/thread-self/fd").ok()?;
     let mut numbers = Vec::new();
     let mut buffer = [0u64; 256];
     loop {
@@ -101,7 +101,7 @@ pub fn leave_inotify_to_the_kernel() {
     use std::os::fd::{AsRawFd, IntoRawFd};
     let Some(mut adrift) = open_numbers() else { return };
     adrift.retain(|number| {
-        let what = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        let what = std::fs::read_link(format!("/proc/thread-self/fd/{number}"));
         what.is_ok_and(|what| what.as_os_str() == "anon_inode:inotify")
     });
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -114,6 +114,18 @@ pub fn leave_inotify_to_the_kernel() {
         // Open until the exit, so that no reference is dropped while somebody else could still drop the last.
         let _ = (from.into_raw_fd(), to.into_raw_fd());
     }
+}
+
+/// Gives the calling thread, and those it starts, a table of descriptors of its own: what it opens is not open for the others,
+/// nor for their children. Whether it has one now.
+pub fn have_a_table_of_our_own() -> bool {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).is_ok()
+}
+
+/// Closes here what a thread with a table of its own has taken along, and owns.
+pub fn close_what_others_have(number: RawFd) {
+    // SAFETY: its owner is in the other thread, and closes its own copy there; nobody uses the number in this table.
+    unsafe { libc::close(number) };
 }
 
 /// A pipe on which a child tells us something.

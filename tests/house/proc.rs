@@ -82,9 +82,11 @@ pub fn descriptors(pid: i32) -> Vec<String> {
     entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned())).collect()
 }
 
-/// Whether it has an inotify instance.
+/// Whether one of its threads has an inotify instance: on a volume that may hang, the worker has a table of its own.
 pub fn watches(pid: i32) -> bool {
-    descriptors(pid).iter().any(|target| target.contains("inotify"))
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let descriptors = threads.flat_map(|thread| fs::read_dir(thread.path().join("fd")).into_iter().flatten().flatten());
+    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|it| it.to_string_lossy().contains("inotify"))
 }
 
 /// Kills every process whose environment was marked by a run of this test, until none is left. Orphans count: they

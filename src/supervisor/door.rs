@@ -1,0 +1,273 @@
+//! The one door to the volume. Where the file system is local, what is wished for is done in place: a thread would cost more
+//! than the doing. Where it is not, one worker does it, so that a volume that hangs never makes the init deaf; the answer
+//! rings the bell of the loop. One wish is under way at a time; of those that wait the newest wins.
+
+use super::volume::{Answer, Await, Look, Request, Volume};
+use crate::machine::Status;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::stage::publish::Turn;
+use crate::stage::watch::{Bell, Rung};
+use crate::sys::{descriptors, signals};
+use anyhow::Result;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// A volume that has not answered for so long hangs, as far as others should wait for it.
+const HANGS_AFTER: Duration = Duration::from_secs(1);
+/// The worker's stack: nothing it does is deep.
+const STACK: usize = 256 * 1024;
+
+/// The way to the volume.
+pub struct Door {
+    place: Place,
+    bell: Option<Bell>,
+    /// The number of the last look that was asked for, and of the last that was answered.
+    asked: u64,
+    answered: u64,
+}
+
+enum Place {
+    /// There is no volume: it has not been opened, or cannot be.
+    Closed,
+    /// What is asked for is done here and now.
+    Here {
+        volume: Box<Volume>,
+        /// Whether it would be done elsewhere if there were a thread.
+        may_hang: bool,
+    },
+    /// What is asked for is done by a worker.
+    Beside(Worker),
+}
+
+struct Worker {
+    requests: Sender<Request>,
+    answers: Receiver<Answer>,
+    wishes: Wishes,
+    /// Since when one of them is under way.
+    since: Option<Instant>,
+    hangs: bool,
+}
+
+/// What waits for the worker: of each kind the newest.
+#[derive(Default)]
+struct Wishes {
+    claim: Option<Turn>,
+    mark: Option<bool>,
+    unwatch: bool,
+    leave: bool,
+    /// `Some(None)`: to await nothing any more.
+    conditions: Option<Option<Await>>,
+    look: Option<Look>,
+    end: Option<(Status, bool)>,
+}
+
+impl Door {
+    /// A door that leads nowhere yet.
+    pub fn new() -> Door {
+        Door { place: Place::Closed, bell: None, asked: 0, answered: 0 }
+    }
+
+    /// Opens the volume, if it is not open.
+    ///
+    /// # Errors
+    /// One line that says which volume is missing.
+    pub fn open(&mut self, plan: &Arc<Plan>, report: Report) -> Result<()> {
+        if matches!(self.place, Place::Closed) {
+            let volume = Box::new(Volume::open(Arc::clone(plan), report)?);
+            let may_hang = !volume.is_local();
+            self.place = Place::Here { volume, may_hang };
+        }
+        Ok(())
+    }
+
+    /// Whether it leads to a volume that answers at once, or never.
+    pub fn is_local(&self) -> bool {
+        matches!(self.place, Place::Here { may_hang: false, .. })
+    }
+
+    /// Whether it leads to a volume.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.place, Place::Closed)
+    }
+
+    /// The bell that the loop waits for. Made when it is wanted: not everybody waits for one.
+    pub fn bell(&mut self) -> Option<Bell> {
+        self.bell = self.bell.take().or_else(|| Bell::new().ok());
+        self.bell.clone()
+    }
+
+    /// What to wait for.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.bell.as_ref().map(Bell::descriptor)
+    }
+
+    /// What it was rung for.
+    pub fn rung(&self) -> Rung {
+        self.bell.as_ref().map(Bell::answer).unwrap_or_default()
+    }
+
+    /// The number that the next look will have.
+    pub fn next_look(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// Whether a look with this number, or a later one, has been answered.
+    pub fn has_answered(&self, number: u64) -> bool {
+        self.answered >= number
+    }
+
+    /// Asks for something. The answer, if it is there at once.
+    pub fn ask(&mut self, request: Request) -> Option<Answer> {
+        self.send_for_a_worker();
+        match &mut self.place {
+            Place::Closed => None,
+            Place::Here { volume, .. } => {
+                let answer = volume.serve(request);
+                self.note(&answer);
+                Some(answer)
+            }
+            Place::Beside(worker) => {
+                worker.wishes.add(request);
+                worker.go_on();
+                None
+            }
+        }
+    }
+
+    /// The next answer of the worker.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let Place::Beside(worker) = &mut self.place else { return None };
+        let answer = worker.answers.try_recv().ok()?;
+        worker.since = None;
+        worker.hangs = false;
+        worker.go_on();
+        self.note(&answer);
+        Some(answer)
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        if let Answer::Looked { number, .. } = answer {
+            self.answered = self.answered.max(*number);
+        }
+    }
+
+    /// When it has to be said that the volume hangs.
+    pub fn hangs_at(&self) -> Option<Instant> {
+        let Place::Beside(worker) = &self.place else { return None };
+        worker.since.filter(|_| !worker.hangs).and_then(|since| since.checked_add(HANGS_AFTER))
+    }
+
+    /// Nobody waits for the volume any more, until it answers.
+    pub fn give_up_waiting(&mut self) {
+        if let Place::Beside(worker) = &mut self.place {
+            worker.hangs = worker.since.is_some();
+        }
+    }
+
+    /// Whether the volume has not answered for so long that nobody should wait for it.
+    pub fn hangs(&self) -> bool {
+        matches!(&self.place, Place::Beside(worker) if worker.hangs)
+    }
+
+    /// Where the volume may hang there is to be a worker. If none is to be had just now, what is asked for is done in place.
+    fn send_for_a_worker(&mut self) {
+        if !matches!(self.place, Place::Here { may_hang: true, .. }) {
+            return;
+        }
+        let Some(bell) = self.bell() else { return };
+        let Place::Here { volume, may_hang } = std::mem::replace(&mut self.place, Place::Closed) else { return };
+        self.place = match Worker::start(volume, bell) {
+            Ok(worker) => Place::Beside(worker),
+            Err(volume) => Place::Here { volume, may_hang },
+        };
+    }
+}
+
+impl Worker {
+    /// Starts the worker; the volume comes back if no thread is to be had.
+    fn start(volume: Box<Volume>, bell: Bell) -> Result<Worker, Box<Volume>> {
+        let (requests, wanted) = channel::<Request>();
+        let (told, answers) = channel();
+        // It follows once the thread is there: what a thread that is refused would have taken along is lost.
+        let (hand, handed) = channel::<Box<Volume>>();
+        let (apart, is_apart) = channel();
+        let work = move || {
+            // exec(2) closes the copies that a child has of our descriptors, and the kernel asks some volumes (FUSE) about each:
+            // what is opened here must not be open there, or no child could be started while the volume hangs.
+            let _ = apart.send(descriptors::have_a_table_of_our_own());
+            let Ok(mut volume) = handed.recv() else { return };
+            while let Ok(request) = wanted.recv() {
+                let answer = volume.serve(request);
+                let _ = told.send(answer);
+                bell.wake();
+            }
+        };
+        match std::thread::Builder::new().stack_size(STACK).spawn(work) {
+            Ok(_) => {
+                signals::catch_again();
+                let left_here = volume.descriptor();
+                let apart = is_apart.recv().unwrap_or(false);
+                hand.send(volume).map_err(|lost| lost.0)?;
+                if apart {
+                    descriptors::close_what_others_have(left_here);
+                }
+                Ok(Worker { requests, answers, wishes: Wishes::default(), since: None, hangs: false })
+            }
+            Err(_) => Err(volume),
+        }
+    }
+
+    /// Gives the worker the next thing to do, if it has nothing to do.
+    fn go_on(&mut self) {
+        if self.since.is_none()
+            && let Some(request) = self.wishes.next()
+        {
+            self.since = Some(Instant::now());
+            // Nobody else can have ended it, and if somebody had, it would be as if the volume hung.
+            let _ = self.requests.send(request);
+        }
+    }
+}
+
+impl Wishes {
+    fn add(&mut self, request: Request) {
+        match request {
+            Request::Claim(turn) => self.claim = Some(turn),
+            Request::Mark(ready) => self.mark = Some(ready),
+            Request::Await(wanted) => self.conditions = Some(Some(wanted)),
+            Request::Cease => self.conditions = Some(None),
+            Request::Look(look) => {
+                let earlier = self.look.take();
+                self.look = Some(earlier.map_or(look.clone(), |earlier| earlier.and(look)));
+            }
+            Request::Unwatch => self.unwatch = true,
+            Request::Leave => {
+                self.leave = true;
+                self.look = None;
+            }
+            // Whatever else was wished for, it is over.
+            Request::End { status, last } => *self = Wishes { end: Some((status, last)), ..Wishes::default() },
+        }
+    }
+
+    fn next(&mut self) -> Option<Request> {
+        let claim = self.claim.take().map(Request::Claim);
+        let mark = |own: &mut Self| own.mark.take().map(Request::Mark);
+        let unwatch = |own: &mut Self| std::mem::take(&mut own.unwatch).then_some(Request::Unwatch);
+        let leave = |own: &mut Self| std::mem::take(&mut own.leave).then_some(Request::Leave);
+        let conditions = |own: &mut Self| own.conditions.take().map(|some| some.map_or(Request::Cease, Request::Await));
+        let look = |own: &mut Self| own.look.take().map(Request::Look);
+        let end = |own: &mut Self| own.end.take().map(|(status, last)| Request::End { status, last });
+        claim
+            .or_else(|| mark(self))
+            .or_else(|| unwatch(self))
+            .or_else(|| leave(self))
+            .or_else(|| conditions(self))
+            .or_else(|| look(self))
+            .or_else(|| end(self))
+    }
+}

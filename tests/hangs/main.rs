@@ -1,0 +1,268 @@
+//! A volume that hangs, at each thing that exeunt does there: the init goes on being one.
+//!
+//! The volume is FUSE, and its daemon a process of this file. It has read the request that it does not answer, which is the
+//! worst case: not even SIGKILL takes it back.
+
+#[path = "../house/mod.rs"]
+#[macro_use]
+mod house;
+
+mod daemon;
+
+use std::fs;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+
+use house::here::pass_over;
+use house::{House, Process, Run, proc, role, wait_until};
+
+roles! {
+    fn daemon() {
+        daemon::run();
+    }
+}
+
+/// A command that says what it is sent, and ends with 3 at SIGTERM.
+const TOLD: &str = "trap 'echo term; exit 3' TERM; echo ready; while :; do sleep 0.02; done";
+/// The same, and it ends with 7 when it is told to by a file.
+const JOB: &str = "trap 'echo term; exit 3' TERM; echo ready; until [ -e \"$CUE.go\" ]; do sleep 0.02; done; exit 7";
+
+/// A shared directory on a volume that can be made to hang.
+struct Volume<'a> {
+    house: &'a House,
+    daemon: Process,
+}
+
+/// A process on the volume. However the test ends, the daemon is gone before the process is waited for: until then it may be
+/// in the kernel's hands.
+struct Player {
+    process: Process,
+    daemon: i32,
+}
+
+impl Deref for Player {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Player {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        if self.process.try_ended().is_none() {
+            // Not reaped by anybody: `Volume` has its handle, and outlives us.
+            proc::signal(self.daemon, libc::SIGKILL);
+        }
+    }
+}
+
+impl<'a> Volume<'a> {
+    /// `None`: there is no FUSE here, and the test is passed over.
+    fn mounted(house: &'a House) -> Option<Self> {
+        if !Path::new("/dev/fuse").exists() {
+            pass_over("it needs FUSE (/dev/fuse)");
+            return None;
+        }
+        let run = role::role(house, "daemon").env(daemon::TARGET, house.pod(""));
+        let mut daemon = run.env(daemon::ORDER, house.path("order")).unshare(["--mount"]).start();
+        daemon.ready();
+        Some(Volume { house, daemon })
+    }
+
+    /// Starts it where it sees the volume.
+    fn start(&self, run: Run) -> Player {
+        Player { process: run.inside(&self.daemon, &["--mount"]).start(), daemon: self.daemon.pid }
+    }
+
+    /// From now on requests that are so described are not answered.
+    fn hang_at(&self, what: &str) {
+        fs::write(self.house.path("order.new"), what).expect("an order");
+        fs::rename(self.house.path("order.new"), self.house.path("order")).expect("an order");
+    }
+
+    /// Somebody waits for an answer.
+    #[track_caller]
+    fn hangs(&mut self, what: &str) {
+        self.daemon.expect(&format!("hangs {what}"));
+    }
+
+    fn answer(&self) {
+        fs::remove_file(self.house.path("order")).expect("an order");
+    }
+}
+
+/// The command is sent what exeunt is sent, and is reaped when it ends, while the volume hangs.
+#[track_caller]
+fn is_an_init(process: &mut Player) {
+    let command = *proc::children(process.pid).first().expect("the command");
+    process.signal(libc::SIGTERM);
+    process.expect("term");
+    wait_until("the command to be reaped", || !proc::alive(command) && proc::state(command).is_none());
+}
+
+#[test]
+fn a_look_that_hangs_keeps_no_signal_from_the_command_and_its_end_from_nobody() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    let mut sidecar = volume.start(house.sidecar().args(["--watch=poll"]).command(TOLD));
+    sidecar.ready();
+    volume.hang_at("LOOKUP main-job-terminated");
+    volume.hangs("LOOKUP main-job-terminated");
+    sidecar.says("does not answer; waiting for it");
+    is_an_init(&mut sidecar);
+    volume.answer();
+    assert_eq!(sidecar.code(), 3);
+}
+
+#[test]
+fn a_first_look_that_hangs_is_ended_by_a_signal() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("LOOKUP main-job-terminated");
+    let mut sidecar = volume.start(house.sidecar().command("echo started"));
+    volume.hangs("LOOKUP main-job-terminated");
+    sidecar.says("does not answer; waiting for it");
+    sidecar.signal(libc::SIGTERM);
+    wait_until("its own thread to have ended", || proc::state(sidecar.pid) == Some('Z'));
+    volume.answer();
+    assert_eq!((sidecar.code(), sidecar.out()), (143, String::new()));
+}
+
+#[test]
+fn a_watch_that_hangs_while_it_is_set_up_is_ended_by_a_signal() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("LOOKUP main-job-terminated");
+    let sidecar = house.run(house::EXEUNT).args(["--mode=sidecar", "--dir"]).arg(house.pod(daemon::BELOW));
+    let mut sidecar = volume.start(sidecar.command("echo started"));
+    volume.hangs("LOOKUP main-job-terminated");
+    // What has been opened and looked at is looked up once more to be watched.
+    volume.hang_at(&format!("LOOKUP {}", daemon::BELOW));
+    volume.hangs(&format!("LOOKUP {}", daemon::BELOW));
+    // The loop, the worker, and the thread of the watch, which is the one that asks.
+    let threads = || fs::read_dir(format!("/proc/{}/task", sidecar.pid)).map_or(0, Iterator::count);
+    wait_until("the watch's thread", || threads() == 3);
+    sidecar.signal(libc::SIGTERM);
+    wait_until("its own thread to have ended", || proc::state(sidecar.pid) == Some('Z'));
+    volume.answer();
+    assert_eq!((sidecar.code(), sidecar.out()), (143, String::new()));
+}
+
+#[test]
+fn a_watch_that_hangs_while_it_is_set_up_anew_keeps_no_signal_from_the_command() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    let mut sidecar = volume.start(house.sidecar().command(TOLD));
+    sidecar.ready();
+    // The second opening, which comes with the slow look, begins with the question whether it is the same directory.
+    volume.hang_at("GETATTR /");
+    volume.hangs("GETATTR /");
+    is_an_init(&mut sidecar);
+    volume.answer();
+    assert_eq!(sidecar.code(), 3);
+}
+
+#[test]
+fn a_claim_that_hangs_is_ended_by_a_signal_and_the_command_is_not_started() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("CREATE .main-job-running.new");
+    let mut main = volume.start(house.main().command("echo started"));
+    volume.hangs("CREATE .main-job-running.new");
+    main.signal(libc::SIGTERM);
+    main.says("told to end while the shared directory");
+    wait_until("its own thread to have ended", || proc::state(main.pid) == Some('Z'));
+    volume.answer();
+    assert_eq!((main.code(), main.out()), (143, String::new()));
+}
+
+#[test]
+fn a_mark_of_readiness_that_hangs_keeps_no_signal_from_the_job_and_not_its_code() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    let flag = format!("file://{}", house.path("flag").display());
+    let mut main = volume.start(house.main().args(["--ready-when", &flag]).command(TOLD));
+    main.ready();
+    volume.hang_at("CREATE .main-job-ready.new");
+    fs::write(house.path("flag"), "").expect("a flag");
+    volume.hangs("CREATE .main-job-ready.new");
+    is_an_init(&mut main);
+    main.says("leaving without a sentinel");
+    volume.answer();
+    assert_eq!(main.code(), 3);
+}
+
+#[test]
+fn a_mark_that_hangs_as_it_is_taken_back_keeps_no_signal_from_the_next_command() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    let line = format!("[ -e \"$CUE.again\" ] || {{ : >\"$CUE.again\"; exit 1; }}; {TOLD}");
+    let run = house.sidecar().args(["--name=proxy", "--restart=on-failure", "--watch=poll"]).command(&line);
+    volume.hang_at("UNLINK proxy-ready");
+    let mut sidecar = volume.start(run);
+    volume.hangs("UNLINK proxy-ready");
+    sidecar.ready();
+    is_an_init(&mut sidecar);
+    sidecar.says("leaving without a sentinel");
+    volume.answer();
+    assert_eq!(sidecar.code(), 3);
+}
+
+#[test]
+fn an_end_that_hangs_holds_the_code_no_longer_than_the_kernel_does() {
+    for what in ["WRITE main-job-running", "RENAME main-job-running"] {
+        let house = House::new();
+        let Some(mut volume) = Volume::mounted(&house) else { return };
+        let mut main = volume.start(house.main().command(JOB));
+        main.ready();
+        let command = *proc::children(main.pid).first().expect("the command");
+        volume.hang_at(what);
+        fs::write(house.path("cue.go"), "").expect("a cue");
+        volume.hangs(what);
+        wait_until("the job to be reaped", || proc::state(command).is_none());
+        main.says("leaving without a sentinel; on FUSE, if it does not answer, this container cannot end either");
+        // Only the kernel holds it now.
+        wait_until("its own thread to have ended", || proc::state(main.pid) == Some('Z'));
+        assert_eq!(main.try_ended(), None, "{what}");
+        volume.answer();
+        assert_eq!(main.code(), 7, "{what}");
+    }
+}
+
+/// Where the daemon has not even read the request, the kernel takes it back from it, and the container ends. (Not main's: the
+/// life that it holds open is flushed at the exit, and that waits for the daemon whatever it has read.)
+#[test]
+fn a_daemon_that_is_stopped_holds_no_sidecar_without_a_name() {
+    let house = House::new();
+    let Some(volume) = Volume::mounted(&house) else { return };
+    let mut sidecar = volume.start(house.sidecar().args(["--watch=poll"]).command(TOLD));
+    sidecar.ready();
+    volume.daemon.signal(libc::SIGSTOP);
+    sidecar.says("does not answer; waiting for it");
+    sidecar.signal(libc::SIGTERM);
+    assert_eq!(sidecar.code(), 3);
+}
+
+/// The negative control, and that it works at all: with a volume that answers all is as ever.
+#[test]
+fn on_a_volume_that_answers_the_sidecar_leaves_with_its_job() {
+    let house = House::new();
+    let Some(volume) = Volume::mounted(&house) else { return };
+    let mut main = volume.start(house.main().command(JOB));
+    main.ready();
+    let mut sidecar = volume.start(house.sidecar().args(["--name=proxy", "--exit-with=main"]).command(TOLD));
+    sidecar.ready();
+    fs::write(house.path("cue.go"), "").expect("a cue");
+    assert_eq!(main.code(), 7);
+    assert_eq!(sidecar.code(), 7);
+    sidecar.expect("term");
+    assert_eq!(main.err(), "");
+    assert_eq!(sidecar.err().lines().count(), 1, "{}", sidecar.err());
+}
