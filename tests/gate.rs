@@ -337,7 +337,10 @@ fn the_last_answer_is_that_of_the_condition_that_does_not_hold() {
     let (absent, _) = file(&house, "absent");
     let refused = format!("tcp://127.0.0.1:{}", closed_port());
     let table = [
-        (vec!["file:///dev/null", &there, "proxy"], "proxy: not ready".to_owned()),
+        (
+            vec!["file:///dev/null", &there, "proxy"],
+            "proxy: not ready (nothing of it is there: has the other container this --name?)".to_owned(),
+        ),
         (vec!["exec:true", &absent], format!("{absent}: not there")),
         (vec!["exec:sh -c 'exit 3'", &there], "exec:sh -c 'exit 3': exit code 3".to_owned()),
         (vec![&there, &refused], format!("{refused}: Connection refused (ECONNREFUSED)")),

@@ -66,6 +66,11 @@ fn in_a_condition() {
         ends(house.main().args(["--wait-for", condition]).command("exit 1"), 125, &told);
     }
     ends(house.main().args(["--on-exit", "https://localhost/"]).command("exit 1"), 125, &["--on-exit", "https is not"]);
+    let alone = house.main().args(["--wait-for", "envoy", "--wait-timeout", "1m"]).command("exit 1").start();
+    alone.says("gives up after 1m");
+    tells(&alone, &["envoy: not ready", "nothing of it is there: has the other container this --name?"]);
+    drop(alone);
+    house.anew();
     let mut life = house.main().args(["--name", "envoy"]).command("echo ready; exec sleep 100").start();
     life.ready();
     let waiting = house.main().args(["--wait-for", "envoi", "--wait-timeout", "1m"]).command("exit 1").start();
@@ -86,7 +91,9 @@ fn in_the_command() {
     let python = script("python", 0o755, "#!/usr/bin/python9\n");
     let plain = script("plain", 0o644, "#!/bin/sh\n");
     let directory = house.path("").display().to_string();
-    let table: [(&str, i32, &[&str]); 6] = [
+    let table: [(&str, i32, &[&str]); 8] = [
+        ("$(JOB)", 127, &["was not found", "the variable in it was not filled in", "this container's env"]),
+        ("$JOB --fast", 127, &["was not found", "the variable in it was not filled in", "sh -c"]),
         ("no-such-program", 127, &["\"no-such-program\" was not found", "in this image"]),
         ("echo hello world", 127, &["was not found", "it is one word", "sh -c"]),
         (&windows, 127, &["/bin/sh;", "CRLF", "convert the script to LF"]),

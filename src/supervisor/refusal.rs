@@ -26,7 +26,10 @@ pub(super) fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String)
         ),
         Refused::NotFound(errno) => {
             let blank = name.contains(char::is_whitespace);
-            let hint = if blank {
+            let hint = if name.contains('$') {
+                "; the variable in it was not filled in: Kubernetes knows $(NAME) from this container's env, and $NAME only a \
+                 shell: sh -c '...'"
+            } else if blank {
                 "; it is one word: write each word by itself, or sh -c '...'"
             } else {
                 "; is it in this image, and on its PATH?"

@@ -177,7 +177,7 @@ impl Supervisor {
         others.retain(|other| self.plan.name.as_deref() != Some(other));
         others.truncate(NAMES_SHOWN);
         if others.is_empty() {
-            return String::new();
+            return " (nothing of it is there: has the other container this --name?)".to_owned();
         }
         format!(" (nothing of it is there, but {} is: a misspelt name?)", others.join(", "))
     }
