@@ -1,6 +1,6 @@
 //! The timelines of docs/reference.md, each as a list: what happens, and what is done about it.
 //!
-//! The machine is deterministic, so what `--log-level debug` prints is such a list: a bug report can be pasted here.
+//! The machine is deterministic, and what `--log-level debug` prints is such a list, in words: a bug report can be played here.
 
 use exeunt::machine::{
     Action, Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Seen, State, Status, Timer,
