@@ -52,6 +52,12 @@ pub struct Reading {
 
 /// Reads a command line. The first word is the program's own name; the second is no subcommand.
 pub fn read(words: &[OsString], scene: &Scene<'_>) -> Reading {
+    // Nothing is taken down again that the end of the process takes along.
+    read_by(&mut ManuallyDrop::new(cli::parser()), words, scene)
+}
+
+/// The same, for whoever reads many: the parser is the caller's, [`cli::parser`].
+pub fn read_by(parser: &mut clap::Command, words: &[OsString], scene: &Scene<'_>) -> Reading {
     // A Pod that asks for JSON by a variable gets it for the very first complaint, too.
     let json = options::LOG_FORMAT
         .variable()
@@ -63,7 +69,7 @@ pub fn read(words: &[OsString], scene: &Scene<'_>) -> Reading {
         wanted: Ok(Wanted::Help),
         warnings: Vec::new(),
     };
-    reading.wanted = reading.understand(words, scene);
+    reading.wanted = reading.understand(parser, words, scene);
     if let Ok(Wanted::Run(_)) = reading.wanted {
         reading.warnings = unknown(&scene.variables);
     }
@@ -71,13 +77,11 @@ pub fn read(words: &[OsString], scene: &Scene<'_>) -> Reading {
 }
 
 impl Reading {
-    fn understand(&mut self, words: &[OsString], scene: &Scene<'_>) -> Result<Wanted> {
-        // Nothing is taken down again that the end of the process takes along.
-        let mut parser = ManuallyDrop::new(cli::parser());
+    fn understand(&mut self, parser: &mut clap::Command, words: &[OsString], scene: &Scene<'_>) -> Result<Wanted> {
         let parsed = parser.try_get_matches_from_mut(words).or_else(|_| cli::command().try_get_matches_from(words));
         let flags =
             parsed.map_err(|error| anyhow!("{}; see exeunt --help", cli::complaint_of(&cli::command(), &error)))?;
-        if let Some(missing) = cli::missing_value(&flags, &parser) {
+        if let Some(missing) = cli::missing_value(&flags, parser) {
             bail!(missing);
         }
         if flags.get_flag("help") {

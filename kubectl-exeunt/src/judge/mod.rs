@@ -138,11 +138,11 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
         let (verdict, why) = ends::verdict(&mut bench, mains);
         let deadline = bench.object.deadline();
         let mut bench = Bench { object, findings: ignore::apply(bench, &mut comments) };
-        let next = starts.iter().find(|start| **start > object.node.place().line).copied().unwrap_or(usize::MAX);
+        let line = object.node.place().line;
+        let next = starts.get(starts.partition_point(|start| *start <= line)).copied().unwrap_or(usize::MAX);
         ignore::unused(&mut bench, &mut comments, next);
         let mut findings = bench.findings;
         findings.sort_by_key(|finding| finding.place);
-        let line = object.node.place().line;
         let (kind, name) = (object.kind.to_owned(), object.name.to_owned());
         let namespace = namespace(bench.object.node);
         let file = file.name().to_owned();

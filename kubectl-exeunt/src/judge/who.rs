@@ -253,7 +253,7 @@ fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
         working_directory: Some(container.node.get("workingDir").and_then(Node::text).unwrap_or("/").into()),
         has_directory: &|path| path.to_str().is_some_and(|path| container.volume_of(path).is_some()),
     };
-    reading::read(&words, &scene).wanted.map_err(|complaint| format!("{complaint:#}"))
+    reading::read_by(&mut exeunt::cli::parser(), &words, &scene).wanted.map_err(|complaint| format!("{complaint:#}"))
 }
 
 impl<'a> Party<'a> {
