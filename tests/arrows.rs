@@ -25,8 +25,8 @@ const ORDER: [&str; 30] = [
     "plan",
     "reading",
     // What acts. It is built on Linux.
-    "sys",
     "words",
+    "sys",
     "report",
     "http",
     "stage/directory",
@@ -42,7 +42,7 @@ const ORDER: [&str; 30] = [
     "supervisor",
     "run",
 ];
-const FIRST_THAT_ACTS: &str = "sys";
+const FIRST_THAT_ACTS: &str = "words";
 
 #[test]
 fn every_arrow_points_towards_the_core() {
