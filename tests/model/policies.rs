@@ -2,7 +2,8 @@
 
 pub use super::policy::{MAIN, SIDECAR};
 use exeunt::machine::{
-    Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Seen, Status, Timer, Verdict, Word,
+    Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, RestartPolicy, Role, Seen, Status, Timer,
+    Verdict, Word,
 };
 
 pub const INT: u8 = 2;
@@ -19,8 +20,29 @@ pub const STATUSES: [Status; 3] = [Status::Exited(0), Status::Exited(3), Status:
 pub const VERDICTS: [Verdict; 4] =
     [Verdict::Told(Status::Exited(0)), Verdict::Told(Status::Exited(5)), Verdict::Silent, Verdict::Lost];
 
-/// What the kubelet repeats: nothing, every failure, or one code by a rule of its own.
-const CODES: [Codes; 3] = [Codes::NONE, Codes::FAILURES, Codes::NONE.with(3)];
+/// What the kubelet repeats: what a policy says (nothing, every failure), or one code by a rule of its own.
+fn codes() -> Vec<Codes> {
+    let policies = RestartPolicy::ALL.iter().map(|(_, policy)| policy.codes());
+    policies.chain([Codes::NONE.with(3)]).collect()
+}
+
+/// A new field of the policy, or a new role, does not compile before somebody has thought of what it is to be varied by.
+fn is_varied_below(policy: &Policy) {
+    let Policy {
+        role: Role::Main | Role::Sidecar,
+        named: _,
+        restart_on: _,
+        exit_with: _,
+        stop_signal: _,
+        gated: _,
+        readiness: _,
+        outlive_main: _,
+        lingers: _,
+        restart: _,
+        stop_with: _,
+        goodbye: _,
+    } = policy;
+}
 
 /// One policy for each value of a field.
 fn vary<T: Copy>(policies: Vec<Policy>, values: &[T], set: impl Fn(&mut Policy, T)) -> Vec<Policy> {
@@ -38,6 +60,7 @@ fn vary<T: Copy>(policies: Vec<Policy>, values: &[T], set: impl Fn(&mut Policy, 
 /// Every policy of both roles. What belongs to the other mode stays at its default, as in a plan.
 pub fn policies() -> Vec<Policy> {
     let both = [false, true];
+    [MAIN, SIDECAR].iter().for_each(is_varied_below);
     let mut main = vary(vec![MAIN], &both, |policy, value| policy.stop_with = value);
     main = vary(main, &both, |policy, value| policy.goodbye = value);
     let mut sidecar = vary(vec![SIDECAR], &both, |policy, value| policy.named = value);
@@ -48,7 +71,7 @@ pub fn policies() -> Vec<Policy> {
     let mut all = [main, sidecar].concat();
     all = vary(all, &both, |policy, value| policy.gated = value);
     all = vary(all, Readiness::ALL, |policy, value| policy.readiness = value);
-    all = vary(all, &CODES, |policy, value| policy.restart_on = value);
+    all = vary(all, &codes(), |policy, value| policy.restart_on = value);
     all = vary(all, &STOP_SIGNALS, |policy, value| policy.stop_signal = value);
     // Without a name there is nothing to publish: a plan refuses the one, and the other makes no difference.
     all.retain(|policy| policy.named || (policy.readiness == Readiness::AtOnce && policy.restart_on == Codes::NONE));
