@@ -122,6 +122,7 @@ fn a_variable_that_is_none_is_named_with_the_nearest() {
     said_one_line(&run, &["warning", "EXEUNT_GRACES is no variable of exeunt; EXEUNT_GRACE is"]);
 }
 
+/// Reported as opencontainers/runc#1773.
 #[test]
 fn a_script_without_a_first_line_for_the_kernel_is_the_shell_s() {
     let house = House::new();

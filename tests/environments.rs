@@ -133,6 +133,7 @@ fn for_every_filter(play: impl Fn(&House, &dyn Fn(Run) -> Run, &str)) {
 }
 
 /// Every line was lost under a profile that did not know pwritev2: containerd/containerd#4492, opencontainers/runc#2151.
+/// Reported as canonical/snapd#15527, containers/crun#671.
 #[test]
 fn under_a_filter_that_refuses_newer_calls_every_message_comes_out() {
     for_every_filter(|house, under, what| {
@@ -339,6 +340,7 @@ fn when_our_own_cpu_time_is_up_the_command_does_not_hear_of_it() {
 }
 
 /// The job has left as many processes as it may have, and its own end makes room for one: greeves89/AI-Employee#628.
+/// Reported as containers/podman#17647.
 #[test]
 fn at_the_limit_of_processes_the_goodbye_is_said_to_everybody() {
     // SAFETY: asks for a number.
@@ -367,10 +369,68 @@ fn at_the_limit_of_processes_the_goodbye_is_said_to_everybody() {
     }
 }
 
+/// There is no room for a process at a restart and at a probe, and then there is: both were given up at the first refusal.
+#[test]
+fn what_needs_a_process_is_started_when_there_is_room_again() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 || on_path("setpriv").is_none() {
+        pass_over("it needs root and setpriv, to become a user with a limit of its own");
+        return;
+    }
+    let user = 500_000 + std::process::id() % 100_000;
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let house = House::new();
+    fs::set_permissions(house.pod(""), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(house.path("cue"), fs::Permissions::from_mode(0o666)).unwrap();
+    let options = ["--restart", "always", "--name", "helper", "--ready-when", "exec:test -e /proc"];
+    let run = house.sidecar().args(options).command(JOB).behind(["setpriv", &uid, &gid, "--clear-groups", "--"]);
+    let mut helper = run.start();
+    helper.ready();
+    house.appears("helper-ready");
+    let pid = helper.pid.to_string();
+    let user = ["setpriv", &uid, &gid, "--clear-groups", "--"];
+    let room = |most: u64| {
+        // By the user himself: root needs a capability for it that a container lacks.
+        let run = house.run("prlimit").args(["--pid", &pid, &format!("--nproc={most}:")]).behind(user).finish();
+        assert_eq!(run.err(), "");
+    };
+    room(1);
+    house.cue(1);
+    helper.says("(EAGAIN); trying again");
+    // One for itself, its watch and the helper, and none for the probe.
+    room(3);
+    helper.ready();
+    helper.says("no probe can be started: ");
+    assert!(!house.pod("helper-ready").exists());
+    room(100);
+    house.appears("helper-ready");
+    house.touch("main-job-terminated");
+    assert_eq!(helper.code(), 0, "{}", helper.err());
+}
+
+/// Without inotify it is said once that there is a look a second; a SIGTERM that was held made it be said again, and then of
+/// an option that nobody had given.
+#[test]
+fn without_inotify_that_is_said_once_although_a_sigterm_is_held() {
+    let house = House::new();
+    let run = house.sidecar().arg("--outlive-main=1h").command(HELPER);
+    let mut sidecar = run.filtered(&[("inotify_init1", libc::SYS_inotify_init1, &[])], libc::ENOSYS).start();
+    sidecar.ready();
+    sidecar.says("once a second");
+    sidecar.signal(libc::SIGTERM);
+    sidecar.says("SIGTERM is held back");
+    house.touch("main-job-terminated");
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.err());
+    let said = sidecar.err();
+    let times = said.lines().filter(|line| line.contains("once a second") || line.contains("--watch poll")).count();
+    assert_eq!(times, 1, "{said}");
+}
+
 // --- what is inherited
 
 /// `unshare --pid` without --fork: the command is PID 1 of a new namespace, and its parent is 0 to it:
 /// util-linux/util-linux#1561.
+/// Reported as util-linux/util-linux#1616, aristanetworks/bst#78.
 #[test]
 fn in_a_pid_namespace_that_is_there_for_children_only_the_command_runs() {
     let house = House::new();

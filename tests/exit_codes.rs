@@ -86,6 +86,7 @@ fn install(house: &House, path: &Path, mode: u32, content: &[u8]) {
 // dumb-init exits 2, catatonit and pid1-rs 1 for whatever cannot be executed, tini 1 for all but ENOENT and EACCES;
 // dumb-init once said 0 (its issue 32) and once named the wrong word (its issue 81).
 // A command that cannot be executed is reported as 0, or by another name: Yelp/dumb-init#32, Yelp/dumb-init#81.
+// Reported as cedya77/aiometadata#578, tektoncd/pipeline#5708.
 #[test]
 fn a_command_that_cannot_be_executed_gives_126_or_127_and_one_line_that_names_it_and_the_reason() {
     let house = House::new();

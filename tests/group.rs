@@ -4,9 +4,11 @@ mod house;
 #[path = "house/init.rs"]
 mod init;
 
+use house::here::{on_path, pass_over};
 use house::{House, PATIENCE, proc, role, wait_for, wait_until};
 use init::both_modes;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 roles! {
     fn collector() { init::collector() }
@@ -115,4 +117,56 @@ fn with_group_a_signal_still_reaches_those_who_are_left_when_the_command_has_end
         proc::signal(proc::children(pid)[0], libc::SIGKILL);
         assert_eq!(run.code(), 5);
     }
+}
+
+/// SIGKILL that reached some was taken for SIGKILL that reached all: a member that has become another user held the sidecar
+/// for as long as it liked.
+#[test]
+fn with_group_a_member_that_may_not_be_signalled_does_not_hold_the_sidecar() {
+    // SAFETY: asks for a number.
+    let root = unsafe { libc::geteuid() } == 0;
+    let Some(setpriv) = on_path("setpriv").filter(|_| root) else {
+        pass_over("it needs root and setpriv, to become one user and then another");
+        return;
+    };
+    // /dev/shm is mounted nosuid as a rule.
+    let house = House::under(&std::env::temp_dir());
+    let other = house.path("becomes-root");
+    fs::copy(setpriv, &other).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o4755)).unwrap();
+    fs::set_permissions(house.pod(""), fs::Permissions::from_mode(0o777)).unwrap();
+    let line = format!(
+        "trap '' TERM; {} --reuid 0 --clear-groups sh -c 'echo ready; exec sleep 1000' & wait; sleep 1000",
+        other.display()
+    );
+    let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+    let mut sidecar = house.sidecar().args(["--group", "--grace", "100ms"]).command(&line).behind(user).start();
+    sidecar.ready();
+    house.touch("main-job-terminated");
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.err());
+}
+
+/// Ten looks a second for as long as a group outlives its leader, which may be days.
+#[test]
+fn a_group_that_outlives_its_leader_is_looked_at_less_and_less() {
+    let house = House::new();
+    let mut run = house.main().arg("--group").command("sleep 1000 & echo ready; exit 5").start();
+    run.ready();
+    let pid = run.pid;
+    wait_until("the leader to be gone", || {
+        let children = proc::children(pid);
+        children.len() == 1 && in_own_group(children[0]) == Some(false)
+    });
+    let switches = || -> u64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let before = switches();
+    // 100 ms, 200, 400 and so on: five looks in three seconds, and a message after one. It was thirty.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let looks = switches() - before;
+    assert!(looks <= 12, "{looks} wake-ups in three seconds");
+    proc::signal(proc::children(pid)[0], libc::SIGKILL);
+    assert_eq!(run.code(), 5);
 }

@@ -64,6 +64,7 @@ fn a_script_that_signals_its_own_group_reaches_itself() {
 }
 
 /// A code that the container's own rule repeats is not the end, and every other is.
+/// Reported as kubernetes/enhancements#5308, kubernetes/kubernetes#132642.
 #[test]
 fn a_rule_repeats_its_codes_and_no_other() {
     let house = House::new();
@@ -131,4 +132,20 @@ fn a_slow_goodbye_costs_no_time_of_the_processor() {
     let before = ticks();
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(ticks() - before < 10, "{} ticks in half a second", ticks() - before);
+}
+
+/// Gone with 0, and nothing said: aws/amazon-cloudwatch-logs-for-fluent-bit#25, Yelp/dumb-init#179.
+#[test]
+fn a_helper_that_puts_itself_into_the_background_is_told_so() {
+    let hint = "did it put itself into the background?";
+    let says = |line: &str, options: &[&str]| {
+        let house = House::new();
+        let mut helper = house.sidecar().args(options).command(line).finish();
+        assert_eq!(helper.code(), 0, "{line}");
+        assert!(helper.err().contains("has ended with 0 before the job did"), "{line}: {:?}", helper.err());
+        helper.err().contains(hint)
+    };
+    assert!(says("sleep 100 & exit 0", &[]));
+    assert!(says("sleep 100 & exit 0", &["--restart", "on-failure"]));
+    assert!(!says("exit 0", &[]), "it has left nobody behind");
 }

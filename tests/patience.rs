@@ -150,6 +150,7 @@ fn a_second_attempt_under_a_policy_that_knows_none_is_told() {
     assert!(second.err().contains("--restart-policy on-failure"), "{}", second.err());
 }
 
+/// Reported as kata-containers/kata-containers#12218, kubernetes/kubernetes#93202.
 #[test]
 fn a_directory_on_the_container_s_own_root_is_told_from_a_volume() {
     const OWN: &str = "it lies on this container's own root file system, which no other container sees";

@@ -261,3 +261,45 @@ fn a_failed_attempt_of_the_job_is_not_the_end_and_the_child_is_still_started_aga
     process.expect("term");
     assert_eq!((second.code(), process.code()), (0, 0), "{}", process.err());
 }
+
+/// A deployment that writes its program in place, or an image layer that is being unpacked: busy now, and not in a moment.
+#[test]
+fn a_program_that_is_being_written_is_started_when_it_has_been() {
+    let house = House::new();
+    let program = house.path("program");
+    let text = "#!/bin/sh\necho ready $$\nread code <\"$CUE\"\nexit \"$code\"\n";
+    // By another process: one of ours could be started with the descriptor open, and keep the file busy.
+    assert_eq!(house.sh("printf %s \"$1\" >\"$2\"; chmod 755 \"$2\"").arg(text).arg(&program).finish().code(), 0);
+    let mut process = house.sidecar().args(["--restart", "always", "--"]).arg(&program).start();
+    let first = pid(&mut process);
+    let mut writer = house.sh("exec 3>>\"$1\"; echo open; read line").arg(&program);
+    let (reader, release) = std::io::pipe().unwrap();
+    writer = writer.stdin(reader);
+    let mut writer = writer.start();
+    writer.expect("open");
+    house.cue(1);
+    process.says("cannot be started just now: Text file busy (ETXTBSY); trying again");
+    drop(release);
+    writer.ended();
+    assert_ne!(pid(&mut process), first);
+    job_is_over(&house);
+    assert_eq!(process.code(), 0, "{}", process.err());
+}
+
+/// A dump or a rotation that is asked for between two lives is the next one's: it was dropped.
+#[test]
+fn a_signal_between_two_lives_is_the_next_life_s() {
+    let house = House::new();
+    let line = "[ -e \"$0\" ] || exit 1; echo stays; exec sleep 1000";
+    let go = house.path("go");
+    let run = house.sidecar().args(["--restart", "always", "--", "sh", "-c", line]).arg(&go);
+    let mut process = run.start();
+    process.says("in 800ms");
+    fs::write(&go, "").unwrap();
+    process.signal(libc::SIGUSR1);
+    // Its default is the end, so that it is seen to arrive.
+    process.says("was killed by SIGUSR1");
+    process.expect("stays");
+    job_is_over(&house);
+    assert_eq!(process.code(), 0, "{}", process.err());
+}
