@@ -11,6 +11,8 @@ pub mod names;
 pub mod record;
 
 #[cfg(target_os = "linux")]
+pub mod alarm;
+#[cfg(target_os = "linux")]
 mod directory;
 #[cfg(target_os = "linux")]
 pub mod file;

@@ -417,7 +417,7 @@ impl Supervisor {
         let number = self.door.next_look();
         let mut look = Look { number, ..Look::default() };
         if let Some(audience) = self.audience.as_mut().filter(|audience| job && audience.has_begun()) {
-            look.job = Some(audience.look(closed));
+            look.job = Some(audience.look(closed, self.command.is_some()));
             look.bell = self.door.bell();
         }
         if let Some(vigil) = self.vigil.as_mut().filter(|_| conditions) {
@@ -428,7 +428,7 @@ impl Supervisor {
                 self.heed(Local::Hold);
                 // As where it is the volume that tells: a gate that opens is opened only for a job that is not over.
                 if self.held.gate.is_some() && gate && look.job.is_none() {
-                    look.job = self.audience.as_mut().map(|audience| audience.look(false));
+                    look.job = self.audience.as_mut().map(|audience| audience.look(false, false));
                 }
             }
         }

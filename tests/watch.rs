@@ -195,6 +195,80 @@ fn without_an_inotify_instance_a_killed_wrapper_is_noticed_too() {
     assert_eq!(sidecar.code(), 137);
 }
 
+fn threads(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// Where no event tells, the lock does: a thread waits for it. It is started by a look, and the next look is a second away.
+#[test]
+fn without_an_inotify_instance_the_lock_of_a_life_tells_of_its_end_at_once() {
+    for kill in [false, true] {
+        let slow = (0..3).all(|_| {
+            let house = House::new();
+            let mut main = house.job(&[]);
+            let mut sidecar = without_inotify(&house, &["--exit-with=main"]);
+            wait_until("a thread that waits for the lock", || threads(sidecar.pid) == 2);
+            let began = Instant::now();
+            if kill {
+                main.signal(libc::SIGKILL);
+            } else {
+                house.cue(3);
+            }
+            sidecar.expect("term");
+            let slow = began.elapsed() > Duration::from_millis(700);
+            assert_eq!(sidecar.code(), if kill { 137 } else { main.code() });
+            slow
+        });
+        assert!(!slow, "kill: {kill}: it was a look that found it");
+    }
+}
+
+/// Whoever waits for a lock is in nobody's way: the next attempt takes its name at once, and an exit is an exit.
+#[test]
+fn an_alarm_keeps_no_attempt_from_its_name_and_no_exit_from_its_end() {
+    let house = House::new();
+    let mut sidecar = without_inotify(&house, &["--exit-with=main"]);
+    for attempt in 1..=5 {
+        let mut main = house.job(&["--restart-policy=on-failure"]);
+        assert_eq!(house.record("main-job-running")["attempt"], attempt);
+        wait_until("a thread that waits for the lock", || threads(sidecar.pid) == 2);
+        main.signal(libc::SIGKILL);
+        main.ended();
+    }
+    let _main = house.job(&["--restart-policy=on-failure"]);
+    wait_until("a thread that waits for the lock", || threads(sidecar.pid) == 2);
+    sidecar.signal(libc::SIGTERM);
+    sidecar.expect("term");
+    let began = Instant::now();
+    assert_eq!(sidecar.code(), 7);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// With two tasks allowed (pids.max, RLIMIT_NPROC) the thread of the watch takes the place of the command: it gives way.
+#[test]
+fn where_two_tasks_are_allowed_the_command_runs_and_the_watch_gives_way() {
+    // SAFETY: a system call that cannot fail.
+    if unsafe { libc::geteuid() } != 0 || house::here::on_path("setpriv").is_none() {
+        house::here::pass_over("it needs root and setpriv, to become a user with a limit of its own");
+        return;
+    }
+    let house = House::new();
+    let user = 700_000 + std::process::id() % 100_000;
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let two = || {
+        let limit = libc::rlimit { rlim_cur: 2, rlim_max: 2 };
+        // SAFETY: reads a live local.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) };
+        if set == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    let run = house.sidecar().args(["--", "sleep", "1000"]).behind(["setpriv", &uid, &gid, "--clear-groups", "--"]);
+    let mut sidecar = run.hook(two).start();
+    sidecar.says("there is no room for a process and a watch");
+    wait_until("the command", || !proc::children(sidecar.pid).is_empty());
+    house.touch("main-job-terminated");
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.err());
+}
+
 /// Events do not arrive: google/gvisor#11326, google/gvisor#8089, kata-containers/runtime#1505,
 /// kata-containers/kata-containers#10411.
 #[test]

@@ -31,6 +31,8 @@ struct Held {
     file: File,
     identity: Identity,
     seen_locked: bool,
+    /// It has been opened for an alarm.
+    alarmed: bool,
     record: Option<Record>,
 }
 
@@ -62,6 +64,15 @@ impl Observer {
         let held = self.held.as_ref().filter(|held| Lock::of(&held.file) == Lock::Held)?;
         let run = held.record.as_ref()?.run_id.as_deref()?;
         (Some(run) != self.run_id.as_deref()).then_some(run)
+    }
+
+    /// A second opening of the life that lives, for an alarm that waits for its lock. Once for each life.
+    pub fn open_for_an_alarm(&mut self, dir: &Directory) -> Option<File> {
+        let held = self.held.as_mut().filter(|held| held.seen_locked && !held.alarmed)?;
+        held.alarmed = true;
+        let file = dir.open_file(&running(&self.name))?;
+        let same = nix::sys::stat::fstat(&file).is_ok_and(|stat| identity(&stat) == held.identity);
+        same.then_some(file)
     }
 
     /// Looks.
@@ -119,7 +130,7 @@ impl Observer {
             self.held = opened.ok().flatten().and_then(|file| {
                 let identity = identity(&nix::sys::stat::fstat(&file).ok()?);
                 let record = Record::read(&file);
-                Some(Held { file, identity, seen_locked: false, record })
+                Some(Held { file, identity, seen_locked: false, alarmed: false, record })
             });
         }
         if self.closed.is_some() && self.held.is_none() {

@@ -171,16 +171,16 @@ impl Audience {
     /// The look that begins the observation, and any that begins it anew.
     pub fn begin(&mut self) -> Glance {
         self.asked = true;
-        Glance { begin: !std::mem::replace(&mut self.begun, true), slow: false }
+        Glance { begin: !std::mem::replace(&mut self.begun, true), slow: false, alarm: false }
     }
 
-    /// One look. `closed`: and again in a moment.
-    pub fn look(&mut self, closed: bool) -> Glance {
+    /// One look. `closed`: and again in a moment. `runs`: the command does.
+    pub fn look(&mut self, closed: bool, runs: bool) -> Glance {
         if closed {
             self.soon = 0;
         }
         self.asked = true;
-        Glance { begin: false, slow: self.next_slow <= Instant::now() }
+        Glance { begin: false, slow: self.next_slow <= Instant::now(), alarm: runs }
     }
 
     /// Whether a look at all makes sense: the first has been asked for.

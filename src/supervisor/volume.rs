@@ -7,13 +7,14 @@ use crate::machine::{Role, Status, Verdict};
 use crate::options::How;
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::stage::alarm;
 use crate::stage::conclude::{Conclusion, together};
 use crate::stage::observe::Observer;
 use crate::stage::publish::{Claim, Life, Turn, publish_bare};
 use crate::stage::record::Record;
 use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::stage::{Directory, running, terminated};
-use crate::sys::descriptors;
+use crate::sys::{descriptors, signals};
 use crate::words;
 use anyhow::{Context, Result};
 use std::os::fd::RawFd;
@@ -75,7 +76,11 @@ impl Look {
     #[must_use]
     pub fn and(self, later: Look) -> Look {
         let job = match (self.job, later.job) {
-            (Some(one), Some(other)) => Some(Glance { begin: one.begin | other.begin, slow: one.slow | other.slow }),
+            (Some(one), Some(other)) => Some(Glance {
+                begin: one.begin | other.begin,
+                slow: one.slow | other.slow,
+                alarm: one.alarm & other.alarm,
+            }),
             (one, other) => one.or(other),
         };
         Look { number: later.number, bell: later.bell, job, conditions: later.conditions.or(self.conditions) }
@@ -89,6 +94,9 @@ pub struct Glance {
     pub begin: bool,
     /// More slowly: is it still the same directory, is there a misspelt name?
     pub slow: bool,
+    /// With the locks to tell of the end, where nothing else does. Not before the command runs, whose place the threads could
+    /// take.
+    pub alarm: bool,
 }
 
 /// How the conditions are looked at.
@@ -179,6 +187,10 @@ pub struct Volume {
     observers: Vec<Observer>,
     watch: Option<Watch>,
     how: How,
+    /// It answers at once, or never.
+    local: bool,
+    /// There is no watch, although one was wanted: the locks tell, as far as they can.
+    alarms: bool,
     said: Said,
     awaited: Vec<Awaited>,
     watches: Vec<Watch>,
@@ -209,6 +221,8 @@ impl Volume {
     pub fn open(plan: Arc<Plan>, report: Report) -> Result<Volume> {
         let dir = Directory::open(&plan.dir)?;
         Ok(Volume {
+            local: dir.is_local(),
+            alarms: false,
             how: plan.watch,
             plan,
             report,
@@ -224,7 +238,7 @@ impl Volume {
 
     /// Whether it answers at once, or never.
     pub fn is_local(&self) -> bool {
-        self.dir.is_local()
+        self.local
     }
 
     /// The number of the directory's descriptor.
@@ -250,6 +264,7 @@ impl Volume {
             Request::Unwatch => {
                 self.watch = None;
                 self.how = How::Poll;
+                self.alarms = false;
                 Answer::Done
             }
             Request::Leave => {
@@ -348,6 +363,7 @@ impl Volume {
         }
         if self.watch.take_if(|watch| watch.is_dead()).is_some() {
             self.how = How::Poll;
+            self.alarms = true;
             self.report.warning("the watch on the shared directory has ended; it is looked at once a second instead");
         }
         if glance.slow {
@@ -356,6 +372,9 @@ impl Volume {
         let conclusion = self.conclude();
         if glance.slow {
             self.hint();
+        }
+        if glance.alarm && self.alarms && self.local {
+            self.set_alarms(bell);
         }
         self.say_trouble(conclusion);
         if conclusion == Conclusion::Unproven && self.plan.policy.role == Role::Sidecar {
@@ -404,11 +423,24 @@ impl Volume {
             Ok(watch) => self.watch = Some(watch),
             Err(error) => {
                 self.how = How::Poll;
+                self.alarms = true;
                 self.report.warning(&format!(
                     "{} cannot be watched ({}); it is looked at once a second instead",
                     self.dir.path().display(),
                     words::chain(&error)
                 ));
+            }
+        }
+    }
+
+    /// Has the locks of those that live tell of their end. What no lock can tell (a life that is not there yet, a sentinel that
+    /// somebody else makes) is left to the looks.
+    fn set_alarms(&mut self, bell: Option<&Bell>) {
+        let Some(bell) = bell else { return };
+        for life in self.observers.iter_mut().filter_map(|observer| observer.open_for_an_alarm(&self.dir)) {
+            match alarm::set(life, bell.clone()) {
+                Ok(()) => signals::catch_again(),
+                Err(error) => self.report.debug(|| format!("no thread waits for the lock: {}", words::io(&error))),
             }
         }
     }
