@@ -3,6 +3,8 @@
 
 #[path = "../../fuzz/src/manifest.rs"]
 mod manifest;
+#[path = "../../fuzz/src/shell.rs"]
+mod shell;
 
 use std::path::Path;
 
@@ -19,6 +21,19 @@ fn no_manifest_breaks_a_law() {
     assert!(seen.iter().filter(|seen| seen.inject_refused).count() >= 2, "{seen:?}");
     assert!(seen.iter().map(|seen| seen.edits).sum::<usize>() >= 100);
     assert!(seen.iter().any(|seen| seen.refused > 0 && seen.why.is_some()));
+}
+
+#[test]
+fn no_script_breaks_a_law() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/plugin/shell");
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(corpus).expect("the corpus").flatten() {
+        seen.push(shell::laws(&std::fs::read(entry.path()).expect("an input")));
+    }
+    assert!(seen.len() >= 30, "only {} inputs", seen.len());
+    assert!(seen.iter().filter(|seen| seen.read && seen.paths > 1).count() >= 20, "{seen:?}");
+    assert!(seen.iter().map(|seen| seen.calls).sum::<usize>() >= 20, "{seen:?}");
+    assert!(seen.iter().any(|seen| !seen.read), "{seen:?}");
 }
 
 #[test]

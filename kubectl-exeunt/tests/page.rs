@@ -1,4 +1,4 @@
-//! docs/kubectl-exeunt.md: what it shows is what happens.
+//! docs/kubectl-exeunt.md and the README: what they show is what happens.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,12 @@ fn every_command_of_the_page_does_what_it_shows() {
     let place = std::env::temp_dir().join(format!("exeunt-page-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
     let mut seen = 0;
-    for (kind, text) in blocks(&page) {
+    // What the README shows is of the same manifests.
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let shown: Vec<_> =
+        blocks(&readme).into_iter().filter(|(kind, text)| kind == "console" && text.contains("exeunt check")).collect();
+    assert_eq!(shown.len(), 1);
+    for (kind, text) in blocks(&page).into_iter().chain(shown) {
         if let Some(file) = kind.strip_prefix("yaml ") {
             std::fs::write(place.join(file), text).unwrap();
             continue;
