@@ -410,3 +410,26 @@ fn the_answer_in_a_message_is_text_whatever_the_format_of_the_log_is() {
         assert!(message.contains("Connection refused"), "{message}");
     }
 }
+
+/// A second of CPU time is what it may cost to wait five for an answer, with whatever else was waited for before the end.
+#[test]
+fn a_slow_goodbye_is_waited_for_without_spending_cpu_time() {
+    let silent = Server::new(|_| Answer::Silence);
+    let never = format!("tcp://127.0.0.1:{}", closed_port());
+    let second = || {
+        let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+        // SAFETY: reads a live local.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_CPU, &raw const limit) };
+        if set == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    let house = House::new();
+    let start = |name: &str, options: &[&str]| {
+        let run = house.main().args(["--name", name, "--on-exit", &silent.url("/")]).args(options);
+        run.args(["--", "true"]).hook(second).start()
+    };
+    let mut jobs =
+        [start("one", &["--ready-when", &never]), start("two", &["--stop-with", "proxy", "--watch", "poll"])];
+    for job in &mut jobs {
+        assert_eq!(job.code(), 0, "{}", job.err());
+    }
+}

@@ -250,6 +250,30 @@ fn a_daemon_that_is_stopped_holds_no_sidecar_without_a_name() {
     assert_eq!(sidecar.code(), 3);
 }
 
+/// A probe that hangs there cannot be killed either. That is waited for as anything else, and costs no time of the CPU, of which
+/// there is a second.
+#[test]
+fn a_probe_that_cannot_be_killed_costs_no_cpu_time() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("LOOKUP socket");
+    let second = || {
+        let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+        // SAFETY: reads a live local.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_CPU, &raw const limit) };
+        if set == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    fs::create_dir(house.path("local")).expect("a directory");
+    let run = house.run(house::EXEUNT).args(["--mode=main", "--dir"]).arg(house.path("local"));
+    let condition = format!("unix://{}", house.pod("socket").display());
+    // Its time is up after seven seconds.
+    let run = run.args(["--ready-when", &condition, "--", "sh", "-c", "sleep 11; exit 7"]);
+    let mut main = volume.start(run.hook(second));
+    volume.hangs("LOOKUP socket");
+    assert_eq!(main.code(), 7, "{}", main.err());
+    volume.answer();
+}
+
 /// The negative control, and that it works at all: with a volume that answers all is as ever.
 #[test]
 fn on_a_volume_that_answers_the_sidecar_leaves_with_its_job() {
