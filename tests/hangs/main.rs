@@ -274,6 +274,50 @@ fn a_probe_that_cannot_be_killed_costs_no_cpu_time() {
     volume.answer();
 }
 
+/// From now on no thread is started: clone3(2) is not known, and clone(2) with CLONE_THREAD finds no room.
+fn no_threads() -> std::io::Result<()> {
+    let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
+    let is = |call: libc::c_long, no| statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, no, call as u32);
+    let answer = |value| statement(libc::BPF_RET | libc::BPF_K, 0, 0, value);
+    let error = |errno: i32| answer(libc::SECCOMP_RET_ERRNO | errno as u32);
+    let filter = [
+        // The number of the call, and then the low half of its first argument (struct seccomp_data).
+        load(0),
+        is(libc::SYS_clone3, 1),
+        error(libc::ENOSYS),
+        is(libc::SYS_clone, 3),
+        load(16),
+        statement(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, libc::CLONE_THREAD as u32),
+        error(libc::EAGAIN),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: plain system calls, on a program that lives until they are over.
+    let set = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Where no thread can be started, what is wished for is done in the loop: nothing is left out.
+#[test]
+fn without_a_thread_the_end_is_written_all_the_same() {
+    let house = House::new();
+    let Some(volume) = Volume::mounted(&house) else { return };
+    let mut main = volume.start(house.main().command(JOB).hook(no_threads));
+    main.ready();
+    let threads = fs::read_dir(format!("/proc/{}/task", main.pid)).map_or(0, Iterator::count);
+    assert_eq!(threads, 1, "there is a worker");
+    let mut sidecar = volume.start(house.sidecar().args(["--exit-with=main"]).command(TOLD).hook(no_threads));
+    sidecar.ready();
+    fs::write(house.path("cue.go"), "").expect("a cue");
+    assert_eq!((main.code(), main.err()), (7, String::new()));
+    assert_eq!(sidecar.code(), 7);
+    assert!(sidecar.err().contains("exit code 7"), "{}", sidecar.err());
+}
+
 /// The negative control, and that it works at all: with a volume that answers all is as ever.
 #[test]
 fn on_a_volume_that_answers_the_sidecar_leaves_with_its_job() {
