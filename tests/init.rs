@@ -112,7 +112,9 @@ fn orphans_by_the_thousand_are_reaped_at_once_and_nothing_is_said_about_them() {
             wait_until("only the command to be left", || proc::children(pid).len() == 1);
             assert!(proc::alive(proc::children(pid)[0]));
             // skydive#1541: logs full of one line for each orphan. Nine projects filed the warning of not being PID 1.
-            assert_eq!(run.err(), "");
+            // A sidecar has something to say about its job, which is not there, if this takes longer than a second.
+            let err = run.err();
+            assert!(err.lines().all(|line| line.contains(": waiting for the job main-job: ")), "{err}");
         }
     }
 }

@@ -153,7 +153,7 @@ fn a_second_attempt_under_a_policy_that_knows_none_is_told() {
 /// Reported as kata-containers/kata-containers#12218, kubernetes/kubernetes#93202.
 #[test]
 fn a_directory_on_the_container_s_own_root_is_told_from_a_volume() {
-    const OWN: &str = "it lies on this container's own root file system, which no other container sees";
+    const OWN: &str = "the directory lies on this container's own root file system, which no other container sees";
     // This machine's root, with nothing in between, as where a volume was forgotten; then a volume of its own.
     let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
     let on_root =

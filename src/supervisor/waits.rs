@@ -190,7 +190,7 @@ impl Supervisor {
     fn hint(&self) -> String {
         // Only in a container: elsewhere the root file system is everybody's.
         if self.is_local() && is_in_a_container() && is_on_root(&self.plan.dir) {
-            return "; it lies on this container's own root file system, which no other container sees: mount the shared \
+            return "; the directory lies on this container's own root file system, which no other container sees: mount the shared \
                     volume there"
                 .to_owned();
         }
