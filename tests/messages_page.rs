@@ -74,8 +74,8 @@ fn is_said(file: &str, literal: &Literal) -> bool {
     let elsewhere = ["reason =", "compile_error!(", "assert!(", "strip_prefix(", "expect("];
     let before: String = literal.before.split_whitespace().collect::<Vec<_>>().join(" ");
     let request = literal.text.contains(" HTTP/1.1");
-    // The texts of `--help` have nothing to fill in.
-    let help = file.ends_with("/cli.rs") && !literal.text.contains('{');
+    // The texts of `--help`: a file of them, and those that have nothing to fill in.
+    let help = file.ends_with("/options.rs") || (file.ends_with("/cli.rs") && !literal.text.contains('{'));
     let fixed = plain(&literal.text).replace('…', " ");
     let words = fixed.split_whitespace().map(|word| word.trim_matches([',', ';', ':', '.', '(', ')', '"']));
     let sentence = words.filter(|word| word.len() > 1 && word.chars().all(char::is_alphabetic)).count() > 1;
