@@ -40,6 +40,12 @@ pub struct Container {
     /// When the deletion of the Pod reaches it: no kubelet tells all containers in the same moment.
     asked_at: Option<Instant>,
     pub killed: bool,
+    /// How long after its first start its wrapper is stopped, as by the freezer or by throttling, and for how long.
+    stall: Option<(Duration, Duration)>,
+    stalled: Option<(Instant, Instant)>,
+    stopped: bool,
+    /// It is sent a SIGTERM as soon as its command has begun.
+    early: bool,
 }
 
 pub struct Pod {
@@ -73,7 +79,9 @@ impl Pod {
         let hold =
             OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&hold).expect("a fifo");
         let begun = Instant::now();
-        let container = |role: &Role| Container {
+        let mut dice = Dice::new(!script.seed);
+        // Around the end, as often as not: a job takes up to 50 ms.
+        let mut container = |role: &Role| Container {
             role: role.clone(),
             state: State::Waiting(begun + role.starts_at),
             starts: 0,
@@ -83,8 +91,12 @@ impl Pod {
             kill_at: None,
             asked_at: None,
             killed: false,
+            stall: dice.percent(20).then(|| (dice.ms(100), dice.ms(60))),
+            stalled: None,
+            stopped: false,
+            early: matches!(role.plays, Plays::Sidecar { helper: Helper::StopsByInt, .. }),
         };
-        let containers = script.roles.iter().map(container).collect();
+        let containers = script.roles.iter().map(&mut container).collect();
         let (timeline, faults) = (Vec::new(), Vec::new());
         let (deleted, job_over, lasted) = (None, None, Duration::ZERO);
         let back_off = BACK_OFF;
@@ -127,6 +139,7 @@ impl Pod {
     }
 
     fn attend(&mut self, index: usize, now: Instant) {
+        let begun = self.containers[index].early && self.log(&self.containers[index].role.name).contains("begin ");
         let container = &mut self.containers[index];
         match &mut container.state {
             State::Waiting(_) if self.deleted.is_some() => container.state = State::Over,
@@ -136,6 +149,19 @@ impl Pod {
                 let pid = child.id().cast_signed();
                 if let Some(status) = child.try_wait().expect("waiting for our own child") {
                     self.ended(index, status);
+                } else if container.stalled.is_some_and(|(from, _)| from <= now) && !container.stopped {
+                    container.stopped = true;
+                    proc::signal(pid, libc::SIGSTOP);
+                    let line = format!("{}: its wrapper is stopped", container.role.name);
+                    self.say(line);
+                } else if container.stalled.take_if(|(_, to)| *to <= now).is_some() {
+                    container.stopped = false;
+                    proc::signal(pid, libc::SIGCONT);
+                    let line = format!("{}: its wrapper goes on", container.role.name);
+                    self.say(line);
+                } else if begun {
+                    container.early = false;
+                    proc::signal(pid, libc::SIGTERM);
                 } else if container.asked_at.take_if(|at| *at <= now).is_some() {
                     proc::signal(pid, libc::SIGTERM);
                 } else if container.kill_at.take_if(|at| *at <= now).is_some() {
@@ -150,6 +176,8 @@ impl Pod {
 
     fn start(&mut self, index: usize) {
         let (dir, policy) = (self.dir.clone(), self.script.policy);
+        let mains = self.script.roles.iter().filter(|role| matches!(role.plays, Plays::Main(_)));
+        let jobs: Vec<String> = mains.map(|role| role.name.clone()).collect();
         let container = &mut self.containers[index];
         container.starts += 1;
         let (mode, command, killed_after) = match &container.role.plays {
@@ -161,11 +189,13 @@ impl Pod {
             }
             Plays::Sidecar { helper, killed_after } => {
                 let killed_after = killed_after.filter(|_| container.starts == 1);
-                ("sidecar", help(*helper, &dir, &container.role.name), killed_after)
+                ("sidecar", help(*helper, &dir, &container.role.name, &jobs), killed_after)
             }
         };
         let now = Instant::now();
         container.kill_at = killed_after.map(|after| now + after);
+        container.stopped = false;
+        container.stalled = container.stall.take().map(|(after, time)| (now + after, now + after + time));
         let transcript = dir.join(format!("{}.{}", container.role.name, container.starts));
         let mut run = Command::new(house::EXEUNT);
         run.arg("--dir").arg(dir.join("pod")).args(["--mode", mode, "--restart-policy", policy.word()]);
@@ -334,13 +364,20 @@ fn job(attempt: &Attempt, dir: &Path, name: &str) -> Vec<String> {
     shell(format!("{before}echo begin $$ >> {log}; sleep {takes:.4}; echo end {code} >> {log}; {after}"))
 }
 
-fn help(helper: Helper, dir: &Path, name: &str) -> Vec<String> {
+fn help(helper: Helper, dir: &Path, name: &str, jobs: &[String]) -> Vec<String> {
     let (log, hold) = (dir.join(format!("{name}.log")), dir.join("hold"));
     let (begin, hold) = (format!("echo begin $$ >> {}", log.display()), format!("read x < {}", hold.display()));
     shell(match helper {
         Helper::Plain => format!("{begin}; exec sleep 1000"),
         Helper::Tidy => format!("trap 'exit 0' TERM; {begin}; {hold}"),
         Helper::IgnoresTerm => format!("trap '' TERM; {begin}; {hold}"),
+        Helper::SeesTheSentinel(code) => {
+            let pod = dir.join("pod");
+            let there = |job: &str| format!("[ -e {}/{job}-terminated ]", pod.display());
+            let all = jobs.iter().map(|job| there(job)).collect::<Vec<_>>().join(" && ");
+            format!("trap '' TERM; {begin}; until {all}; do :; done; exit {code}")
+        }
+        Helper::StopsByInt => format!("trap '' TERM; trap 'exit 0' INT; {begin}; {hold}"),
         Helper::Fails(code, ms) => {
             format!("{begin}; sleep {:.3}; exit {code}", Duration::from_millis(ms).as_secs_f64())
         }

@@ -44,6 +44,9 @@ impl Pod {
         if self.script.small_volume && code == 125 && err.contains("cannot be written") {
             return None;
         }
+        if helper == Helper::StopsByInt && err.contains("killing it with SIGKILL") {
+            return Some(format!("killed, although it ends by its stop signal: {}", err.trim_end()));
+        }
         // No helper exits with 0 unless it is told to end: then exeunt has found that the job is over.
         if code == 0 {
             let on = self

@@ -97,6 +97,11 @@ pub enum Helper {
     IgnoresTerm,
     /// Ends by itself, with this code, so many milliseconds after each start.
     Fails(u8, u64),
+    /// Knows the volume, as the shell recipe does: takes no notice of SIGTERM, and ends with this code because the sentinels
+    /// of all jobs are there.
+    SeesTheSentinel(u8),
+    /// Takes no notice of SIGTERM, which it gets as soon as it has begun, and ends with 0 by the stop signal, SIGINT.
+    StopsByInt,
 }
 
 #[derive(Clone, Debug)]
@@ -177,15 +182,25 @@ fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, jobs: &[&str]) -
         4..=6 => Helper::Tidy,
         7 => Helper::IgnoresTerm,
         // Under OnFailure the kubelet starts it again: it fails again, and so on until the job is over.
+        8 if dice.percent(60) => dice.one_of(&[Helper::SeesTheSentinel(9), Helper::StopsByInt]),
         _ if policy == RestartPolicy::OnFailure || dice.percent(50) => Helper::Fails(9, dice.below(60)),
         _ => Helper::Plain,
     };
     let name = format!("sidecar-{number}");
-    let mut options = vec!["--until".to_owned(), jobs.join(","), "--grace".to_owned(), "150ms".to_owned()];
+    let mut options = vec!["--until".to_owned(), jobs.join(","), "--grace".to_owned()];
+    // Whoever ends by the signal that he has asked for is never to be killed.
+    options.push(if helper == Helper::StopsByInt { "1m" } else { "150ms" }.to_owned());
+    if helper == Helper::StopsByInt {
+        options.extend(["--stop-signal", "INT"].map(str::to_owned));
+    }
+    if dice.percent(10) {
+        options.extend(["--linger", "20ms"].map(str::to_owned));
+    }
     if dice.percent(50) {
         options.extend(["--name".to_owned(), name.clone()]);
     }
-    if dice.percent(20) {
+    // What is held is passed on as the stop signal, by which this one would end.
+    if dice.percent(20) && helper != Helper::StopsByInt {
         options.push("--outlive-main=100ms".to_owned());
     }
     if dice.percent(15) {

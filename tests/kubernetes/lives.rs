@@ -369,6 +369,7 @@ impl Life {
                 Helper::Tidy => format!("trap 'exit 0' TERM; {began} {on}"),
                 Helper::IgnoresTerm => format!("trap '' TERM; {began} {on}"),
                 Helper::Fails(code, units) => format!("{began} sleep {}; exit {code}", seconds(units as u32)),
+                Helper::SeesTheSentinel(_) | Helper::StopsByInt => panic!("{:?} has no command here", aside.helper),
             };
             self.container(&name, "sidecar", &self.options(aside, REAL), &["/bin/sh".into(), "-c".into(), line])
         });

@@ -26,8 +26,10 @@ impl Stuck {
 /// can go on all the time (the one who looks, a child that was asked to end, a signal, the time) does so some time. A watch
 /// that makes things up may do so, but need not, and a lock that cannot be asked for can be asked for some time.
 pub fn leaves<'a>(setting: &Setting, place: usize, from: impl Iterator<Item = &'a World>) -> Result<(), Box<Stuck>> {
-    let mut worlds: Vec<World> = from.copied().collect();
-    let mut numbers: Known<World> = worlds.iter().enumerate().map(|(number, world)| (*world, number)).collect();
+    let (mut worlds, mut numbers) = (Vec::new(), Known::default());
+    for world in from {
+        numbers.place(&mut worlds, *world);
+    }
     let mut ways: Vec<Vec<Way>> = Vec::new();
     while let Some(world) = worlds.get(ways.len()).copied() {
         let steps = world.without_help(setting, place);
@@ -38,12 +40,7 @@ pub fn leaves<'a>(setting: &Setting, place: usize, from: impl Iterator<Item = &'
         for (agent, next) in steps {
             let next = next.map_err(|rule| Stuck::new(&world, &rule))?.tidy();
             let inside = next.sidecars[place].container == Container::Up;
-            let number = inside.then(|| {
-                *numbers.entry(next).or_insert_with(|| {
-                    worlds.push(next);
-                    worlds.len() - 1
-                })
-            });
+            let number = inside.then(|| numbers.place(&mut worlds, next).0);
             from_here.push((agent, number));
         }
         ways.push(from_here);

@@ -66,11 +66,10 @@ pub const SOUND: &[(&str, Setting)] = &[
     ("never, until one of two, locks apart", Setting { mains: Mains::Any, ..APART }),
 ];
 
-/// The same for a run at full length.
+/// The same for a run at full length: as much as 8 GB of memory hold. Left out: two sidecars of two mains, which have
+/// more than four million states, and two sidecars under on-failure, which were not at their end after seven minutes.
 pub const LARGE: &[(&str, Setting)] = &[
     ("on-failure, until one of two", Setting { mains: Mains::Any, ..REPEATED }),
-    ("on-failure, two sidecars", Setting { sidecars: 2, main_first: true, ..REPEATED }),
     ("never, two sidecars, the Pod is deleted", Setting { sidecars: 2, main_first: true, deletes: true, ..POD }),
-    ("never, two sidecars until one of two", Setting { sidecars: 2, main_first: true, mains: Mains::Any, ..POD }),
     ("never, two sidecars, a lying watch", Setting { sidecars: 2, main_first: true, watch: Watch::Lies, ..POD }),
 ];

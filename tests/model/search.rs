@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 /// Everything that can be reached.
 pub struct Graph<S, E> {
@@ -13,10 +13,30 @@ pub struct Graph<S, E> {
     origins: Vec<Option<(usize, E)>>,
 }
 
-/// What has been found, by its number. The states are ours, so nobody makes them collide, and there are many: a hash that is
-/// made for speed, like that of rustc, saves more than half of the time.
-pub type Known<S> = HashMap<S, usize, BuildHasherDefault<Quick>>;
+/// The number of everything that has been found: its place in the list of states. The list alone holds them, for there are
+/// millions; here are their hashes. Of two with one hash the second stands under the next number that is free.
+#[derive(Default)]
+pub struct Known(HashMap<u64, u32, BuildHasherDefault<Quick>>);
 
+impl Known {
+    /// The place of a state; with whether it is new, and then it is put at the end of the list.
+    pub fn place<S: Eq + Hash>(&mut self, states: &mut Vec<S>, state: S) -> (usize, bool) {
+        let mut hash = BuildHasherDefault::<Quick>::default().hash_one(&state);
+        while let Some(place) = self.0.get(&hash) {
+            let place = *place as usize;
+            if states.get(place) == Some(&state) {
+                return (place, false);
+            }
+            hash = hash.wrapping_add(1);
+        }
+        self.0.insert(hash, u32::try_from(states.len()).expect("four thousand million states are enough"));
+        states.push(state);
+        (states.len() - 1, true)
+    }
+}
+
+/// The states are ours, so nobody makes them collide: a hash that is made for speed, like that of rustc, saves more than half
+/// of the time.
 #[derive(Default)]
 pub struct Quick(u64);
 
@@ -70,8 +90,8 @@ where
     E: Clone + Debug,
 {
     let mut known = Known::default();
-    known.insert(first.clone(), 0);
-    let mut graph = Graph { states: vec![first], transitions: 0, origins: vec![None] };
+    let mut graph = Graph { states: Vec::new(), transitions: 0, origins: vec![None] };
+    known.place(&mut graph.states, first);
     let mut place = 0;
     while let Some(state) = graph.states.get(place).cloned() {
         for (event, outcome) in steps(&state) {
@@ -83,11 +103,10 @@ where
                     return Err(Broken { rule, history });
                 }
                 Ok(next) => {
-                    known.entry(next.clone()).or_insert_with(|| {
-                        graph.states.push(next);
+                    let (_, new) = known.place(&mut graph.states, next);
+                    if new {
                         graph.origins.push(Some((place, event)));
-                        graph.states.len() - 1
-                    });
+                    }
                 }
             }
         }
