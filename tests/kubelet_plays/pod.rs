@@ -377,7 +377,8 @@ fn help(helper: Helper, dir: &Path, name: &str, jobs: &[String]) -> Vec<String> 
             let all = jobs.iter().map(|job| there(job)).collect::<Vec<_>>().join(" && ");
             format!("trap '' TERM; {begin}; until {all}; do :; done; exit {code}")
         }
-        Helper::StopsByInt => format!("trap '' TERM; trap 'exit 0' INT; {begin}; {hold}"),
+        // Not by `hold`: a signal between the shell's last look and its read would wait for ever.
+        Helper::StopsByInt => format!("trap '' TERM; trap 'exit 0' INT; {begin}; while :; do sleep 0.02; done"),
         Helper::Fails(code, ms) => {
             format!("{begin}; sleep {:.3}; exit {code}", Duration::from_millis(ms).as_secs_f64())
         }
