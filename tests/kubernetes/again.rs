@@ -63,7 +63,7 @@ fn on_failure_until_the_limit() {
     row.begins_and_keeps(&on_failure(main_with(&ON_FAILURE, &one_after_the_other("9 8 7 6")), 1));
     row.ends().says(&[
         FAILED,
-        "job: 8 Error, 1 restart after 9 Error*",
+        "job: 8 Error, 1 restart after *",
         "sidecar: 0 Completed*",
         LIMIT,
         "perhaps event: BackOff",

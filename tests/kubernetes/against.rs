@@ -121,6 +121,19 @@ fn the_node_is_drained() {
     ]);
 }
 
+/// The kubelet gives the Pod two seconds. A job that needs less is asked and heard, and its sidecar after it.
+#[test]
+fn disk_pressure() {
+    let Some(row) = Row::alone() else { return };
+    let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 0.1; done";
+    row.begins_and_keeps(&spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]));
+    row.hears("job", "at work");
+    let pressure = node::Pressure::begins();
+    let over = row.ends();
+    drop(pressure);
+    over.says(&[FAILED, "Pod: Failed Evicted", "job: 9 Error: put away", TOLD, "event: Evicted", LIMIT]);
+}
+
 /// More work than the node has time for, and eight Pods at once.
 #[test]
 fn a_busy_node() {

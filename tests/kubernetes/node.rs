@@ -1,7 +1,7 @@
 //! The one node of `.ci/cluster`: its servers, its disk, and what is in its Pods. All of it is in namespaces of ours.
 
 use crate::row::{Row, attempt, containers, record};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +64,12 @@ impl Away {
             }
         }
     }
+
+    /// They are back, but the node need not be well.
+    fn come_back(mut self) {
+        self.start();
+        self.0.clear();
+    }
 }
 
 impl Drop for Away {
@@ -82,12 +88,14 @@ fn node_is_well() {
         let Ok(text) = attempt(&["get", "nodes", "--output=json"], None) else { return false };
         let nodes: Value = serde_json::from_str(&text).unwrap_or_default();
         let node = &nodes["items"][0];
-        let ready = |condition: &&Value| condition["type"] == "Ready";
-        let condition =
-            node["status"]["conditions"].as_array().into_iter().flatten().find(ready).unwrap_or(&Value::Null);
-        // A node that is well says so every ten seconds, and in its lease more often than in its status.
-        let renewed = lease_is_newer_than(&since);
-        condition["status"] == "True" && node["spec"].get("taints").is_none() && renewed
+        let condition = |kind: &str| {
+            let mut conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
+        };
+        condition("Ready")["status"] == "True"
+            && condition("DiskPressure")["status"] == "False"
+            && lease_is_newer_than(&since)
+            && node["spec"].get("taints").is_none()
     });
 }
 
@@ -183,6 +191,38 @@ impl Drop for Drain {
         let _ = self.kubectl.wait();
         let _ = attempt(&["uncordon", &self.node], None);
         node_is_well();
+    }
+}
+
+/// A kubelet for which the disk is nearly full. When this is dropped it is the old one again.
+pub struct Pressure {
+    settings: String,
+}
+
+impl Pressure {
+    #[track_caller]
+    pub fn begins() -> Self {
+        let file = cluster().join("kubelet.yaml");
+        let settings = std::fs::read_to_string(&file).expect("the kubelet's settings");
+        let soft = json!({"nodefs.available": "99.9%"});
+        let pressed = format!(
+            "{settings}evictionSoft: {soft}\nevictionSoftGracePeriod: {{nodefs.available: 1s}}\nevictionMaxPodGracePeriod: 10\n"
+        );
+        std::fs::write(&file, pressed).expect("write the kubelet's settings");
+        let pressure = Self { settings };
+        Away::kill(&["kubelet"]).come_back();
+        // What has been seen to come can be seen to go.
+        wait_until("the node keeps Pods away", || {
+            attempt(&["get", "nodes", "--output=json"], None).is_ok_and(|text| text.contains("disk-pressure"))
+        });
+        pressure
+    }
+}
+
+impl Drop for Pressure {
+    fn drop(&mut self) {
+        let _ = std::fs::write(cluster().join("kubelet.yaml"), &self.settings);
+        drop(Away::kill(&["kubelet"]));
     }
 }
 
