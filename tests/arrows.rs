@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// From the core to the world. Each names those before it alone, so there is no circle.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
     // What decides. It compiles on every system.
     "machine",
     "exit",
@@ -35,6 +35,7 @@ const ORDER: [&str; 30] = [
     "stage/publish",
     "stage/reset",
     "stage/watch",
+    "stage/alarm",
     "stage",
     "probe",
     "install",
