@@ -177,18 +177,31 @@ pub fn complaint(error: &clap::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// The same with the nearest option of the command for one that is misspelt.
-pub fn complaint_of(command: &Command, error: &clap::Error) -> String {
+/// The same with the nearest option of the command for one of these words that is misspelt.
+pub fn complaint_of(command: &Command, error: &clap::Error, words: &[OsString]) -> String {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
     let line = complaint(error);
-    let unknown = match error.get(clap::error::ContextKind::InvalidArg) {
-        Some(clap::error::ContextValue::String(word)) if error.kind() == clap::error::ErrorKind::UnknownArgument => {
-            word
+    let Some(ContextValue::String(of)) = error.get(ContextKind::InvalidArg) else { return line };
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let before = words.iter().map_while(|word| word.to_str().filter(|word| *word != "--"));
+            let known = |name: &&str| longs(command).any(|long| long == *name);
+            let with_one = before.filter(|word| !of.starts_with("--") && word.contains(of.trim_start_matches('-')));
+            if let Some(name) = with_one.filter_map(of_one_dash).find(known) {
+                return format!("unexpected argument '-{name}' found; did you mean --{name}?");
+            }
+            match nearest(long_name(of), longs(command)) {
+                Some(option) => format!("{line}; did you mean --{option}?"),
+                None => line,
+            }
         }
-        _ => return line,
-    };
-    match nearest(long_name(unknown), longs(command)) {
-        Some(option) => format!("{line}; did you mean --{option}?"),
-        None => line,
+        ErrorKind::TooManyValues => match error.get(ContextKind::InvalidValue) {
+            Some(ContextValue::String(value)) => {
+                format!("{of} takes no value, and '{value}' stands there; write {of} alone")
+            }
+            _ => line,
+        },
+        _ => line,
     }
 }
 
@@ -205,6 +218,13 @@ pub fn missing_value(flags: &clap::ArgMatches, command: &Command) -> Option<Stri
 /// The long names of the options of a command.
 pub fn longs(command: &Command) -> impl Iterator<Item = &str> {
     command.get_arguments().filter_map(Arg::get_long)
+}
+
+/// A word that is no option as it stands, and is one with another dash: `-grace`. What follows a single dash are letters of
+/// one option each, so the parser complains of one of them.
+fn of_one_dash(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('-').filter(|name| !name.starts_with('-')).map(long_name)?;
+    (name.len() > 1).then_some(name)
 }
 
 /// Of `--name=value` the name.
@@ -264,9 +284,12 @@ pub fn readable(words: &[OsString]) -> Readable {
     let options = || options::of(options::MAIN | options::SIDECAR);
     let mut found = Readable::default();
     let mut words = words.iter().skip(1).peekable();
+    let is_short = |letter: char| options().any(|option| option.short == Some(letter));
     while let Some(word) = words.next() {
         // What is not UTF-8 text can be a value, but no option.
-        let Some(option) = word.to_str().and_then(|word| word.strip_prefix("--")) else {
+        let text = word.to_str();
+        let with_one = text.and_then(of_one_dash).filter(|name| !name.chars().all(is_short));
+        let Some(option) = text.and_then(|word| word.strip_prefix("--")).or(with_one) else {
             if word.as_encoded_bytes().starts_with(b"-") {
                 continue;
             }
@@ -285,6 +308,8 @@ pub fn readable(words: &[OsString]) -> Readable {
             value = words.next().cloned();
         }
         match (known, value) {
+            // With one dash it was nothing to the parser; what it says may be meant otherwise.
+            (Some(known), _) if with_one.is_some() => found.doubtful.push(known),
             (Some(known), Some(value)) => found.given.push((known, value)),
             (Some(known), None) if takes => found.doubtful.push(known),
             (Some(_), None) => {}

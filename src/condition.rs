@@ -51,7 +51,7 @@ impl Condition {
         } else if let Some(command) = text.strip_prefix("exec:") {
             let words = shlex::split(command).ok_or_else(|| anyhow!("\"{text}\" has a quote that is not closed"))?;
             ensure!(
-                words.first().is_some_and(|word| !word.is_empty()),
+                words.first().is_some_and(|word| !word.trim_matches('/').is_empty()),
                 "\"{text}\" names no command; write exec:COMMAND"
             );
             refuse_nul(text)?;
@@ -66,10 +66,13 @@ impl Condition {
                 );
             }
             Kind::Exec(words)
-        } else if text.contains("://") {
+        } else if text.contains("://") || begins_like_a_condition(text) {
             bail!("\"{text}\" is no condition; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME")
         } else {
             ensure!(!is_address(text), "\"{text}\" is an address and no NAME; write tcp://{text}");
+            ensure!(!text.starts_with('/'), "\"{text}\" is a path and no NAME; write file://{text}");
+            let is_bare = text.parse::<std::net::IpAddr>().is_ok();
+            ensure!(!is_bare, "\"{text}\" is an address without a port, and no NAME; write tcp://HOST:PORT");
             names::check(text)?;
             Kind::Name(text.to_owned())
         };
@@ -94,6 +97,11 @@ impl fmt::Display for Condition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
     }
+}
+
+/// One slash too few, or none: `file:/a`, `tcp:db:5432`.
+fn begins_like_a_condition(text: &str) -> bool {
+    ["http:", "tcp:", "unix:", "file:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 fn begins_a_variable(letter: &char) -> bool {

@@ -98,7 +98,7 @@ impl Plan {
         let ready_when = settings.maybe(&options::READY_WHEN, Given::condition)?;
         ensure!(ready_when.is_none() || name.is_some(), "--ready-when: there is nothing to publish without a --name");
         let own = |option: &str, named: &str| match &name {
-            Some(own) if own == named => Err(anyhow!("{option}: \"{own}\" is this container's own name")),
+            Some(own) if own == named => Err(anyhow!("{option}: \"{own}\" is this container's own name; name another")),
             _ => Ok(()),
         };
         until.iter().try_for_each(|named| own("--until", named))?;

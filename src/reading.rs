@@ -79,8 +79,8 @@ pub fn read_by(parser: &mut clap::Command, words: &[OsString], scene: &Scene<'_>
 impl Reading {
     fn understand(&mut self, parser: &mut clap::Command, words: &[OsString], scene: &Scene<'_>) -> Result<Wanted> {
         let parsed = parser.try_get_matches_from_mut(words).or_else(|_| cli::command().try_get_matches_from(words));
-        let flags =
-            parsed.map_err(|error| anyhow!("{}; see exeunt --help", cli::complaint_of(&cli::command(), &error)))?;
+        let flags = parsed
+            .map_err(|error| anyhow!("{}; see exeunt --help", cli::complaint_of(&cli::command(), &error, words)))?;
         if let Some(missing) = cli::missing_value(&flags, parser) {
             bail!(missing);
         }
@@ -180,6 +180,13 @@ fn check_what_precedes_the_command(
     let Some(first) = command.first().and_then(|word| word.to_str()) else { return Ok(()) };
     if marked.is_some_and(|word| word == "--") {
         return Ok(());
+    }
+    // `--grace 5 s`: the unit has come loose.
+    let at = words.len() - command.len();
+    let before = at.checked_sub(1).and_then(|at| words.get(at)).and_then(|word| word.to_str()).unwrap_or_default();
+    let loose = format!("{before}{first}");
+    if before.parse::<u32>().is_ok() && duration(&loose).is_ok() && duration(first).is_err() {
+        bail!("\"{first}\" stands where the command begins, and is a unit of time; write {loose} in one word");
     }
     if duration(first).is_ok() {
         let outlive = flags.value_source("outlive-main").is_some();

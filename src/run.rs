@@ -86,7 +86,7 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
     let flags = match command.try_get_matches_from_mut(words) {
         Ok(flags) => flags,
         Err(error) => {
-            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error);
+            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error, words);
             report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
             return exit::OURS;
         }

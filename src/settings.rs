@@ -97,7 +97,7 @@ impl Given {
 
     pub(crate) fn run_id(&self) -> Result<String> {
         let (text, from) = (self.text()?, &self.from);
-        ensure!(!text.is_empty(), "{from}: the run id is empty");
+        ensure!(!text.is_empty(), "{from}: the run id is empty; write one, or leave the option out");
         ensure!(!text.starts_with('-'), "{from}: \"{text}\" begins with '-', as an option does; is its value missing?");
         ensure!(!text.contains(char::is_control), "{from}: \"{text}\" has a control character");
         ensure!(

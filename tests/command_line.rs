@@ -94,6 +94,48 @@ fn what_is_misspelt_gets_the_nearest() {
     }
 }
 
+/// Each is answered in one line that says what to write.
+#[test]
+fn what_is_nearly_right_is_answered_with_what_is() {
+    let house = House::new();
+    for (words, names) in [
+        (&["-grace", "5s", "--", "true"][..], &["'-grace'", "did you mean --grace?"][..]),
+        (&["-name=x", "--", "true"], &["'-name'", "did you mean --name?"]),
+        (&["--group=true", "--", "true"], &["--group takes no value", "'true'", "write --group alone"]),
+        (&["--grace", "5", "s", "--", "true"], &["\"s\"", "write 5s in one word"]),
+        (&["--wait-timeout", "10", "min", "true"], &["write 10min in one word"]),
+        (&["--wait-for", "/tmp/x", "--", "true"], &["is a path", "write file:///tmp/x"]),
+        (&["--wait-for", "file:/x", "--", "true"], &["file:/x", "no condition", "file:///"]),
+        (&["--wait-for", "tcp:db:1", "--", "true"], &["tcp:db:1", "no condition", "tcp://"]),
+        (&["--wait-for", "10.0.0.7", "--", "true"], &["10.0.0.7", "without a port", "tcp://HOST:PORT"]),
+        (&["--wait-for", "exec://", "--", "true"], &["names no command", "write exec:COMMAND"]),
+        (&["--wait-for", "", "--", "true"], &["--wait-for", "is empty", "leave the option out"]),
+        (&["--name=", "--", "true"], &["--name", "is empty", "leave the option out"]),
+        (&["--stop-with", "main-job", "--", "true"], &["own name", "name another"]),
+    ] {
+        let mut run = house.main().args(words).finish();
+        assert_eq!(run.code(), 125, "{words:?}: {}", run.err());
+        said_one_line(&run, names);
+    }
+    // A unit is a command like any other behind --, and behind a word that is no number.
+    let mut run = house.main().args(["--grace", "5", "--", "s"]).finish();
+    assert_eq!(run.code(), 127, "{}", run.err());
+}
+
+/// With one dash an option is nothing to the parser, and what follows it is no command.
+#[test]
+fn an_option_with_one_dash_makes_nothing_untrue() {
+    let house = House::new();
+    for words in [&["-name", "other"][..], &["-name=other"], &["-restart-policy", "on-failure"]] {
+        let mut run = house.main().args(words).args(["--", "true"]).finish();
+        assert_eq!(run.code(), 125, "{words:?}: {}", run.err());
+        assert_eq!(house.listing(), [""; 0], "{words:?}");
+    }
+    let mut run = house.main().args(["-grace", "5s", "--name", "other", "--", "true"]).finish();
+    assert_eq!(run.code(), 125, "{}", run.err());
+    assert_eq!(house.listing(), ["other-terminated"]);
+}
+
 #[test]
 fn two_dashes_are_no_value_and_a_time_is_no_command() {
     let house = House::new();

@@ -34,7 +34,7 @@ fn understand(words: Vec<OsString>, variables: Variables) {
     if let Some(command) = words.first().and_then(|word| cli::subcommand(word.to_str()?)) {
         match command.clone().try_get_matches_from(&words[1..]) {
             Ok(flags) => subcommand(&flags, &variables),
-            Err(error) => super::is_sayable(&cli::complaint_of(&command, &error)),
+            Err(error) => super::is_sayable(&cli::complaint_of(&command, &error, &words)),
         }
         return;
     }

@@ -14,11 +14,14 @@ const TERMINATED: &str = "-terminated";
 /// # Errors
 /// What is wrong with it.
 pub fn check(name: &str) -> Result<()> {
+    // It may be anybody's, and is quoted for people.
+    let shown = || name.replace(char::is_control, "\u{fffd}");
     let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    ensure!(!name.is_empty(), "a name is empty");
+    ensure!(!name.is_empty(), "a name is empty; write one, or leave the option out");
     ensure!(
         name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letter),
-        "\"{name}\" cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first"
+        "\"{}\" cannot be a name; use letters, digits, '-', '_' and '.', and a letter or digit first",
+        shown()
     );
     ensure!(name.len() <= LONGEST, "the name is {} bytes long; {LONGEST} are the most", name.len());
     Ok(())
