@@ -15,9 +15,10 @@ fn main() {
         return;
     }
     let script = format!("--script={}/unwind-tables.ld", setting("CARGO_MANIFEST_DIR"));
+    // Functions that compile to the same bytes are kept once: nothing here compares the addresses of functions.
     // The addresses that are adjusted at the start of a position-independent program come as a bitmap of 500 bytes and not as
     // a table of 40,000 (musl 1.2.4, in rustup's target, can read it).
-    for argument in [script.as_str(), "--no-eh-frame-hdr", "-zpack-relative-relocs"] {
+    for argument in [script.as_str(), "--no-eh-frame-hdr", "-zpack-relative-relocs", "--icf=all", "-O2"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }
