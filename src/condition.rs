@@ -71,7 +71,8 @@ impl Condition {
         } else {
             ensure!(!is_address(text), "\"{text}\" is an address and no NAME; write tcp://{text}");
             ensure!(!text.starts_with('/'), "\"{text}\" is a path and no NAME; write file://{text}");
-            let is_bare = text.parse::<std::net::IpAddr>().is_ok();
+            let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            let is_bare = text.split('.').count() == 4 && text.split('.').all(digits);
             ensure!(!is_bare, "\"{text}\" is an address without a port, and no NAME; write tcp://HOST:PORT");
             names::check(text)?;
             Kind::Name(text.to_owned())

@@ -109,8 +109,10 @@ macro_rules! choice {
         impl $name {
             /// Every value, with the word for it on the command line.
             pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$value),)+];
-            /// The words alone, and what each means.
-            pub const WORDS: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($meaning),+)),)+];
+            /// The words alone.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+            /// What each means, in the same order.
+            pub const MEANINGS: &'static [&'static str] = &[$(concat!($($meaning),+),)+];
         }
     };
 }

@@ -35,8 +35,8 @@ pub enum Takes {
     Value(&'static str),
     /// A directory.
     Directory(&'static str),
-    /// One of these words, each with its meaning; shown as the first.
-    Word(&'static str, &'static [(&'static str, &'static str)]),
+    /// One of these words; shown as the first.
+    Word(&'static str, &'static [&'static str]),
 }
 
 /// What counts where an option is not given.
@@ -172,8 +172,23 @@ impl Opt {
         }
     }
 
-    /// The words that it takes, each with its meaning, if it is a choice.
-    pub const fn words(&self) -> &'static [(&'static str, &'static str)] {
+    /// What each of its words means. Not in the table: the program itself never says it, and need not carry it.
+    pub fn meanings(&self) -> &'static [&'static str] {
+        match self.name {
+            "mode" => Role::MEANINGS,
+            "restart-policy" => RestartPolicy::MEANINGS,
+            "watch" if self.is_of(BOTH) => How::MEANINGS,
+            "log-level" => Level::MEANINGS,
+            "log-format" => Format::MEANINGS,
+            "mesh" => Mesh::MEANINGS,
+            "exit-with" => ExitWith::MEANINGS,
+            "restart" => Restart::MEANINGS,
+            _ => &[],
+        }
+    }
+
+    /// The words that it takes, if it is a choice.
+    pub const fn words(&self) -> &'static [&'static str] {
         match self.takes {
             Takes::Word(_, words) => words,
             Takes::Flag | Takes::Switch | Takes::Value(_) | Takes::Directory(_) => &[],
@@ -188,8 +203,7 @@ impl Opt {
 
     /// What `--help` says of it, its lines with what counts otherwise at their end.
     pub fn help(&self) -> String {
-        let words: Vec<&str> = self.words().iter().map(|(word, _)| *word).collect();
-        let help = self.help.replace("{}", &words.join(", "));
+        let help = self.help.replace("{}", &self.words().join(", "));
         match self.otherwise {
             Otherwise::Nothing => help,
             Otherwise::Value(text) | Otherwise::Said(text) => format!("{help} [{text}]"),

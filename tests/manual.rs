@@ -112,9 +112,9 @@ fn the_words_offered_for_an_option_are_the_words_that_it_takes() {
         let flag = format!("--{}", option.name);
         let output = run(EXEUNT, &["--mode", mode, &flag, "nonsense", "--", "true"]);
         let said = String::from_utf8(output.stderr.clone()).unwrap();
-        let words: Vec<&str> = option.words().iter().map(|(word, _)| *word).collect();
-        assert!(said.trim_end().ends_with(&format!("use {}", words.join(", "))), "{flag}: {said}");
-        for (word, meaning) in option.words() {
+        assert!(said.trim_end().ends_with(&format!("use {}", option.words().join(", "))), "{flag}: {said}");
+        assert_eq!(option.words().len(), option.meanings().len(), "{flag}: each word has a meaning");
+        for (word, meaning) in option.words().iter().zip(option.meanings()) {
             assert!(option.help().contains(word), "{flag}: its help does not name {word}");
             assert!(meaning.len() > 5, "{flag}: what is {word}?");
         }
@@ -209,7 +209,7 @@ fn fish_says_of_each_value_and_subcommand_what_it_is() {
     let mut seen = 0;
     for option in options::ALL {
         let whole = offered(&format!("exeunt --{} ", option.name));
-        for (word, meaning) in option.words() {
+        for (word, meaning) in option.words().iter().zip(option.meanings()) {
             let line = format!("{word}\t{}", meaning.trim().trim_end_matches('.'));
             assert!(whole.lines().any(|offered| offered == line), "--{}: no {line:?} in {whole}", option.name);
             seen += 1;
@@ -241,7 +241,8 @@ fn zsh_says_of_each_value_and_subcommand_what_it_is() {
     let mut seen = 0;
     for option in options::ALL.iter().filter(|option| option.words().len() > 1 && !option.is_of(options::STATUS)) {
         pty.keys(&format!("exeunt --{}=\t", option.name));
-        for (_, meaning) in sorted(option.words().to_vec()) {
+        let words = option.words().iter().copied().zip(option.meanings().iter().copied());
+        for (_, meaning) in sorted(words.collect()) {
             pty.shows(&format!("-- {}", meaning.trim().trim_end_matches('.')));
             seen += 1;
         }

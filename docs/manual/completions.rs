@@ -41,6 +41,11 @@ fn is_free(option: &Opt) -> bool {
     takes_the_next(option) && matches!(option.takes, Takes::Value(_))
 }
 
+/// The words of an option, each with what it means.
+fn described(option: &Opt) -> impl Iterator<Item = (&'static str, &'static str)> {
+    option.words().iter().copied().zip(option.meanings().iter().copied())
+}
+
 /// What a word means, without the full stop of a sentence.
 fn meaning(text: &str) -> &str {
     text.trim().trim_end_matches('.')
@@ -64,8 +69,7 @@ fn bash() -> String {
     let run = of(RUN);
     let mut values = String::new();
     for option in run.iter().filter(|option| !option.words().is_empty()) {
-        let words: Vec<&str> = option.words().iter().map(|(word, _)| *word).collect();
-        values += &format!("        --{}) words='{}' ;;\n", option.name, words.join(" "));
+        values += &format!("        --{}) words='{}' ;;\n", option.name, option.words().join(" "));
     }
     let everywhere = SUBCOMMANDS.iter().flat_map(of_subcommand).chain(run.clone());
     let subcommands: String = SUBCOMMANDS
@@ -109,7 +113,7 @@ fn zsh_option(option: &Opt) -> String {
     let name = option.name;
     let value = match option.takes {
         Takes::Flag | Takes::Switch => String::new(),
-        Takes::Word(_, words) => format!(":{name}:(({}))", words.iter().map(zsh_word).collect::<Vec<_>>().join(" ")),
+        Takes::Word(..) => format!(":{name}:(({}))", described(option).map(zsh_word).collect::<Vec<_>>().join(" ")),
         Takes::Directory(_) => format!(":{name}:_files -/"),
         Takes::Value(_) if option.optional => format!("::{name}: "),
         Takes::Value(_) => format!(":{name}: "),
@@ -127,7 +131,7 @@ fn zsh_option(option: &Opt) -> String {
 }
 
 /// A word with what it means, for a list that _arguments reads as shell words.
-fn zsh_word((word, text): &(&str, &str)) -> String {
+fn zsh_word((word, text): (&str, &str)) -> String {
     let mut described = String::new();
     for letter in meaning(text).chars() {
         if !letter.is_alphanumeric() {
@@ -149,8 +153,8 @@ fn fish() -> String {
             let value = match option.takes {
                 Takes::Flag | Takes::Switch => String::new(),
                 Takes::Value(_) if option.optional => String::new(),
-                Takes::Word(_, words) => {
-                    format!(" -x -a '{}'", words.iter().map(fish_word).collect::<Vec<_>>().join(" "))
+                Takes::Word(..) => {
+                    format!(" -x -a '{}'", self::described(option).map(fish_word).collect::<Vec<_>>().join(" "))
                 }
                 Takes::Directory(_) => " -x -a '(__fish_complete_directories)'".to_owned(),
                 Takes::Value(_) => " -x".to_owned(),
@@ -170,7 +174,7 @@ fn fish() -> String {
 }
 
 /// fish shows what stands behind a tab beside a value.
-fn fish_word((word, text): &(&str, &str)) -> String {
+fn fish_word((word, text): (&str, &str)) -> String {
     let inner = meaning(text).replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
     format!("{word}\\t\"{}\"", inner.replace('\'', "\\'"))
 }
