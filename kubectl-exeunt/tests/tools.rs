@@ -412,3 +412,64 @@ fn the_hooks_run_in_pre_commit() {
     let good = run(&injected(&[]));
     assert!(good.status.success(), "{}", said(&good));
 }
+
+/// Says what a file breaks of the schema, one line each.
+const VALIDATE: &str = "\
+import json, sys, jsonschema
+schema, log = (json.load(open(name)) for name in sys.argv[1:])
+validator = jsonschema.validators.validator_for(schema)
+validator.check_schema(schema)
+forms = jsonschema.FormatChecker()
+for error in validator(schema, format_checker=forms).iter_errors(log):
+    print(error.json_path, error.message[:200])
+";
+
+/// Whatever is found, and wherever, is SARIF by the schema of its makers.
+#[test]
+fn sarif_is_what_its_schema_says() {
+    let Some(home) = std::env::var_os("EXEUNT_SARIF") else {
+        return pass_over(
+            "it needs EXEUNT_SARIF, a Python with jsonschema and schema.json (.ci/machine COMMAND brings it)",
+        );
+    };
+    let home = Path::new(&home);
+    let place = Place::new("sarif");
+    let broken = |log: &str| {
+        let log = place.write("log.sarif", log);
+        let mut python = Command::new(home.join("bin/python"));
+        done(python.args(["-c", VALIDATE]).arg(home.join("schema.json")).arg(log))
+    };
+    let hangs = JOB.replace("proxy:1", "haproxy").replace("          command: [\"/proxy\"]\n", "");
+    let odd = place.write("a folder: \u{fc}\u{2603}/100% #1?.yaml", &hangs);
+    let check = |what: &[&Path]| {
+        let mut plugin = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"));
+        done(plugin.args(["check", "--exit-zero", "--format", "sarif"]).args(what))
+    };
+    let wild = check(&[&repository("kubectl-exeunt/tests/wild"), &odd]);
+    let log: Value = serde_json::from_str(&wild).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    for level in ["error", "warning", "note"] {
+        assert!(results.iter().any(|one| one["level"] == level), "nothing of this level is tried: {level}");
+    }
+    for one in results {
+        let index = usize::try_from(one["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][index]["id"], one["ruleId"]);
+    }
+    let uri = results.last().unwrap()["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+    assert!(uri.ends_with("/a%20folder%3A%20%C3%BC%E2%98%83/100%25%20%231%3F.yaml"), "{uri}");
+    let none = check(&[&repository("kubectl-exeunt/tests/wild/one-container.yaml")]);
+    for log in [&wild, &none] {
+        assert_eq!(broken(log), "");
+    }
+    // The schema is really asked, and of the forms that it names too.
+    for (path, wrong) in [
+        ("/runs/0/results/0/level", json!("fatal")),
+        ("/runs/0/results/0/locations/0/physicalLocation/region/startLine", json!(0)),
+        ("/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri", json!("a folder/job.yaml")),
+        ("/runs/0/tool/driver", json!({"nam": "kubectl-exeunt"})),
+    ] {
+        let mut planted = log.clone();
+        *planted.pointer_mut(path).unwrap() = wrong;
+        assert_ne!(broken(&planted.to_string()), "", "{path}");
+    }
+}

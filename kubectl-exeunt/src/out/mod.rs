@@ -70,6 +70,19 @@ pub fn json(all: &[Judgement]) -> Value {
     json!({"objects": objects, "findings": found})
 }
 
+/// A path as a URI reference (RFC 3986): what stands for itself stays, of everything else each byte is written as `%XX`.
+fn reference(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 /// SARIF 2.1.0.
 pub fn sarif(all: &[Judgement]) -> Value {
     let level = |severity: Severity| match severity {
@@ -92,7 +105,7 @@ pub fn sarif(all: &[Judgement]) -> Value {
             json!({
                 "ruleId": one.rule.name, "level": level(one.severity), "message": {"text": one.message},
                 "ruleIndex": RULES.iter().position(|rule| rule == one.rule),
-                "locations": [{"physicalLocation": {"artifactLocation": {"uri": one.file.replace(' ', "%20")}, "region": region}}],
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": reference(&one.file)}, "region": region}}],
             })
         })
         .collect();
