@@ -25,7 +25,7 @@ use stand_in::{Answer, Server};
 
 /// System calls that came after others, which older filters do not know: containerd's, Docker's and systemd's have refused
 /// each of them with EPERM at one time. A number alone, or with values of its third argument.
-const NEWER: [(&str, libc::c_long, &[u32]); 17] = [
+const NEWER: [(&str, libc::c_long, &[u32]); 19] = [
     ("pwritev2", libc::SYS_pwritev2, &[]),
     ("preadv2", libc::SYS_preadv2, &[]),
     ("close_range", libc::SYS_close_range, &[]),
@@ -42,6 +42,8 @@ const NEWER: [(&str, libc::c_long, &[u32]); 17] = [
     ("rseq", libc::SYS_rseq, &[]),
     ("inotify_init1", libc::SYS_inotify_init1, &[]),
     ("eventfd2", libc::SYS_eventfd2, &[]),
+    ("ppoll", libc::SYS_ppoll, &[]),
+    ("pselect6", libc::SYS_pselect6, &[]),
     ("madvise(MADV_POPULATE_READ or _WRITE)", libc::SYS_madvise, &[22, 23]),
 ];
 

@@ -1,9 +1,10 @@
 //! Which signals reach us, and how: all are blocked from the first instruction on, except inside the one wait.
 //!
 //! The kernel drops a signal to a PID 1 that has no handler for it and does not block it (signal(7), pid_namespaces(7)),
-//! so blocking comes first. Handlers only note the number. They run inside ppoll(2) alone, one a call: each blocks
-//! everything else (`sa_mask`), and what it returns to is the full mask again. So no number can be noted twice before it is
-//! read, and a queue of real-time signals is taken one by one, none lost. No pipe is needed, and no descriptor.
+//! so blocking comes first. Handlers only note the number. They run inside the one wait alone (ppoll(2), or what takes its
+//! place where a filter refuses it), one a call: each blocks everything else (`sa_mask`), and what it returns to is the full
+//! mask again. So no number can be noted twice before it is read, and a queue of real-time signals is taken one by one, none
+//! lost. No pipe is needed, and no descriptor.
 #![allow(
     unsafe_code,
     reason = "signal masks, dispositions and ppoll with raw 64-bit sets; each call says why it is sound"
@@ -123,40 +124,75 @@ impl Signals {
 
     /// Waits until a signal comes, `descriptor` can be read, or the time is over (`None`: no limit).
     pub fn wait(&self, descriptor: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> Woken {
-        let mut poll = libc::pollfd {
-            fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let mut time = limit.map(|limit| libc::timespec {
+        let fd = descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd());
+        let time = limit.map(|limit| libc::timespec {
             // No wait is longer than a year.
             tv_sec: limit.as_secs().cast_signed(),
             tv_nsec: libc::c_long::from(limit.subsec_nanos().cast_signed()),
         });
-        let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
-        let none: Set = 0;
-        // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left
-        // into `time`, which is not read again.
-        let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut poll, 1usize, time, &raw const none, SET_BYTES) };
-        let readable = ready > 0 && poll.revents != 0;
+        let readable = poll(fd, time).or_else(|| select(fd, time)).unwrap_or_else(glance);
         if readable {
-            // ppoll(2) does not look at signals when a descriptor is ready: a bell that never falls silent would make us
-            // deaf. With nothing else to look at it does.
-            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: as above.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_ppoll,
-                    std::ptr::null_mut::<libc::pollfd>(),
-                    0usize,
-                    &raw mut now,
-                    &raw const none,
-                    SET_BYTES,
-                )
-            };
+            // Neither call looks at signals when a descriptor is ready: a bell that never falls silent would make us deaf.
+            // With nothing else to look at it does.
+            let now = Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
+            let _nothing = poll(-1, now).or_else(|| select(-1, now));
         }
         Woken { signals: NOTED.swap(0, Relaxed), children: self.child.swap(false, Relaxed), readable }
     }
+}
+
+/// Waits with ppoll(2), all signals open: whether the descriptor can be read. `None`: the call is refused (a filter; EINVAL
+/// where no descriptor at all is allowed, RLIMIT_NOFILE).
+fn poll(fd: libc::c_int, mut time: Option<libc::timespec>) -> Option<bool> {
+    let mut one = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let (count, none) = (usize::from(fd >= 0), 0 as Set);
+    let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left into
+    // `time`, which is not read again.
+    let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut one, count, time, &raw const none, SET_BYTES) };
+    waited(ready, one.revents != 0)
+}
+
+/// The same with pselect(2), for where the first is refused.
+fn select(fd: libc::c_int, mut time: Option<libc::timespec>) -> Option<bool> {
+    /// As much as the kernel itself looks at (`__FD_SETSIZE`).
+    const WORDS: usize = 16;
+    let mut words = [0u64; WORDS];
+    let mut count: libc::c_int = 0;
+    if fd >= 0 {
+        // A number beyond what the call knows: it is not for us.
+        *words.get_mut(usize::try_from(fd / 64).ok()?)? |= 1 << (fd % 64);
+        count = fd.saturating_add(1);
+    }
+    let none: Set = 0;
+    // The call has six arguments, and so takes the last, a set and its size, from memory.
+    let mask = [(&raw const none).addr(), SET_BYTES];
+    let (empty, time) = (std::ptr::null_mut::<u64>(), time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut));
+    // SAFETY: the set has room for `count` numbers; all other pointers are null or to live locals.
+    let ready =
+        unsafe { libc::syscall(libc::SYS_pselect6, count, words.as_mut_ptr(), empty, empty, time, mask.as_ptr()) };
+    waited(ready, words.iter().any(|word| *word != 0))
+}
+
+/// What a wait has told. A signal ends it as well (EINTR), and nothing can be read then.
+fn waited(ready: libc::c_long, readable: bool) -> Option<bool> {
+    match ready {
+        0.. => Some(ready > 0 && readable),
+        _ => (std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)).then_some(false),
+    }
+}
+
+/// For where a filter refuses every way to wait: opens the signals for an instant, 50 times a second, and says that the
+/// descriptor may have something to read.
+#[allow(clippy::disallowed_methods, reason = "nothing else is left to wait with")]
+fn glance() -> bool {
+    let (none, all): (Set, Set) = (0, !0);
+    std::thread::sleep(Duration::from_millis(20));
+    for set in [none, all] {
+        // SAFETY: reads 8 bytes of a live local.
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, 0usize, SET_BYTES) };
+    }
+    true
 }
 
 /// The process whose signals are to be noted, and what it found ignored at its start.
