@@ -6,12 +6,23 @@ use std::ffi::OsString;
 
 /// The definition that `--help` and complaints come from.
 pub fn command() -> Command {
-    define(Texts::All)
+    define(Texts::All, |_| true)
 }
 
 /// The same without its texts. They are half of the work, and who starts a job reads none of them.
 pub fn parser() -> Command {
-    define(Texts::None)
+    define(Texts::None, |_| true)
+}
+
+/// The same for these words alone, without the options that none of them names: each costs, and who starts a job names three
+/// of thirty. What it refuses is for the whole one to judge.
+pub fn parser_of(words: &[OsString]) -> Command {
+    let names = |word: &OsString, name: &str| {
+        let rest = word.as_encoded_bytes().strip_prefix(b"--").and_then(|word| word.strip_prefix(name.as_bytes()));
+        rest.is_some_and(|rest| matches!(rest, [] | [b'=', ..]))
+    };
+    // Those without a value are few, and known by a letter, too.
+    define(Texts::None, |option| option.value().is_none() || words.iter().any(|word| names(word, option.name)))
 }
 
 /// What a definition says of itself.
@@ -21,12 +32,16 @@ enum Texts {
     None,
 }
 
-fn define(texts: Texts) -> Command {
+fn define(texts: Texts, wanted: impl Fn(&Opt) -> bool) -> Command {
     let command = Command::new("exeunt")
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args_override_self(true)
-        .args(options::of(options::MAIN | options::SIDECAR).map(|option| argument(texts, option)))
+        .args(
+            options::of(options::MAIN | options::SIDECAR)
+                .filter(|option| wanted(option))
+                .map(|option| argument(texts, option)),
+        )
         .arg(
             Arg::new("command")
                 .value_name("COMMAND")
@@ -210,9 +225,14 @@ pub fn missing_value(flags: &clap::ArgMatches, command: &Command) -> Option<Stri
     let options = command.get_arguments().filter(|argument| argument.get_action().takes_values());
     let mut options = options.filter_map(Arg::get_long);
     options.find_map(|option| {
-        let value = flags.get_many::<OsString>(option)?.find(|value| value.as_encoded_bytes().starts_with(b"--"))?;
+        let value = values(flags, option)?.find(|value| value.as_encoded_bytes().starts_with(b"--"))?;
         Some(format!("--{option}: its value is missing; {} stands there", value.display()))
     })
+}
+
+/// What is given of an option, if it is. An option that the definition does not have is not given.
+pub fn values<'a>(flags: &'a clap::ArgMatches, name: &str) -> Option<clap::parser::ValuesRef<'a, OsString>> {
+    flags.try_get_many(name).ok().flatten()
 }
 
 /// The long names of the options of a command.

@@ -53,7 +53,7 @@ pub struct Reading {
 /// Reads a command line. The first word is the program's own name; the second is no subcommand.
 pub fn read(words: &[OsString], scene: &Scene<'_>) -> Reading {
     // Nothing is taken down again that the end of the process takes along.
-    read_by(&mut ManuallyDrop::new(cli::parser()), words, scene)
+    read_by(&mut ManuallyDrop::new(cli::parser_of(words)), words, scene)
 }
 
 /// The same, for whoever reads many: the parser is the caller's, [`cli::parser`].
@@ -189,7 +189,7 @@ fn check_what_precedes_the_command(
         bail!("\"{first}\" stands where the command begins, and is a unit of time; write {loose} in one word");
     }
     if duration(first).is_ok() {
-        let outlive = flags.value_source("outlive-main").is_some();
+        let outlive = cli::values(flags, options::OUTLIVE_MAIN.name).is_some();
         let hint =
             if outlive { format!("write --outlive-main={first}") } else { "an option is missing before it".into() };
         bail!("\"{first}\" stands where the command begins, and is a time; {hint}");

@@ -1,5 +1,6 @@
 //! What is given for an option: the flag, or the variable behind it; and its value as a text becomes one of its kind.
 
+use crate::cli;
 use crate::condition::Condition;
 use crate::machine::{Codes, Role};
 use crate::options::{self, Opt, PREFIX};
@@ -208,7 +209,7 @@ impl<'a> Settings<'a> {
     /// All values of an option that may be repeated. In the environment they are separated by blanks or line breaks; a
     /// condition that has blanks in it (`exec:`) stands on a line of its own.
     pub(crate) fn all(&self, option: &Opt) -> Vec<Given> {
-        if let Some(values) = self.flags.get_many::<OsString>(option.name) {
+        if let Some(values) = cli::values(self.flags, option.name) {
             return values.map(|value| flag(option, value)).collect();
         }
         let Some(Given { from, value, .. }) = self.environment(option) else { return Vec::new() };
@@ -240,7 +241,10 @@ impl<'a> Settings<'a> {
             _ => (options::MAIN, options::SIDECAR, "main"),
         };
         for option in options::of(others).filter(|option| !option.is_of(own)) {
-            let given = self.flags.value_source(option.name) == Some(clap::parser::ValueSource::CommandLine);
+            let given = match option.value() {
+                Some(_) => cli::values(self.flags, option.name).is_some(),
+                None => self.flags.get_flag(option.name),
+            };
             ensure!(!given, "--{} belongs to --mode {mode}", option.name);
         }
         Ok(())

@@ -44,6 +44,9 @@ fn understand(words: Vec<OsString>, variables: Variables) {
     let failed = reading::of_a_failure(&whole, &scene);
     assert!(failed.is_none_or(|plan| plan.failed && plan.policy.role == Role::Main));
     let reading = reading::read(&whole, &scene);
+    // It defines no more options than the words name, and reads what all of them would have read.
+    let by_all = reading::read_by(&mut cli::parser(), &whole, &scene);
+    assert_eq!(format!("{reading:?}"), format!("{by_all:?}"), "{words:?}");
     reading.warnings.iter().for_each(|warning| super::is_sayable(warning));
     match reading.wanted {
         Ok(Wanted::Help | Wanted::Version) => {}
