@@ -42,6 +42,22 @@ fn ten_megabytes_and_a_million_lines_are_judged() {
     }
 }
 
+/// Each nothing is looked for behind the comments in front of it: that takes no longer in a long file than in a short one.
+#[test]
+fn a_hundred_thousand_empty_items_with_comments_take_their_time_only_once() {
+    let of = |items: usize| {
+        let text = format!("{JOB}x:\n{}", "- # nothing\n".repeat(items));
+        let start = std::time::Instant::now();
+        let file = File::read("long.yaml", text.into_bytes()).unwrap();
+        let took = start.elapsed();
+        assert_eq!(file.comments().count(), items);
+        took
+    };
+    // A quadratic look-up makes it a hundred times more; the rest is for a machine that is busy.
+    let (short, long) = ((0..5).map(|_| of(10_000)).min().unwrap(), of(100_000));
+    assert!(long < short * 40, "{short:?}, and of ten times as many {long:?}");
+}
+
 #[test]
 fn what_is_too_deep_or_explodes_is_one_line_and_no_verdict() {
     let deep = format!("{JOB}x: {}", "[".repeat(10_000));

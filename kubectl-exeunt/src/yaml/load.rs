@@ -159,7 +159,7 @@ impl<'t> Loader<'t> {
                         *root = loader.root;
                     }
                 }
-                Event::Comment(..) => loader.comments.push(offset(&span.start)..offset(&span.end)),
+                Event::Comment(..) => loader.comment(offset(&span.start)..offset(&span.end)),
                 Event::Anchor(_, name) => loader.anchor(&span, &name),
                 Event::Alias(anchor) => {
                     let target =
@@ -188,7 +188,6 @@ impl<'t> Loader<'t> {
                 return Err((offset(&span.start), BOMB.to_owned()));
             }
         }
-        loader.comments.sort_by_key(|span| span.start);
         Ok((loader, documents))
     }
 
@@ -224,6 +223,12 @@ impl<'t> Loader<'t> {
             },
             _ => {}
         }
+    }
+
+    /// Comments are kept in the order of the file, in which the parser hands out nearly all of them.
+    fn comment(&mut self, span: Span) {
+        let later = self.comments.iter().rev().take_while(|other| other.start > span.start).count();
+        self.comments.insert(self.comments.len() - later, span);
     }
 
     fn anchor(&mut self, span: &granit_parser::Span, name: &str) {
@@ -275,7 +280,8 @@ impl<'t> Loader<'t> {
         loop {
             at = self.text.get(..at).unwrap_or("").trim_end().len();
             // A comment on the way back is jumped over.
-            match self.comments.iter().rev().find(|comment| comment.end == at) {
+            let found = self.comments.binary_search_by_key(&at, |comment| comment.end).ok();
+            match found.and_then(|index| self.comments.get(index)) {
                 Some(comment) => at = comment.start,
                 None => return at,
             }
