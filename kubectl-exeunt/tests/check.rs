@@ -172,7 +172,8 @@ fn what_cannot_be_judged_is_one_line_and_nothing_on_standard_output() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
-/// A stand-in for kubectl: what it was asked stands in `said`, and it answers with `list`.
+/// A stand-in for kubectl: what it was asked stands in `said`, a line each, and it answers with `list`, or with what is in the
+/// file of that name if it is asked for `jobs` or `pods`.
 struct Cluster(PathBuf);
 
 impl Cluster {
@@ -182,7 +183,13 @@ impl Cluster {
         std::fs::create_dir_all(&directory).unwrap();
         let kubectl = directory.join("kubectl");
         std::fs::write(directory.join("list"), list).unwrap();
-        let script = format!("#!/bin/sh\necho \"$@\" >{0}/said\ncat {0}/list\n", directory.display());
+        for kind in ["jobs", "pods"] {
+            std::fs::write(directory.join(kind), r#"{"kind":"List","items":[]}"#).unwrap();
+        }
+        let script = format!(
+            "#!/bin/sh\ncd {}\necho \"$@\" >>said\ncase $2 in jobs|pods) cat \"$2\" ;; *) cat list ;; esac\n",
+            directory.display()
+        );
         std::fs::write(&kubectl, script).unwrap();
         std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
         Cluster(directory)
@@ -196,8 +203,11 @@ impl Cluster {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
+    /// What was asked since it was last looked at.
     fn said(&self) -> String {
-        std::fs::read_to_string(self.0.join("said")).unwrap()
+        let said = std::fs::read_to_string(self.0.join("said")).unwrap();
+        std::fs::remove_file(self.0.join("said")).unwrap();
+        said
     }
 }
 
@@ -218,7 +228,8 @@ fn a_cluster_is_asked_by_the_users_own_kubectl() {
     let (code, said, _) = cluster.run(&["check", "-n", "night", "job/n"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("Job/n in night never ends"), "{said}");
-    assert_eq!(cluster.said(), "get job/n -o json --namespace=night\n");
+    let pods = "get pods --selector=job-name in (n) -o json --namespace=night\n";
+    assert_eq!(cluster.said(), format!("get job/n -o json --namespace=night\n{pods}"));
     let (code, said, _) = cluster.run(&["rehearse", "job/n", "-n", "night", "--context", "far"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.starts_with("Job/n ") && said.contains("RUNS ON"), "{said}");
@@ -262,6 +273,21 @@ fn what_hangs_now_is_found_in_the_whole_cluster() {
     assert_eq!(last.len(), 2, "{said}");
     assert!(last[0].starts_with("Pod/hangs in night") && last[1].starts_with("Job/n in night"), "{said}");
     assert_eq!(said.matches("[hangs-now]").count(), 1, "{said}");
+    // Of one Job or CronJob it is said as well: by the Pods of it.
+    let pods = format!(r#"{{"kind":"List","items":[{}]}}"#, items[..2].join(","));
+    std::fs::write(cluster.0.join("pods"), pods).unwrap();
+    std::fs::write(cluster.0.join("list"), &items[5]).unwrap();
+    let owned = |name: &str, owner: &str| {
+        format!(r#"{{"metadata":{{"name":"{name}","ownerReferences":[{{"kind":"CronJob","name":"{owner}"}}]}}}}"#)
+    };
+    let jobs = format!(r#"{{"items":[{},{},{{}}]}}"#, owned("n-1", "n"), owned("m-1", "m"));
+    std::fs::write(cluster.0.join("jobs"), jobs).unwrap();
+    for (asked, all) in [("job/n", "n"), ("cronjob/n", "n-1"), ("CJ/n", "n-1")] {
+        let (code, said, complaint) = cluster.run(&["check", asked]);
+        assert_eq!((code, said.matches("[hangs-now]").count()), (Some(1), 1), "{said}{complaint}");
+        assert!(cluster.said().ends_with(&format!("get pods --selector=job-name in ({all}) -o json\n")));
+    }
+    assert_eq!(cluster.run(&["check", "cronjob/other"]).1.matches("[hangs-now]").count(), 0);
     // The same by a file: it is the status that tells.
     std::fs::write(cluster.0.join("pods.json"), &list).unwrap();
     assert_eq!(cluster.run(&["check", "pods.json"]).1.matches("[hangs-now]").count(), 1);

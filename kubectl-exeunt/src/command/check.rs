@@ -89,6 +89,10 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     if everywhere || !asked.is_empty() {
         let bytes = cluster::get(matches, &asked)?;
         take(File::read(cluster::NAME, bytes), true);
+        // A Job does not tell whether it hangs; its Pods do.
+        if let Some(bytes) = cluster::pods_of(matches, &asked)? {
+            take(File::read(cluster::NAME, bytes), true);
+        }
     } else if what.is_empty() {
         bail!("nothing is named: give a FILE, a DIR, - for standard input, KIND/NAME, or -A");
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{anyhow, bail};
 use clap::{Arg, ArgMatches};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -45,12 +46,45 @@ pub(super) fn is_object(word: &OsStr) -> bool {
 
 /// What `kubectl get -o json` says: of these objects, or of all that can be judged.
 pub(super) fn get(matches: &ArgMatches, asked: &[String]) -> anyhow::Result<Vec<u8>> {
-    let mut command = std::process::Command::new("kubectl");
-    command.arg("get");
-    if asked.is_empty() {
-        command.arg("jobs,cronjobs,pods");
+    if asked.is_empty() { ask(matches, &["jobs,cronjobs,pods"]) } else { ask(matches, asked) }
+}
+
+/// The Pods of the Jobs that are asked for, and of the Jobs of the CronJobs; nothing if there can be none.
+pub(super) fn pods_of(matches: &ArgMatches, asked: &[String]) -> anyhow::Result<Option<Vec<u8>>> {
+    let (mut jobs, mut crons) = (Vec::new(), Vec::new());
+    for (kind, name) in asked.iter().filter_map(|word| word.split_once('/')) {
+        match kind.to_lowercase().as_str() {
+            kind if kind.starts_with("job") => jobs.push(name.to_owned()),
+            kind if kind.starts_with('c') => crons.push(name),
+            _ => {}
+        }
     }
-    command.args(asked).args(["-o", "json"]);
+    if !crons.is_empty() {
+        let list: Value = serde_json::from_slice(&ask(matches, &["jobs"])?)
+            .map_err(|error| anyhow!("kubectl get has answered what is no JSON: {error}"))?;
+        let all = list.get("items").and_then(Value::as_array).into_iter().flatten();
+        jobs.extend(all.filter_map(|job| {
+            let owners = job.pointer("/metadata/ownerReferences")?.as_array()?;
+            let name = |owner: &Value| owner.get("name").and_then(Value::as_str).map(str::to_owned);
+            let its = |owner: &Value| name(owner).is_some_and(|name| crons.contains(&name.as_str()));
+            let of_cron = |owner: &&Value| owner.get("kind").and_then(Value::as_str) == Some("CronJob");
+            if !owners.iter().filter(of_cron).any(its) {
+                return None;
+            }
+            Some(job.pointer("/metadata/name")?.as_str()?.to_owned())
+        }));
+    }
+    if jobs.is_empty() {
+        return Ok(None);
+    }
+    // Every Job puts this label on its Pods.
+    let label = format!("--selector=job-name in ({})", jobs.join(","));
+    ask(matches, &["pods".to_owned(), label]).map(Some)
+}
+
+fn ask(matches: &ArgMatches, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Vec<u8>> {
+    let mut command = std::process::Command::new("kubectl");
+    command.arg("get").args(words).args(["-o", "json"]);
     for name in ["namespace", "context", "kubeconfig"] {
         if let Ok(Some(value)) = matches.try_get_one::<String>(name) {
             command.arg(format!("--{name}={value}"));
