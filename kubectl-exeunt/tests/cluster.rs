@@ -1,0 +1,306 @@
+//! A real cluster: what the rehearsal foretells its kubelet does, and what hangs there is said to hang.
+//!
+//! `.ci/cluster cargo test -p kubectl-exeunt --test cluster` makes one; KUBECONFIG may name any other whose nodes have the image
+//! `busybox` of `.ci/cluster`, which has exeunt in it.
+
+mod house;
+
+use house::pass_over;
+use kubectl_exeunt::judge::rehearse::{PodEnd, Rehearsal, rehearse, text};
+use kubectl_exeunt::judge::scenarios;
+use kubectl_exeunt::yaml::File;
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// For what takes seconds on a quiet machine. Only ever used up by a failure.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// What is never to end is looked at for so long after its job.
+const SHORT: Duration = Duration::from_secs(5);
+
+fn kubectl(space: &str, words: &[&str], input: &str) -> Result<String, String> {
+    let mut child = Command::new("timeout")
+        .args(["240", "kubectl", "--namespace", space])
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("start kubectl: {error}"))?;
+    child.stdin.take().unwrap().write_all(input.as_bytes()).map_err(|error| error.to_string())?;
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// A namespace that goes with the test.
+struct Space(&'static str);
+
+impl Space {
+    /// Nothing where there is no cluster.
+    #[track_caller]
+    fn new(name: &'static str) -> Option<Self> {
+        if std::env::var_os("EXEUNT_CLUSTER_APART").is_some() {
+            let _ = std::io::stderr().write_all(b"the cluster is tried in a step of its own\n");
+            return None;
+        }
+        let named = std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
+        if !named || kubectl(name, &["get", "--raw", "/readyz"], "").is_err() {
+            pass_over("not run: no cluster (.ci/cluster COMMAND makes one)");
+            return None;
+        }
+        let space = Self(name);
+        space.done(&["create", "namespace", name], "");
+        space.done(&["wait", "--for=create", "serviceaccount/default", "--timeout=120s"], "");
+        Some(space)
+    }
+
+    #[track_caller]
+    fn done(&self, words: &[&str], input: &str) -> String {
+        kubectl(self.0, words, input).unwrap_or_else(|error| panic!("kubectl {}: {error}", words.join(" ")))
+    }
+
+    /// The plugin, as a person calls it.
+    fn plugin(&self, words: &[&str]) -> Output {
+        let words = words.iter().map(|word| if *word == "NS" { self.0 } else { word });
+        Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt")).args(words).output().unwrap()
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = kubectl(self.0, &["delete", "namespace", self.0, "--ignore-not-found", "--wait=false"], "");
+    }
+}
+
+/// It ends as a program does that does not handle SIGTERM, which a first process has to say itself.
+const SERVER: &str = "trap 'exit 143' TERM; touch /tmp/pod/serving; while :; do sleep 0.1; done";
+/// Until the helper serves, so that what is told to stop is its own program.
+const BOTH: &str = "until [ -e /tmp/pod/serving ]; do sleep 0.1; done;";
+const FAILS: &str = "touch /tmp/pod/serving; sleep 1; exit 1";
+/// Fails, and passes when it is tried again.
+const AGAIN: &str = "[ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; exit 1";
+
+fn container(name: &str, exeunt: &[&str], script: &str) -> Value {
+    let mut command = Vec::new();
+    if !exeunt.is_empty() {
+        command.push("/bin/exeunt");
+        command.extend(exeunt);
+        command.push("--");
+    }
+    command.extend(["/bin/sh", "-c", script]);
+    json!({
+        "name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": command,
+        "volumeMounts": [{"name": "pod", "mountPath": "/tmp/pod"}],
+    })
+}
+
+/// A kind of Pod, and the life that its scripts lead.
+struct Life {
+    name: &'static str,
+    /// As the rehearsal calls it.
+    fate: &'static str,
+    pod: Value,
+}
+
+fn life(name: &'static str, fate: &'static str, restart: &str, containers: &[Value]) -> Life {
+    let metadata = json!({"name": name, "annotations": {"exeunt.dev/main": "load"}});
+    let spec = json!({
+        "restartPolicy": restart, "terminationGracePeriodSeconds": 5, "automountServiceAccountToken": false,
+        "dnsPolicy": "Default", "containers": containers, "volumes": [{"name": "pod", "emptyDir": {}}],
+    });
+    Life { name, fate, pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}) }
+}
+
+/// Two containers with exeunt in front.
+fn pair(name: &'static str, fate: &'static str, main: &[&str], load: &str, side: &[&str], proxy: &str) -> Life {
+    let main = [&["--mode", "main"], main].concat();
+    let side = [&["--mode", "sidecar"], side].concat();
+    let restart = if main.contains(&"on-failure") { "OnFailure" } else { "Never" };
+    life(name, fate, restart, &[container("load", &main, &format!("{BOTH} {load}")), container("proxy", &side, proxy)])
+}
+
+fn lives() -> Vec<Life> {
+    let (zero, one, first) = ("load exits 0", "load exits 1..255", "proxy fails first");
+    let on_failure = ["--restart-policy", "on-failure"];
+    let bare = |name, fate, script: &str| {
+        let load = container("load", &[], &format!("{BOTH} {script}"));
+        life(name, fate, "Never", &[load, container("proxy", &[], SERVER)])
+    };
+    let native = |name, fate, script: &str| {
+        let mut life = life(name, fate, "Never", &[container("load", &[], &format!("{BOTH} {script}"))]);
+        let mut proxy = container("proxy", &[], SERVER);
+        proxy["restartPolicy"] = json!("Always");
+        life.pod["spec"]["initContainers"] = json!([proxy]);
+        life
+    };
+    let mut stopped = bare("bare-deadline", zero, "exit 0");
+    stopped.pod["spec"]["activeDeadlineSeconds"] = json!(15);
+    let mut init = life("init-first", zero, "Never", &[container("load", &[], "[ -e /tmp/pod/made ]")]);
+    init.pod["spec"]["initContainers"] = json!([container("make", &[], "touch /tmp/pod/made")]);
+    vec![
+        pair("passes", zero, &[], "exit 0", &[], SERVER),
+        pair("fails", one, &[], "exit 1", &[], SERVER),
+        pair("fails-zero", one, &[], "exit 1", &["--exit-with", "zero"], SERVER),
+        pair("fails-child", one, &[], "exit 1", &["--exit-with", "child"], SERVER),
+        pair("fails-main", one, &[], "exit 1", &["--exit-with", "main"], SERVER),
+        pair("outlives", zero, &[], "exit 0", &["--outlive-main"], SERVER),
+        pair("proxy-fails", first, &[], "sleep 4; exit 0", &[], FAILS),
+        pair("stops-with", first, &["--stop-with", "proxy"], "sleep 60", &["--name", "proxy"], FAILS),
+        pair("again", one, &on_failure, AGAIN, &[], SERVER),
+        pair("names-differ", one, &[], "exit 1", &["--until", "other"], SERVER),
+        bare("bare", zero, "exit 0"),
+        bare("bare-fails", one, "exit 1"),
+        stopped,
+        native("native", zero, "exit 0"),
+        native("native-fails", one, "exit 1"),
+        life("alone", zero, "Never", &[container("load", &[], "exit 0")]),
+        life("alone-fails", one, "Never", &[container("load", &[], "exit 1")]),
+        life("alone-again", one, "OnFailure", &[container("load", &[], AGAIN)]),
+        init,
+    ]
+}
+
+fn rehearsed(pod: &Value) -> Rehearsal {
+    let file = File::read("pod.json", pod.to_string().into_bytes()).unwrap();
+    rehearse(&scenarios(&file, &[]).unwrap()[0].scenario)
+}
+
+/// What has become of a Pod: how it ended, and the exit code of each container that has.
+type Seen = (PodEnd, Vec<(String, Option<u8>)>);
+
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(|key| pod["status"][key].as_array()).flatten()
+}
+
+fn code(status: &Value) -> Option<u8> {
+    status["state"]["terminated"]["exitCode"].as_u64().map(|code| u8::try_from(code).unwrap())
+}
+
+fn seen(pod: &Value) -> Option<Seen> {
+    let end = match pod["status"]["phase"].as_str()? {
+        "Succeeded" => PodEnd::Succeeded,
+        "Failed" if pod["status"]["reason"] == "DeadlineExceeded" => PodEnd::Stopped,
+        "Failed" => PodEnd::Failed,
+        _ => PodEnd::RunsOn,
+    };
+    let name = |status: &Value| status["name"].as_str().unwrap().to_owned();
+    let mut codes: Vec<_> = statuses(pod).map(|status| (name(status), code(status))).collect();
+    codes.sort();
+    Some((end, codes))
+}
+
+/// Whether what was seen is one of the endings that were foretold; if not, what to say.
+fn compare(foretold: &Rehearsal, fate: &str, seen: &Seen) -> Result<(), String> {
+    let row = foretold.rows.iter().find(|row| row.what == fate).ok_or_else(|| format!("no row {fate}"))?;
+    let fits = row.endings.iter().any(|ending| {
+        let mut codes: Vec<_> = foretold.names.iter().cloned().zip(ending.codes.iter().copied()).collect();
+        codes.sort();
+        (ending.pod, codes) == *seen
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{fate}: {seen:?} was not foretold: {:#?}\n{}", row.endings, text(foretold)))
+    }
+}
+
+/// Plays all of them, and says how each was seen in the end.
+fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
+    let pods: Vec<&Value> = lives.iter().map(|life| &life.pod).collect();
+    space.done(&["create", "-f", "-"], &json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string());
+    let end = Instant::now() + PATIENCE;
+    let mut alone_since: Vec<Option<Instant>> = vec![None; lives.len()];
+    loop {
+        let list: Value = serde_json::from_str(&space.done(&["get", "pods", "--output=json"], "")).unwrap();
+        let pods = list["items"].as_array().unwrap();
+        let all = lives.iter().zip(&mut alone_since).map(|(life, since)| {
+            let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
+            let seen = seen(pod)?;
+            // What is meant to run on has no end to wait for; what has a deadline has.
+            let job_over = statuses(pod).any(|status| status["name"] == "load" && code(status).is_some());
+            if job_over {
+                since.get_or_insert_with(Instant::now);
+            }
+            let bounded = !life.pod["spec"]["activeDeadlineSeconds"].is_null();
+            let hangs = !bounded && since.is_some_and(|since| since.elapsed() > SHORT);
+            (seen.0 != PodEnd::RunsOn || hangs).then_some(seen)
+        });
+        let all: Vec<Option<Seen>> = all.collect();
+        if all.iter().all(Option::is_some) {
+            return all.into_iter().flatten().collect();
+        }
+        assert!(Instant::now() < end, "waited in vain: {all:#?}\n{}", space.done(&["describe", "pods"], ""));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_kubelet_does_what_the_rehearsal_says() {
+    let Some(space) = Space::new("exeunt-rehearsal") else { return };
+    let lives = lives();
+    let all = played(&space, &lives);
+    let mut wrong = Vec::new();
+    for (life, seen) in lives.iter().zip(&all) {
+        if let Err(difference) = compare(&rehearsed(&life.pod), life.fate, seen) {
+            wrong.push(format!("{}: {difference}", life.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} lives:\n{}", wrong.len(), lives.len(), wrong.join("\n"));
+    // The rehearsal of one Pod does not fit the life of another that differs in one thing.
+    let of = |name: &str| lives.iter().position(|life| life.name == name).unwrap();
+    for (lived, other) in [
+        ("fails-main", "fails"),
+        ("fails", "again"),
+        ("bare", "native"),
+        ("names-differ", "fails"),
+        ("alone-again", "alone-fails"),
+    ] {
+        let foretold = rehearsed(&lives[of(other)].pod);
+        assert!(compare(&foretold, lives[of(lived)].fate, &all[of(lived)]).is_err(), "{lived} is not {other}");
+    }
+}
+
+#[test]
+fn what_hangs_now_is_said_of_the_job_and_of_the_cluster() {
+    let Some(space) = Space::new("exeunt-hangs") else { return };
+    let job = |name: &str, containers: &[Value]| {
+        let pod = life("x", "", "Never", containers).pod;
+        let spec = json!({"backoffLimit": 0, "template": {"metadata": {"annotations": {"exeunt.dev/main": "load"}}, "spec": pod["spec"]}});
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}).to_string()
+    };
+    let load = format!("{BOTH} exit 0");
+    let hangs = [container("load", &[], &load), container("haproxy", &[], SERVER)];
+    let ends = [container("load", &["--mode", "main"], &load), container("proxy", &["--mode", "sidecar"], SERVER)];
+    space.done(&["create", "-f", "-"], &job("hangs", &hangs));
+    space.done(&["create", "-f", "-"], &job("ends", &ends));
+    space.done(&["wait", "--for=condition=complete", "job/ends", "--timeout=180s"], "");
+    let asked = |words: &[&str]| {
+        let output = space.plugin(words);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    // It is said some time after the job has ended: a helper may be on its way out.
+    let end = Instant::now() + PATIENCE;
+    let said = loop {
+        let (code, said, complaint) = asked(&["check", "-n", "NS", "job/hangs"]);
+        assert_eq!(code, Some(1), "{said}{complaint}");
+        if said.contains("haproxy still runs, for ") {
+            break said;
+        }
+        assert!(Instant::now() < end, "waited in vain: {said}");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    assert!(said.contains("[hangs-now]") && said.contains("load ended at ") && said.contains("never ends"), "{said}");
+    let (code, said, complaint) = asked(&["check", "-n", "NS", "job/ends"]);
+    assert_eq!((code, said.contains("hangs-now")), (Some(0), false), "{said}{complaint}");
+    let (code, said, complaint) = asked(&["check", "-A"]);
+    assert_eq!((code, said.matches("[hangs-now]").count()), (Some(1), 1), "{said}{complaint}");
+    assert!(said.contains("kubectl exec -n exeunt-hangs hangs-"), "{said}");
+    let (code, said, complaint) = asked(&["rehearse", "-n", "NS", "job/hangs"]);
+    let row = said.lines().find(|line| line.starts_with("load exits 0"));
+    assert_eq!((code, row.is_some_and(|row| row.contains("RUNS ON"))), (Some(0), true), "{said}{complaint}");
+    let (code, said, complaint) = asked(&["rehearse", "-n", "NS", "job/ends"]);
+    let row = said.lines().find(|line| line.starts_with("load exits 0"));
+    assert_eq!((code, row.is_some_and(|row| row.contains("Succeeded"))), (Some(0), true), "{said}{complaint}");
+}
