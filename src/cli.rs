@@ -36,7 +36,6 @@ fn define(texts: Texts, wanted: impl Fn(&Opt) -> bool) -> Command {
     let command = Command::new("exeunt")
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args_override_self(true)
         .args(
             options::of(options::MAIN | options::SIDECAR)
                 .filter(|option| wanted(option))
@@ -76,7 +75,8 @@ fn define(texts: Texts, wanted: impl Fn(&Opt) -> bool) -> Command {
 fn argument(texts: Texts, option: &'static Opt) -> Arg {
     let mut arg = Arg::new(option.name).long(option.name);
     arg = match option.takes {
-        Takes::Flag | Takes::Switch => arg.action(ArgAction::SetTrue),
+        // To ask twice for the same is no contradiction.
+        Takes::Flag | Takes::Switch => arg.action(ArgAction::SetTrue).overrides_with(option.name),
         Takes::Value(_) | Takes::Directory(_) | Takes::Word(..) => {
             arg.allow_hyphen_values(true).value_parser(value_parser!(OsString))
         }
@@ -169,7 +169,6 @@ pub fn subcommand(name: &str) -> Option<Command> {
         Command::new(known.name)
             .no_binary_name(true)
             .disable_help_flag(true)
-            .args_override_self(true)
             .help_template("{about}\n\nUsage: {usage}\n\n{all-args}")
             .about(known.about)
             .override_usage(known.usage)
@@ -210,6 +209,11 @@ pub fn complaint_of(command: &Command, error: &clap::Error, words: &[OsString]) 
                 None => line,
             }
         }
+        // Which of two values is meant nobody can tell.
+        ErrorKind::ArgumentConflict => {
+            let option = of.split(['[', ' ']).next().unwrap_or_default();
+            format!("{option} is given more than once; give it once")
+        }
         ErrorKind::TooManyValues => match error.get(ContextKind::InvalidValue) {
             Some(ContextValue::String(value)) => {
                 format!("{of} takes no value, and '{value}' stands there; write {of} alone")
@@ -238,6 +242,13 @@ pub fn values<'a>(flags: &'a clap::ArgMatches, name: &str) -> Option<clap::parse
 /// The long names of the options of a command.
 pub fn longs(command: &Command) -> impl Iterator<Item = &str> {
     command.get_arguments().filter_map(Arg::get_long)
+}
+
+/// The option of a mode that a word would be, if it stood before the command. Every program has its own `--help`.
+pub fn own(word: &OsString) -> Option<&'static Opt> {
+    let name = long_name(word.to_str().filter(|word| word.starts_with("--"))?);
+    let mut own = options::of(options::MAIN | options::SIDECAR).filter(|option| !matches!(option.takes, Takes::Flag));
+    own.find(|option| option.name == name)
 }
 
 /// A word that is no option as it stands, and is one with another dash: `-grace`. What follows a single dash are letters of

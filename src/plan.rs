@@ -56,6 +56,8 @@ pub struct Plan {
     pub working_directory: PathBuf,
     /// Whether the run has failed before it began: only that is to be published.
     pub failed: bool,
+    /// An option of ours that stands behind the command, without a `--` before it: the command gets it.
+    pub stray: Option<&'static str>,
     /// The command and its arguments, at least one word.
     pub command: Vec<OsString>,
 }
@@ -148,9 +150,23 @@ impl Plan {
             absence: settings.maybe(&options::ABSENCE_TIMEOUT, Given::duration)?,
             working_directory: working_directory.unwrap_or(Path::new("/")).to_owned(),
             failed: false,
+            stray: None,
             command,
         })
     }
+
+    /// For the end of a line that says why nothing was run: what else may be wrong with the command line.
+    pub(crate) fn hint(&self) -> String {
+        self.stray.map_or_else(String::new, |name| behind(name, &program(&self.command).to_string_lossy()))
+    }
+}
+
+/// Of an option that stands behind the command.
+pub(crate) fn behind(option: &str, command: &str) -> String {
+    format!(
+        "; --{option} stands behind the command \"{command}\", which gets it: exeunt's own options come first, then --, then \
+         the command"
+    )
 }
 
 fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> {

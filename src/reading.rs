@@ -6,7 +6,7 @@
 use crate::cli;
 use crate::machine::Role;
 use crate::options::{self, Format, Level, PREFIX};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::settings::{Settings, Variables, duration};
 use anyhow::{Result, anyhow, bail};
 use clap::ArgMatches;
@@ -100,10 +100,10 @@ impl Reading {
             Role::Sidecar => "sidecar",
         };
         let settings = Settings::new(&flags, &scene.variables, Some(role));
-        check_what_precedes_the_command(&settings, &flags, words, scene)?;
+        let stray = check_what_precedes_the_command(&settings, &flags, words, scene)?;
         settings.refuse_options_of_the_other_mode()?;
         let plan = Plan::new(&settings, &flags, role, scene.working_directory.as_deref())?;
-        Ok(Wanted::Run(Box::new(plan)))
+        Ok(Wanted::Run(Box::new(Plan { stray, ..plan })))
     }
 }
 
@@ -119,7 +119,10 @@ pub fn of_a_failure(words: &[OsString], scene: &Scene<'_>) -> Option<Plan> {
         if option.decides {
             let mut word = OsString::from(format!("--{}=", option.name));
             word.push(value);
-            words.push(word);
+            // The same said twice is no doubt; something else is, and is refused below.
+            if !words.contains(&word) {
+                words.push(word);
+            }
         }
     }
     words.extend(["--".into(), "exeunt".into()]);
@@ -168,18 +171,18 @@ fn instead_of_a_mode(words: &[OsString]) -> Option<anyhow::Error> {
 }
 
 /// Without `--` the first word that is no option begins the command. A time is no command, but somebody's value; and an
-/// option behind the command is the command's.
+/// option behind the command is the command's: it is no mistake as long as all goes well, and a hint where it does not.
 fn check_what_precedes_the_command(
     settings: &Settings<'_>,
     flags: &ArgMatches,
     words: &[OsString],
     scene: &Scene<'_>,
-) -> Result<()> {
+) -> Result<Option<&'static str>> {
     let command: Vec<&OsString> = flags.get_many("command").into_iter().flatten().collect();
     let marked = words.len().checked_sub(command.len() + 1).and_then(|at| words.get(at));
-    let Some(first) = command.first().and_then(|word| word.to_str()) else { return Ok(()) };
+    let Some(first) = command.first().and_then(|word| word.to_str()) else { return Ok(None) };
     if marked.is_some_and(|word| word == "--") {
-        return Ok(());
+        return Ok(None);
     }
     // `--grace 5 s`: the unit has come loose.
     let at = words.len() - command.len();
@@ -195,14 +198,14 @@ fn check_what_precedes_the_command(
         bail!("\"{first}\" stands where the command begins, and is a time; {hint}");
     }
     let (dir, default) = (settings.find(&options::DIR), options::DIR.default().unwrap_or_default());
-    let behind = command.iter().any(|word| *word == "--dir" || word.as_encoded_bytes().starts_with(b"--dir="));
-    if dir.is_none() && behind && !(scene.has_directory)(Path::new(default)) {
-        bail!(
-            "the shared directory {default} is not there, and --dir stands behind the command \"{first}\", which gets it; put \
-             exeunt's own options first, then --, then the command"
-        );
+    let stray = || command.iter().filter_map(|word| cli::own(word)).map(|option| option.name);
+    if dir.is_none()
+        && let Some(behind) = stray().find(|name| *name == options::DIR.name)
+        && !(scene.has_directory)(Path::new(default))
+    {
+        bail!("the shared directory {default} is not there{}", plan::behind(behind, first));
     }
-    Ok(())
+    Ok(stray().next())
 }
 
 /// A warning for each variable that looks like one of ours and is none. Kubernetes makes some for a Service of that name.

@@ -64,10 +64,6 @@ fn variables() -> Variables {
 /// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
 fn fail(words: &[OsString], scene: &Scene<'_>, signals: Signals, mut report: Report) -> u8 {
     let Some(plan) = reading::of_a_failure(words, scene) else { return exit::OURS };
-    // What is wrong has been said. A directory that is not there either would be a second word about the same start.
-    if !plan.dir.is_dir() {
-        return exit::OURS;
-    }
     report.mode = "main";
     supervisor::run(plan, signals, report)
 }

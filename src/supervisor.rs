@@ -12,6 +12,7 @@ use crate::stage::watch::Rung;
 use crate::sys::child::{self, Launch};
 use crate::sys::signals::{self, Signals, Woken};
 use crate::words;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -325,7 +326,14 @@ impl Supervisor {
 
     fn claim(&mut self) {
         if let Err(error) = self.door.open(&self.plan, self.report) {
-            return self.fail(&words::chain(&error));
+            // Of a run that has failed before it began it has been said what is wrong.
+            let missing = matches!(error.downcast_ref(), Some(Errno::ENOENT | Errno::ENOTDIR));
+            if self.plan.failed && missing {
+                self.queue.push_back(Event::Name(Name::Refused));
+            } else {
+                self.fail(&format!("{}{}", words::chain(&error), self.plan.hint()));
+            }
+            return;
         }
         if self.plan.name.is_none() {
             self.queue.push_back(Event::Name(Name::Ours));

@@ -10,7 +10,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use house::role::role;
-use house::{House, PATIENCE, Process, Run, proc, wait_for, wait_until};
+use house::{EXEUNT, House, PATIENCE, Process, Run, proc, wait_for, wait_until};
 use stand_in::{Answer, Server, closed_port, meshes};
 
 roles! {
@@ -207,8 +207,10 @@ fn it_is_sent_when_a_signal_ended_the_wait() {
 fn it_is_sent_when_the_directory_is_missing() {
     let house = House::new();
     let server = Server::new(|_| Answer::Status(200, ""));
-    let mut job =
-        house.main().args(["--on-exit", &server.url("/"), "--dir", "/no/such/directory", "--", "true"]).finish();
+    let mut job = house
+        .run(EXEUNT)
+        .args(["--mode", "main", "--on-exit", &server.url("/"), "--dir", "/no/such/directory", "--", "true"])
+        .finish();
     assert_eq!(job.code(), 125, "{}", job.err());
     assert_eq!(server.asked(), ["POST /"]);
 }

@@ -110,7 +110,8 @@ fn the_words_offered_for_an_option_are_the_words_that_it_takes() {
     for option in choices() {
         let mode = if option.is_of(options::MAIN) { "main" } else { "sidecar" };
         let flag = format!("--{}", option.name);
-        let output = run(EXEUNT, &["--mode", mode, &flag, "nonsense", "--", "true"]);
+        let others: &[&str] = if option.name == "mode" { &[] } else { &["--mode", mode] };
+        let output = run(EXEUNT, &[others, &[&flag, "nonsense", "--", "true"]].concat());
         let said = String::from_utf8(output.stderr.clone()).unwrap();
         assert!(said.trim_end().ends_with(&format!("use {}", option.words().join(", "))), "{flag}: {said}");
         assert_eq!(option.words().len(), option.meanings().len(), "{flag}: each word has a meaning");

@@ -25,7 +25,7 @@ fn ends(run: Run, code: i32, words: &[&str]) {
 #[test]
 fn in_the_words_of_the_command_line() {
     let house = House::new();
-    let table: [(&[&str], &[&str]); 12] = [
+    let table: [(&[&str], &[&str]); 17] = [
         (&["--mode", "job", "--", "true"], &["--mode", "\"job\" is not known", "use main, sidecar"]),
         (&["staus"], &["\"staus\"", "did you mean exeunt status?"]),
         (&["main", "--", "true"], &["\"main\"", "exeunt --mode main -- COMMAND"]),
@@ -38,6 +38,14 @@ fn in_the_words_of_the_command_line() {
         (&["--mode", "sidecar", "--stop-signal", "KILL", "--", "x"], &["--stop-signal", "\"KILL\"", "SIGTERM"]),
         (&["--mode", "main", "--grace", "30 minutes and more", "--", "x"], &["--grace", "is not a duration", "500ms"]),
         (&["--mode", "main", "--name", "a/b", "--", "x"], &["--name", "\"a/b\" cannot be a name", "letters"]),
+        (&["--mode", "main", "--mode", "sidecar", "--", "x"], &["--mode is given more than once", "give it once"]),
+        (&["--mode", "main", "--grace=1s", "--grace", "2s", "--", "x"], &["--grace is given more than once"]),
+        (
+            &["--mode", "sidecar", "--outlive-main", "--outlive-main=5s", "x"],
+            &["--outlive-main is given more than once"],
+        ),
+        (&["status", "--dir", "/a", "--dir", "/b"], &["--dir is given more than once", "exeunt status --help"]),
+        (&["probe", "--timeout=1s", "--timeout=1s", "x"], &["--timeout is given more than once"]),
     ];
     for (words, told) in table {
         ends(house.run(EXEUNT).args(words), 125, told);
@@ -45,6 +53,53 @@ fn in_the_words_of_the_command_line() {
     let mut warned = house.main().env("EXEUNT_GRACES", "5s").command("exit 3").finish();
     assert_eq!(warned.code(), 3);
     tells(&warned, &["warning: ", "EXEUNT_GRACES is no variable", "EXEUNT_GRACE is"]);
+}
+
+/// Which of two is meant nobody can tell; what can be told is told to the sidecars.
+#[test]
+fn in_an_option_that_is_given_twice() {
+    let house = House::new();
+    let published = house.pod("main-job-terminated");
+    let table: [(&[&str], bool); 6] = [
+        (&["--grace", "1s", "--grace", "2s"], true),
+        (&["--restart-policy", "never", "--grace", "1s", "--restart-policy", "never"], true),
+        (&["--restart-policy", "never", "--restart-policy", "on-failure"], false),
+        (&["--restart-on", "42", "--restart-on", "43"], false),
+        (&["--name", "main-job", "--name", "other"], false),
+        (&["--mode", "sidecar"], false),
+    ];
+    for (options, publishes) in table {
+        ends(house.main().args(options).command("exit 1"), 125, &[options[0], "is given more than once"]);
+        assert_eq!(published.exists(), publishes, "{options:?}");
+        house.anew();
+    }
+    // A volume that is missing, too, would be a second word about the same start.
+    let nowhere =
+        house.run(EXEUNT).args(["--mode", "main", "--dir", "/nowhere", "--grace", "1s", "--grace", "2s", "x"]);
+    let mut nowhere = nowhere.finish();
+    let complaint = "exeunt: --grace is given more than once; give it once; see exeunt --help\n";
+    assert_eq!((nowhere.code(), nowhere.err()), (125, complaint.to_owned()));
+    let mut switches = house.main().args(["-g", "--group", "--wait-for", "exec:true", "--wait-for", "exec:true"]);
+    switches = switches.command("exit 3");
+    assert_eq!(switches.finish().code(), 3, "to ask twice for the same is no contradiction, and lists are lists");
+}
+
+/// Without `--` the first word that is no option begins the command. Where nothing can be run, that may be why.
+#[test]
+fn in_an_option_behind_the_command() {
+    let house = House::new();
+    let hint = "exeunt's own options come first, then --, then the command";
+    let sidecar = house.sidecar().args(["--until-any", "a,b", "--grace=5s", "--", "sleep", "9"]);
+    ends(sidecar, 127, &["\"a,b\" was not found", "--grace stands behind the command \"a,b\"", hint]);
+    let nowhere = house.run(EXEUNT).args(["--mode", "main", "--dir", "/nowhere", "true", "--name", "a"]);
+    ends(nowhere, 125, &["/nowhere cannot be opened", "--name stands behind the command \"true\"", hint]);
+    for fine in [&["--", "no-such", "--name", "a"][..], &["no-such", "--help", "--names", "a"]] {
+        let mut fine = house.main().args(fine).finish();
+        assert!(fine.code() == 127 && !fine.err().contains("stands behind"), "{}", fine.err());
+    }
+    house.anew();
+    let mut served = house.main().args(["sh", "-c", "exit 3", "--grace", "5s"]).finish();
+    assert_eq!((served.code(), served.err()), (3, String::new()), "they are the command's, which runs");
 }
 
 #[test]
@@ -119,7 +174,7 @@ fn in_the_volume() {
     let house = House::new();
     let nowhere = house.path("nowhere");
     ends(
-        house.main().arg("--dir").arg(&nowhere).command("exit 1"),
+        house.run(EXEUNT).args(["--mode", "main", "--dir"]).arg(&nowhere).command("exit 1"),
         125,
         &["nowhere cannot be opened", "mount the volume"],
     );

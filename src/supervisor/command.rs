@@ -80,7 +80,8 @@ impl Supervisor {
                 return Fate::Deferred;
             }
             let (code, message) = refusal::why(&name, &launch, refused);
-            self.report.failure(&message);
+            let hint = if code == exit::NOT_FOUND { self.plan.hint() } else { String::new() };
+            self.report.failure(&(message + &hint));
             Fate::Failed(code)
         })?;
         // The command has its working directory and its descriptors now. We must not keep mounts and pipes busy.
