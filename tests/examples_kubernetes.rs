@@ -55,7 +55,7 @@ fn a_manifest_with_a_mistake_in_it_is_refused() {
         ("backoffLimit: 2", "backofLimit: 2"),
         ("backoffLimit: 2", "backoffLimit: two"),
         ("  schedule: \"30 2 * * *\"\n", ""),
-        ("                  mountPath: /tmp/pod\n", ""),
+        ("{name: exeunt-pod, mountPath: /tmp/pod}", "{name: exeunt-pod}"),
         ("kind: CronJob", "kind: CronicJob"),
     ] {
         let bad = good.replacen(from, to, 1);
