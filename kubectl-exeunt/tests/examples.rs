@@ -1,4 +1,4 @@
-//! examples/kubernetes: each manifest is what inject makes of its bare form, by the command that stands at its head.
+//! examples: each manifest of Kubernetes is what inject makes of its bare form, by the command that stands at its head.
 
 mod house;
 
@@ -21,11 +21,15 @@ fn read(path: &str) -> String {
 
 #[test]
 fn every_example_is_what_inject_makes_of_its_bare_form() {
-    let all = names("examples/kubernetes");
-    assert_eq!(all, names("examples/kubernetes/bare"));
-    assert!(all.len() >= 9, "{all:?}");
-    for name in all {
-        let (bare, with) = (format!("examples/kubernetes/bare/{name}"), format!("examples/kubernetes/{name}"));
+    let mut all = Vec::new();
+    for directory in ["examples", "examples/envoy", "examples/kubernetes"] {
+        let here = names(directory);
+        assert_eq!(here, names(&format!("{directory}/bare")), "{directory}");
+        all.extend(here.into_iter().map(|name| (directory, name)));
+    }
+    assert!(all.len() >= 11, "{all:?}");
+    for (directory, name) in all {
+        let (bare, with) = (format!("{directory}/bare/{name}"), format!("{directory}/{name}"));
         let text = read(&with);
         let told = text.lines().find_map(|line| line.strip_prefix("#     kubectl exeunt "));
         let words: Vec<&str> = told.unwrap_or_else(|| panic!("{name} names no command")).split(' ').collect();

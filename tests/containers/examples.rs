@@ -115,17 +115,22 @@ impl Pod {
         let name = unique("example");
         let text = here::read(manifest);
         let (_, template) = text.split_once("\n  template:\n").expect("a Job with a template");
-        let mut pod = format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
+        let mut pod = "apiVersion: v1\nkind: Pod\n".to_owned();
         for line in template.lines() {
             let line = line.strip_prefix("    ").expect("nothing follows the template");
+            if line == "metadata:" {
+                pod += &format!("metadata:\n  name: {name}\n");
+                continue;
+            }
             pod += &match line.split_once("image: ") {
                 Some((indent, image)) => {
                     let (_, ours) = images.iter().find(|(theirs, _)| *theirs == image).expect("an image that is known");
                     format!("{indent}image: {ours}\n")
                 }
-                None => format!("{}\n", line.replace("name: pod", &format!("name: {name}-pod"))),
+                None => format!("{}\n", line.replace("name: exeunt-pod", &format!("name: {name}-pod"))),
             };
         }
+        assert!(pod.contains(&format!("  name: {name}\n")) && pod.contains(&format!("name: {name}-pod")), "{pod}");
         let manifest = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
         fs::write(&manifest, pod).expect("write the manifest");
         let pod = Pod { engine, name, manifest };
