@@ -76,6 +76,17 @@ fn cluster() -> bool {
     answers
 }
 
+/// The API that this server has for policies that change objects, as `policy` calls it: beta before 1.36.
+fn api() -> &'static str {
+    let served = |version: &str| {
+        let all = done(&["get", "--raw", &format!("/apis/admissionregistration.k8s.io/{version}")], None);
+        all.contains("\"mutatingadmissionpolicies\"")
+    };
+    let version = if served("v1") { "v1" } else { "v1beta1" };
+    assert!(served(version), "this API server knows no MutatingAdmissionPolicy");
+    version
+}
+
 const SERVER: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 
 fn container(name: &str, script: &str) -> Value {
@@ -161,8 +172,9 @@ fn the_policies_do_what_they_say() {
     done(&["create", "quota", "all", "--hard=limits.cpu=4,limits.memory=1Gi,requests.cpu=4,requests.memory=1Gi"], None);
     done(&["wait", "--for=create", "serviceaccount/default", "--timeout=120s"], None);
 
+    let version = api();
     for (deliver, program) in [("init", "/tmp/pod/exeunt"), ("image", "/exeunt/exeunt")] {
-        done(&["apply", "-f", "-"], Some(&exeunt(&["policy", "--deliver", deliver], "")));
+        done(&["apply", "-f", "-"], Some(&exeunt(&["policy", "--deliver", deliver, "--api", version], "")));
         let never = pod(&pod_spec("Never"), json!({}));
         let made = until("a labelled Pod gets exeunt", || {
             let made = admitted(&never)?;
@@ -183,7 +195,7 @@ fn the_policies_do_what_they_say() {
         plays(&format!("by-{deliver}"), &template);
     }
     a_policy_that_is_not_bound();
-    the_component();
+    the_component(version);
 }
 
 fn what_is_mirrored() {
@@ -250,10 +262,13 @@ fn a_policy_that_is_not_bound() {
 }
 
 /// The component of deploy/, by kubectl's own kustomize: the label, the policies, and a Job that ends.
-fn the_component() {
+fn the_component(version: &str) {
     let place = Place::new("component");
     let copied = Command::new("cp").arg("-r").arg(repository("deploy/kustomize")).arg(place.path("component")).status();
     assert!(copied.unwrap().success());
+    if version != "v1" {
+        place.write("component/policy.yaml", &exeunt(&["policy", "--api", version], ""));
+    }
     let spec = json!({"backoffLimit": 0, "template": {"spec": pod_spec("Never")}});
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "by-component"}, "spec": spec});
     place.write("app/job.yaml", &job.to_string());
