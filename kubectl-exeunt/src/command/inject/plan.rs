@@ -887,7 +887,6 @@ pub fn record_edit(template: &Template<'_>, puts: &[Put], moves: &[Move]) -> Edi
         (near, None) => (at(&["metadata"]), "annotations", map(vec![(ANNOTATION, text)]), near),
         (_, near) => (at(&["metadata", "annotations"]), ANNOTATION, text, near),
     };
-    let before =
-        near.and_then(|near| near.entries().next()).and_then(|entry| entry.key.text()).unwrap_or("").to_owned();
+    let before = near.map_or_else(String::new, |near| neighbour(near, &[], 0));
     Edit { document: template.document, path, change: Change::Entry { key: key.to_owned(), value, before } }
 }
