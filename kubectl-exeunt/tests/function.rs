@@ -70,6 +70,35 @@ fn items_come_out_changed_with_results() {
     }
 }
 
+/// What one container needs may stand in the configuration, for a Job that cannot be annotated.
+#[test]
+fn the_configuration_speaks_of_one_container_too() {
+    let items = JOB.replace("          command: [proxy]\n", "");
+    let config = format!(
+        "{}    entrypoint.proxy: '[\"/proxy\", \"-v\"]'\n    options.load: --wait-for 'exec:test -e /up'\n",
+        MAIN.replace("data: {main: load}", "data:\n    main: load")
+    );
+    let output = run(&list("v1", &items, &config));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = json(&output);
+    let command = |index: usize| out["items"][0]["spec"]["template"]["spec"]["containers"][index]["command"].clone();
+    let words =
+        serde_json::json!(["/tmp/pod/exeunt", "--mode", "main", "--wait-for", "exec:test -e /up", "--", "load"]);
+    assert_eq!(command(0), words);
+    assert_eq!(command(1), serde_json::json!(["/tmp/pod/exeunt", "--mode", "sidecar", "--", "/proxy", "-v"]));
+    for (from, to, code, wanted) in [
+        ("entrypoint.proxy", "entrypoint.prxy", 1, "no container is called prxy"),
+        ("'[\"/proxy\"", "'[/proxy", 2, "functionConfig: --entrypoint proxy=[/proxy"),
+        ("options.load", "option.load", 2, "option.load is not known"),
+    ] {
+        assert!(config.contains(from), "{from}");
+        let output = run(&list("v1", &items, &config.replace(from, to)));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{complaint}");
+        assert!(complaint.contains(wanted), "{complaint}");
+    }
+}
+
 #[test]
 fn what_is_missing_is_an_error_and_changes_nothing() {
     let items = JOB.replace("          command: [proxy]\n", "");

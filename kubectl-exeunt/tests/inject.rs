@@ -789,14 +789,20 @@ spec:
       - {name: envoy, image: IMAGE}
 ";
 
+/// Makes a program of a file. Another process writes it: a child that another test starts at that moment would hold what this
+/// one has open for writing, and what is open for writing cannot be executed.
+#[cfg(unix)]
+fn install(from: &std::path::Path, to: &std::path::Path) {
+    assert!(Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap().success());
+}
+
 /// A stand-in for a tool, found by PATH.
 #[cfg(unix)]
 fn with_tool(tool: &str, script: &str, input: &str) -> Output {
-    use std::os::unix::fs::PermissionsExt as _;
     let directory = tempdir();
-    let path = directory.join(tool);
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = directory.join("script");
+    std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+    install(&text, &directory.join(tool));
     let manifest = directory.join("job.yaml");
     std::fs::write(&manifest, input).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"))
@@ -939,19 +945,101 @@ fn a_diff_is_one_that_patch_takes() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// Who reads the output through a pipe, or as a file, must not take a part of it for all.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_one_line_and_nothing_is_claimed() {
+    let directory = tempdir();
+    let file = directory.join("job.yaml");
+    std::fs::write(&file, there_and_back(JOB, &wish(Deliver::Init))).unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    std::fs::write(directory.join("bare.yaml"), JOB).unwrap();
+    for words in [&["inject", "bare.yaml"][..], &["inject", "--diff", "bare.yaml"], &["eject", "job.yaml"], &["policy"]]
+    {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"));
+        let output = program.args(words).current_dir(&directory).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let wanted = "error: standard output cannot be written: No space left on device (os error 28)\n";
+        assert_eq!(text(&output.stderr), wanted, "{words:?}");
+        // Without a reader for the notes the work is done all the same.
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"));
+        let output = program.args(words).current_dir(&directory).stderr(full()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(0), false), "{words:?}");
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// What would be nothing, or about nobody, is said.
+#[test]
+fn what_is_about_nothing_is_said() {
+    let none = run(&["inject", "-"], "kind: Service\n");
+    assert_eq!((none.status.code(), text(&none.stdout)), (Some(0), "kind: Service\n"));
+    assert_eq!(text(&none.stderr), "standard input: there is no Job, CronJob or Pod in it; nothing was put in\n");
+    let bare = run(&["eject", "-"], JOB);
+    assert_eq!((bare.status.code(), text(&bare.stdout)), (Some(0), JOB));
+    assert_eq!(text(&bare.stderr), "standard input: nothing of exeunt's is in it that inject has put in\n");
+    for option in ["--main=envy", "--options=envy=--grace 5s", "--entrypoint=envy=[\"/e\"]"] {
+        let nobody = run(&["inject", option, "-"], JOB);
+        assert_eq!((nobody.status.code(), text(&nobody.stdout)), (Some(1), ""), "{option}");
+        assert!(text(&nobody.stderr).contains("no container is called envy; there are load, envoy: --"), "{nobody:?}");
+    }
+}
+
+/// A comment stays with what it is about.
+#[test]
+fn a_comment_above_an_annotation_stays_above_it() {
+    let annotated = |annotations: &str| {
+        JOB.replacen("    spec:\n", &format!("    metadata:\n      annotations:\n{annotations}    spec:\n"), 1)
+    };
+    let with = there_and_back(&annotated("        # why\n        a: b\n        c: d\n"), &wish(Deliver::Init));
+    assert!(with.contains("        # why\n        a: b\n        exeunt.dev/injected: "), "{with}");
+}
+
+/// Where a file cannot be replaced it stays, and the line names it.
 #[cfg(unix)]
 #[test]
-fn in_place_keeps_the_mode_and_what_a_link_points_to() {
-    use std::os::unix::fs::PermissionsExt as _;
+fn what_cannot_be_replaced_stays() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let directory = tempdir();
+    let file = directory.join("job.yaml");
+    std::fs::write(&file, JOB).unwrap();
+    // Root may write everywhere, so it steps down, and takes the program along.
+    let program = directory.join("kubectl-exeunt");
+    install(env!("CARGO_BIN_EXE_kubectl-exeunt").as_ref(), &program);
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let mut command = if root { Command::new("setpriv") } else { Command::new(&program) };
+    if root {
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+    }
+    let output = command.args(["inject", "-i"]).arg(&file).output().unwrap();
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let wanted = "job.yaml: error: this file cannot be replaced, and is as it was: Permission denied (os error 13)\n";
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).ends_with(wanted) && text(&output.stderr).lines().count() == 1, "{output:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), JOB);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn in_place_keeps_the_owner_the_mode_and_what_a_link_points_to() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let directory = tempdir();
     let (file, link) = (directory.join("job.yaml"), directory.join("link.yaml"));
     std::fs::write(&file, JOB).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("job.yaml", &link).unwrap();
+    // Only root can give a file away; whoever else runs this keeps it.
+    let own = std::fs::metadata(&file).unwrap();
+    let (user, group) = if own.uid() == 0 { (12345, 12346) } else { (own.uid(), own.gid()) };
+    std::os::unix::fs::chown(&file, Some(user), Some(group)).unwrap();
     let done = run(&["inject", "-i", link.to_str().unwrap()], "");
     assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), ""));
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+    let now = std::fs::metadata(&file).unwrap();
+    assert_eq!((now.uid(), now.gid(), now.mode() & 0o7777), (user, group, 0o640));
     assert!(std::fs::read_to_string(&file).unwrap().contains("/tmp/pod/exeunt"));
     assert_eq!(run(&["eject", "-i", file.to_str().unwrap()], "").status.code(), Some(0));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), JOB);

@@ -1,6 +1,7 @@
 //! Files in and out.
 
 use crate::yaml::{File, Place, Refusal};
+use anyhow::Context as _;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -27,12 +28,31 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
     File::read(shown, bytes.map_err(unreadable)?)
 }
 
+/// What was asked for, to standard output.
+///
+/// # Errors
+/// It cannot be written: nobody may take half a manifest for a whole one.
+pub fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("error: standard output cannot be written")
+}
+
+/// A line for people, to standard error. Where that cannot be written, nobody is left to tell, and the exit code says it.
+pub fn tell(line: &str) {
+    _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Replaces a file by another with the same mode and owner, at once: whoever reads it sees the old or the new text. What a
 /// symbolic link points to is replaced, not the link.
 ///
 /// # Errors
 /// The directory cannot be written, or the owner not be kept; the file is as it was then.
 pub fn replace(name: &Path, text: &str) -> anyhow::Result<()> {
+    let shown = name.display();
+    written(name, text).with_context(|| format!("{shown}: error: this file cannot be replaced, and is as it was"))
+}
+
+fn written(name: &Path, text: &str) -> std::io::Result<()> {
     let target = fs::canonicalize(name)?;
     let directory = target.parent().unwrap_or(Path::new("."));
     let before = fs::metadata(&target)?;
@@ -50,8 +70,7 @@ pub fn replace(name: &Path, text: &str) -> anyhow::Result<()> {
     };
     write().inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
-    })?;
-    Ok(())
+    })
 }
 
 #[cfg(unix)]

@@ -10,7 +10,6 @@ use crate::yaml::{File, Node, Style};
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
-use std::io::Write as _;
 
 pub(super) fn options() -> Command {
     Command::new("fn").about("inject as a KRM function: a ResourceList from standard input, its results with it")
@@ -18,6 +17,9 @@ pub(super) fn options() -> Command {
 
 /// What a functionConfig may say, as inject's own options.
 const KEYS: [&str; 7] = ["main", "how", "deliver", "image", "path", "dir", "on-exit"];
+
+/// What it may say of one container, whose name stands behind a dot: `entrypoint.proxy`.
+const OF_ONE: [&str; 2] = ["entrypoint", "options"];
 
 /// The ResourceList with exeunt in its items, and the errors among its results.
 ///
@@ -38,8 +40,16 @@ pub fn function(file: &File) -> Result<(String, Vec<String>)> {
     let settings = config.and_then(|config| config.get("data").or_else(|| config.get("spec")));
     for entry in settings.into_iter().flat_map(|settings| settings.entries()) {
         let key = entry.key.text().unwrap_or("");
-        ensure!(KEYS.contains(&key), "functionConfig: {key} is not known; use {}", KEYS.join(", "));
         let value = entry.value.target().text().ok_or_else(|| anyhow!("functionConfig: {key} is not a text"))?;
+        if let Some((option, container)) = key.split_once('.').filter(|(option, _)| OF_ONE.contains(option)) {
+            words.push(format!("--{option}={container}={value}"));
+            continue;
+        }
+        ensure!(
+            KEYS.contains(&key),
+            "functionConfig: {key} is not known; use {}, entrypoint.NAME, options.NAME",
+            KEYS.join(", ")
+        );
         // Several jobs are one text here, for a ConfigMap has nothing but texts.
         let values = if key == "main" { value.split(',').map(str::trim).collect() } else { vec![value] };
         words.extend(values.into_iter().map(|value| format!("--{key}={value}")));
@@ -90,8 +100,8 @@ fn with_results(name: &str, text: String, results: Vec<Value>) -> Result<String>
 pub(super) fn run(_: &ArgMatches) -> Result<u8> {
     let file = files::read("-".as_ref())?;
     let (text, errors) = function(&file)?;
-    std::io::stdout().write_all(text.as_bytes())?;
+    files::say(&text)?;
     // kustomize shows nothing of the results where a function fails, but what it has said.
-    errors.iter().for_each(|error| eprintln!("error: {error}"));
+    errors.iter().for_each(|error| files::tell(&format!("error: {error}")));
     Ok(u8::from(!errors.is_empty()))
 }

@@ -13,7 +13,6 @@ use crate::yaml::{self, File, Refusal};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::Path;
 
 /// Nothing was written because something is not known.
@@ -105,12 +104,19 @@ pub fn eject(file: &File) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// Names of `--main` that no container of the file has.
+/// Names of `--main`, `--options` and `--entrypoint` that no container of the file has.
 fn strangers(all: &[Template<'_>], wish: &Wish) -> Vec<String> {
-    let lists = all.iter().filter_map(|template| template.node.path(&["spec", "containers"]));
+    // Those that have become native sidecars stay the ones that are meant.
+    let lists = all.iter().filter_map(|template| template.node.get("spec"));
+    let lists = lists.flat_map(|spec| [spec.get("containers"), spec.get("initContainers")]).flatten();
     let names: Vec<&str> = lists.flat_map(|list| list.items()).filter_map(|one| record::name(one)).collect();
-    let strange = wish.main.iter().filter(|main| !all.is_empty() && !names.contains(&main.as_str()));
-    strange.map(|main| format!("no container is called {main}; there are {}: --main NAME", names.join(", "))).collect()
+    let asked = wish.main.iter().map(|name| (name, "--main NAME"));
+    let asked = asked.chain(wish.options.keys().map(|name| (name, "--options NAME=WORDS")));
+    let asked = asked.chain(wish.entrypoints.keys().map(|name| (name, "--entrypoint NAME=JSON")));
+    let strange = asked.filter(|(name, _)| !all.is_empty() && !names.contains(&name.as_str()));
+    strange
+        .map(|(name, option)| format!("no container is called {name}; there are {}: {option}", names.join(", ")))
+        .collect()
 }
 
 /// The plan for a template. For `auto` what `check` says decides: nothing where the Pod ends; exeunt in front of the
@@ -337,18 +343,20 @@ pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
                 for image in plan::unknown_images(&template, &wish) {
                     match lookup::image(tool, &image) {
                         Ok(found) => drop(wish.images.insert(image, found)),
-                        Err(why) => eprintln!("{}: {}: {why}", file.name(), template.object),
+                        Err(why) => files::tell(&format!("{}: {}: {why}", file.name(), template.object)),
                     }
                 }
             }
         }
         Ok(match inject(file, &wish)? {
-            Injected::Text(text, notes) => {
-                notes.iter().for_each(|note| eprintln!("{}: {note}", file.name()));
-                Some(text)
+            Injected::Text(text, notes) if templates(file).is_empty() && notes.is_empty() => {
+                Some((text, vec!["there is no Job, CronJob or Pod in it; nothing was put in".to_owned()]))
             }
+            Injected::Text(text, notes) => Some((text, notes)),
             Injected::Missing(missing) => {
-                missing.iter().for_each(|what| eprintln!("{}: error: nothing was put in: {what}", file.name()));
+                missing
+                    .iter()
+                    .for_each(|what| files::tell(&format!("{}: error: nothing was put in: {what}", file.name())));
                 None
             }
         })
@@ -356,30 +364,36 @@ pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
 }
 
 pub(super) fn run_eject(matches: &ArgMatches) -> anyhow::Result<u8> {
-    with_file(matches, |file| eject(file).map(Some))
+    with_file(matches, |file| {
+        let in_it = templates(file).iter().any(|template| record::of(template.node).is_some());
+        let notes =
+            if in_it { Vec::new() } else { vec!["nothing of exeunt's is in it that inject has put in".to_owned()] };
+        Ok(Some((eject(file)?, notes)))
+    })
 }
 
+/// Reads the file, writes what becomes of it, and only then says what was done.
 fn with_file(
     matches: &ArgMatches,
-    mut change: impl FnMut(&File) -> Result<Option<String>, Refusal>,
+    mut change: impl FnMut(&File) -> Result<Option<(String, Vec<String>)>, Refusal>,
 ) -> anyhow::Result<u8> {
     let name = matches.get_one::<OsString>("file").cloned().unwrap_or_default();
     let file = files::read(&name)?;
-    let Some(text) = change(&file)? else { return Ok(MISSING) };
-    let mut out = std::io::stdout().lock();
-    if matches.get_flag("in-place") {
-        if name == "-" {
-            eprintln!("error: standard input cannot be replaced; leave out -i");
-            return Ok(REFUSED);
-        }
+    let in_place = matches.get_flag("in-place");
+    if in_place && name == "-" {
+        files::tell("error: standard input cannot be replaced; leave out -i");
+        return Ok(REFUSED);
+    }
+    let Some((text, notes)) = change(&file)? else { return Ok(MISSING) };
+    if in_place {
         if text != file.text() {
             files::replace(Path::new(&name), &text)?;
         }
     } else if matches.get_flag("diff") {
-        out.write_all(files::diff(file.name(), file.text(), &text).as_bytes())?;
+        files::say(&files::diff(file.name(), file.text(), &text))?;
     } else {
-        out.write_all(text.as_bytes())?;
+        files::say(&text)?;
     }
-    out.flush()?;
+    notes.iter().for_each(|note| files::tell(&format!("{}: {note}", file.name())));
     Ok(0)
 }

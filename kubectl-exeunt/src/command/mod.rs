@@ -63,7 +63,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     match (subcommand.run)(matches) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            files::tell(&format!("{error:#}"));
             REFUSED
         }
     }

@@ -3,9 +3,9 @@
 //! There is one text, `policy.yaml`, and one piece for each way in which exeunt comes; `deploy/` holds what comes of them with
 //! the default image, and a test compares.
 
+use super::files;
 use anyhow::{anyhow, ensure};
 use clap::{Arg, ArgMatches, Command};
-use std::io::Write as _;
 
 /// The policies, with `PROGRAM`, `DELIVERY` and `MOUNTS` where they differ.
 const POLICY: &str = include_str!("policy/policy.yaml");
@@ -83,6 +83,6 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let image = matches.get_one::<String>("image").ok_or_else(|| anyhow!("--image has no value"))?;
     let beta = matches.get_one::<String>("api").is_some_and(|api| api == "v1beta1");
     let by_volume = matches.get_one::<String>("deliver").is_some_and(|deliver| deliver == "image");
-    std::io::stdout().write_all(policy(image, by_volume, beta)?.as_bytes())?;
+    files::say(&policy(image, by_volume, beta)?)?;
     Ok(0)
 }

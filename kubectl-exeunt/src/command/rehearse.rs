@@ -7,7 +7,6 @@ use crate::yaml::File;
 use anyhow::{anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
-use std::io::Write as _;
 
 pub(super) fn options() -> Command {
     Command::new("rehearse")
@@ -81,6 +80,6 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
             out
         }
     };
-    std::io::stdout().write_all(out.as_bytes())?;
+    files::say(&out)?;
     Ok(0)
 }
