@@ -280,8 +280,9 @@ fn programs(party: &Party<'_>) -> Vec<String> {
 
 fn quit_port(party: &Party<'_>, known: &Helper) -> Option<u16> {
     let (port, _, _) = known.quit?;
-    let told = party.option("admin-port").or_else(|| party.container.variable("CSQL_PROXY_ADMIN_PORT"));
-    Some(told.and_then(|told| told.parse().ok()).unwrap_or(port))
+    let told =
+        known.port.and_then(|(option, variable)| party.option(option).or_else(|| party.container.variable(variable)));
+    Some(told.or(party.port).and_then(|told| told.parse().ok()).unwrap_or(port))
 }
 
 fn is_on(party: &Party<'_>, known: &Helper) -> bool {

@@ -1,4 +1,7 @@
 //! Programs that serve until they are told to stop: data, one line each, with its source.
+//!
+//! Of an endpoint, an argument or an annotation the source is the file of the program's own code that was read for it. Where a
+//! line claims no more than a name, the source is where that program is at home.
 
 /// A well-known helper.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +14,12 @@ pub struct Helper {
     pub quit: Option<(u16, &'static str, bool)>,
     /// An argument without which the endpoint is off, and the variable that says the same.
     pub needs: Option<(&'static str, &'static str)>,
+    /// The option and the variable that name another port for it.
+    pub port: Option<(&'static str, &'static str)>,
     /// Arguments with which it ends by itself when its work is done.
     pub once: &'static [&'static str],
+    /// Variables that say the same.
+    pub once_by: &'static [&'static str],
     /// Those of `known` that, as a program, are no server: a client, or many things in one.
     pub clients: &'static [&'static str],
     /// Where that is written.
@@ -20,7 +27,7 @@ pub struct Helper {
 }
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
-    Helper { name, known, quit: None, needs: None, once: &[], clients: &[], source }
+    Helper { name, known, quit: None, needs: None, port: None, once: &[], once_by: &[], clients: &[], source }
 }
 
 impl Helper {
@@ -32,8 +39,16 @@ impl Helper {
         Helper { needs: Some((argument, variable)), ..self }
     }
 
+    const fn port(self, option: &'static str, variable: &'static str) -> Helper {
+        Helper { port: Some((option, variable)), ..self }
+    }
+
     const fn once(self, words: &'static [&'static str]) -> Helper {
         Helper { once: words, ..self }
+    }
+
+    const fn once_by(self, variables: &'static [&'static str]) -> Helper {
+        Helper { once_by: variables, ..self }
     }
 
     const fn clients(self, programs: &'static [&'static str]) -> Helper {
@@ -46,36 +61,42 @@ pub const HELPERS: &[Helper] = &[
     plain(
         "cloud-sql-proxy",
         &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"],
-        "github.com/GoogleCloudPlatform/cloud-sql-proxy README",
+        "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go: off by default, GET or POST; SIGTERM is 143",
     )
     .quits(9091, "/quitquitquit", false)
+    .port("admin-port", "CSQL_PROXY_ADMIN_PORT")
     .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT"),
-    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "github.com/GoogleCloudPlatform/alloydb-auth-proxy README")
-        .quits(9091, "/quitquitquit", false)
-        .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
+    plain(
+        "alloydb-auth-proxy",
+        &["alloydb-auth-proxy"],
+        "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go: off by default, GET or POST; SIGTERM is 143",
+    )
+    .quits(9091, "/quitquitquit", false)
+    .port("admin-port", "ALLOYDB_PROXY_ADMIN_PORT")
+    .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
     plain(
         "istio-proxy",
         &["istio-proxy", "proxyv2", "pilot-agent"],
-        "istio.io/latest/docs/reference/commands/pilot-agent",
+        "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only",
     )
     .quits(15020, "/quitquitquit", true),
-    plain("linkerd-proxy", &["linkerd-proxy"], "linkerd.io/2/tasks/graceful-shutdown").quits(4191, "/shutdown", true),
-    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy.io/docs/envoy/latest/operations/admin").quits(
+    plain("linkerd-proxy", &["linkerd-proxy"], "linkerd/linkerd2-proxy#811; off by default since linkerd/linkerd2 35fb2d6").quits(4191, "/shutdown", true),
+    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy.io/docs/envoy/latest/operations/admin; 9901 is the port of its examples, there is no default").quits(
         9901,
         "/quitquitquit",
         true,
     ),
-    plain("vault-agent", &["vault-agent"], "developer.hashicorp.com/vault/docs/agent-and-proxy/agent#quit")
+    plain("vault-agent", &["vault-agent"], "hashicorp/vault v1.15.0 command/agent.go: POST, where agent_api.enable_quit of its configuration says so")
         .once(&["-exit-after-auth", "--exit-after-auth"])
         .quits(8200, "/agent/v1/quit", true),
-    plain("dapr", &["daprd"], "docs.dapr.io/operations/hosting/kubernetes/kubernetes-job").quits(
+    plain("dapr", &["daprd"], "dapr/dapr v1.14.0 pkg/api/http/shutdown.go; docs.dapr.io kubernetes-job: on, POST").quits(
         3500,
         "/v1.0/shutdown",
         true,
     ),
     plain("fluent-bit", &["fluent-bit"], "docs.fluentbit.io"),
     plain("fluentd", &["fluentd"], "docs.fluentd.org"),
-    plain("filebeat", &["filebeat"], "elastic.co/guide/en/beats/filebeat").once(&["--once", "-once"]),
+    plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go").once(&["--once", "-once"]),
     plain("metricbeat", &["metricbeat"], "elastic.co/guide/en/beats/metricbeat"),
     plain("vector", &["vector"], "vector.dev/docs"),
     plain("promtail", &["promtail"], "grafana.com/docs/loki"),
@@ -124,7 +145,9 @@ pub const HELPERS: &[Helper] = &[
         &["gke-gcsfuse-sidecar", "gcs-fuse-csi-driver-sidecar-mounter"],
         "cloud.google.com/kubernetes-engine/docs/how-to/persistent-volumes/cloud-storage-fuse-csi-driver",
     ),
-    plain("git-sync", &["git-sync"], "github.com/kubernetes/git-sync").once(&["--one-time", "-one-time"]),
+    plain("git-sync", &["git-sync"], "kubernetes/git-sync main.go")
+        .once(&["--one-time", "-one-time"])
+        .once_by(&["GITSYNC_ONE_TIME", "GIT_SYNC_ONE_TIME"]),
     plain("tailscale", &["tailscale", "tailscaled"], "tailscale.com/kb/1185/kubernetes").clients(&["tailscale"]),
     plain("wireguard", &["wireguard", "gluetun"], "github.com/qdm12/gluetun"),
     plain("ngrok", &["ngrok"], "ngrok.com/docs"),
@@ -156,6 +179,8 @@ pub struct Injected {
     pub native: Option<&'static str>,
     /// The annotation without which its endpoint is off.
     pub needs: Option<&'static str>,
+    /// The annotation that names another port for it.
+    pub port: Option<&'static str>,
     /// Where that is written.
     pub source: &'static str,
 }
@@ -168,21 +193,22 @@ const fn injected(
     values: &'static [&'static str],
     native: Option<&'static str>,
     needs: Option<&'static str>,
+    port: Option<&'static str>,
     source: &'static str,
 ) -> Injected {
-    Injected { name, asked: (key, values), native, needs, source }
+    Injected { name, asked: (key, values), native, needs, port, source }
 }
 
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", YES, Some("sidecar.istio.io/nativeSidecar"), None, "istio/istio pkg/kube/inject; istio/api annotation/annotations.yaml"),
-    injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], Some("config.linkerd.io/proxy-enable-native-sidecar"), Some("config.linkerd.io/proxy-admin-shutdown"), "linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6"),
-    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, None, Some("vault.hashicorp.com/agent-enable-quit"), "hashicorp/vault-k8s agent-inject/agent/annotations.go"),
-    injected("daprd", "dapr.io/enabled", YES, None, None, "docs.dapr.io/reference/arguments-annotations-overview"),
-    injected("datadog-agent", "agent.datadoghq.com/sidecar", &[], None, None, "DataDog/integrations-core eks_fargate/README.md"),
-    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, None, None, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels"),
-    injected("otc-container", "sidecar.opentelemetry.io/inject", &[], None, None, "open-telemetry/opentelemetry-operator README"),
+    injected("istio-proxy", "sidecar.istio.io/inject", YES, Some("sidecar.istio.io/nativeSidecar"), None, None, "istio/istio pkg/kube/inject/inject.go"),
+    injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], Some("config.linkerd.io/proxy-enable-native-sidecar"), Some("config.linkerd.io/proxy-admin-shutdown"), Some("config.linkerd.io/admin-port"), "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6"),
+    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, None, Some("vault.hashicorp.com/agent-enable-quit"), Some("vault.hashicorp.com/agent-cache-listener-port"), "hashicorp/vault-k8s agent-inject/agent/annotations.go"),
+    injected("daprd", "dapr.io/enabled", YES, None, None, None, "dapr/dapr v1.14.0 pkg/injector/annotations/annotations.go"),
+    injected("datadog-agent", "agent.datadoghq.com/sidecar", &[], None, None, None, "DataDog/integrations-core eks_fargate/README.md"),
+    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, None, None, None, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels"),
+    injected("otc-container", "sidecar.opentelemetry.io/inject", &[], None, None, None, "open-telemetry/opentelemetry-operator README"),
 ];
 
 /// The helper of this name or image.

@@ -54,6 +54,8 @@ pub struct Party<'a> {
     pub undecided: bool,
     /// Injected: the annotation without which its endpoint is off, and which is not there.
     pub off: Option<&'static str>,
+    /// Injected: the port of its endpoint, where an annotation names one.
+    pub port: Option<&'a str>,
     /// exeunt stands in `args`, and what runs them is the image's affair.
     pub args_only: bool,
     /// No helper, and not what the Pod is for either: it ends by itself.
@@ -69,6 +71,16 @@ fn runs_helper(party: &Party<'_>) -> Option<&'static Helper> {
     let own = agent.and_then(|word| helper(if word == "vault" { "vault-agent" } else { "consul" }));
     let own = own.or_else(|| first.and_then(program)).filter(|_| party.container.has_command);
     own.or_else(|| party.walk.as_ref()?.programs.iter().find_map(|word| program(word)))
+}
+
+/// Is it told to end when its work is done?
+fn is_once(party: &Party<'_>, known: &Helper) -> bool {
+    let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    let word = |word: &String| match word.split_once('=') {
+        Some((name, value)) => known.once.contains(&name) && yes(value),
+        None => known.once.contains(&word.as_str()),
+    };
+    party.words.iter().any(word) || known.once_by.iter().any(|name| party.container.variable(name).is_some_and(yes))
 }
 
 /// Servers that are none of the table: known by what they are told.
@@ -119,8 +131,8 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         // called like a database.
         let named = helper(container.name).filter(|known| !container.has_command || known.clients.is_empty());
         let known = ran.or(named).or_else(|| helper(container.image).filter(|_| !container.has_command));
-        let once = known.is_some_and(|known| party.words.iter().any(|word| known.once.contains(&word.as_str())))
-            || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
+        let once =
+            known.is_some_and(|known| is_once(party, known)) || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
         let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(|walk| walk.limited);
         // What a script starts behind does not keep it, unless it waits.
         let behind = party.walk.as_ref().is_some_and(|walk| !walk.behind.is_empty() && !walk.joins);
@@ -172,7 +184,9 @@ fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
             return None;
         }
         let told = one.native.and_then(says);
-        let told = told.or_else(|| one.native.and_then(|key| says(&key.replacen("config.", "config.alpha.", 1))));
+        // Linkerd has called it by two other names before.
+        let before = |stage: &str| one.native.and_then(|key| says(&key.replacen("config.", stage, 1)));
+        let told = told.or_else(|| before("config.beta.")).or_else(|| before("config.alpha."));
         let native = told.is_some_and(yes);
         let container =
             Container { name: one.name, image: one.name, words: Vec::new(), has_command: false, init: native, node };
@@ -180,6 +194,7 @@ fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
         let off = one.needs.filter(|key| !says(key).is_some_and(yes));
         let mut party = Party::of(container, kind, Vec::new());
         (party.injected, party.undecided, party.off) = (true, told.is_none() && one.name != "vault-agent", off);
+        party.port = one.port.and_then(says);
         Some(party)
     });
     found.collect()
@@ -259,9 +274,9 @@ fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
 impl<'a> Party<'a> {
     fn of(container: Container<'a>, kind: Kind, words: Vec<String>) -> Party<'a> {
         let (walk, script) = (None, None);
-        let (opaque, injected, undecided, off, aside) = (true, false, false, None, false);
+        let (opaque, injected, undecided, off, port, aside) = (true, false, false, None, None, false);
         let args_only = !container.has_command && words.first().is_some_and(|word| base(word) == "exeunt");
-        Party { container, kind, words, walk, script, opaque, injected, undecided, off, args_only, aside }
+        Party { container, kind, words, walk, script, opaque, injected, undecided, off, port, args_only, aside }
     }
 
     /// Its script may be over before it has come to exeunt.
