@@ -42,6 +42,24 @@ fn ten_megabytes_and_a_million_lines_are_judged() {
     }
 }
 
+/// What a file takes grows with it and no faster: 2 MB of nothing but small Jobs, in 128 MiB of addresses, program and all.
+#[test]
+fn a_file_of_many_jobs_takes_no_more_than_sixty_times_its_length() {
+    let text = format!("---\n{JOB}").repeat(10_500);
+    assert!(text.len() > 2_000_000, "{}", text.len());
+    let place = std::env::temp_dir().join(format!("exeunt-limits-{}.yaml", std::process::id()));
+    std::fs::write(&place, text).unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 131072; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_kubectl-exeunt")])
+        .arg(&place)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&place).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.matches("Job/n never ends: nothing ends logs\n").count(), 10_500);
+}
+
 /// Each nothing is looked for behind the comments in front of it: that takes no longer in a long file than in a short one.
 #[test]
 fn a_hundred_thousand_empty_items_with_comments_take_their_time_only_once() {

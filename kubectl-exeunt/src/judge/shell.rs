@@ -162,9 +162,11 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
             }
         }
         // A second one, which asks the first to end.
-        "cloud-sql-proxy" if rest.first().is_some_and(|word| word == "shutdown") => {
+        "cloud-sql-proxy" | "alloydb-auth-proxy" if rest.first().is_some_and(|word| word == "shutdown") => {
+            let next = rest.iter().position(|word| word == "--admin-port").and_then(|at| rest.get(at + 1));
             let port =
-                rest.iter().position(|word| word == "--admin-port").and_then(|at| rest.get(at + 1)?.parse().ok());
+                next.map(String::as_str).or_else(|| rest.iter().find_map(|one| one.strip_prefix("--admin-port=")));
+            let port = port.and_then(|port| port.parse().ok());
             let path = "/quitquitquit".to_owned();
             found.push(Call::Http { port: port.or(Some(9091)), path, post: true });
         }
