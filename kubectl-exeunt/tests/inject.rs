@@ -423,8 +423,14 @@ fn text_of_error(output: &Output) -> &str {
 /// Jobs with names of their own, in one file.
 #[test]
 fn each_object_has_its_own_job() {
-    let other = JOB.replace("name: load", "name: report").replace("name: nightly", "name: weekly");
-    let both = format!("{JOB}---\n{other}");
+    // Of neither is it known otherwise which container is the job.
+    let one = JOB.replace("envoy:1", "x").replace("name: envoy", "name: b").replace("- envoy\n", "- b\n");
+    let other = one.replace("name: load", "name: report").replace("name: nightly", "name: weekly");
+    let both = format!("{one}---\n{other}");
+    let unknown = inject(&read(&both), &Wish { main: vec!["load".to_owned()], ..wish(Deliver::Path) });
+    assert!(
+        matches!(unknown, Ok(Injected::Missing(missing)) if missing[0].starts_with("Job/weekly: which of report, b"))
+    );
     let wish =
         |main: &[&str]| Wish { main: main.iter().map(|name| (*name).to_owned()).collect(), ..wish(Deliver::Path) };
     let with = there_and_back(&both, &wish(&["load", "report"]));
