@@ -932,7 +932,7 @@ fn engines_tell_what_an_image_runs() {
 }
 
 #[test]
-fn a_diff_is_one_that_patch_takes() {
+fn a_diff_has_what_is_new_and_nothing_else() {
     let directory = tempdir();
     for deliver in ["init", "image"] {
         let path = directory.join("job.yaml");
@@ -947,6 +947,43 @@ fn a_diff_is_one_that_patch_takes() {
             text(&diff.stdout).lines().filter(|line| line.starts_with('-') && !line.starts_with("---")).collect();
         assert_eq!(removed, ["-          command: [sh, -c, 'echo hi']   # flow"]);
         assert_eq!(added.len(), text(&with.stdout).lines().count() - JOB.lines().count() + 1);
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// What a reviewer sees is what git makes of it, for files of every kind, there and back.
+#[test]
+fn a_diff_is_one_that_git_applies() {
+    let directory = tempdir();
+    let path = directory.join("job.yaml");
+    let plugin = |words: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt"));
+        let output = program.args(words).arg("job.yaml").current_dir(&directory).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        output.stdout
+    };
+    let apply = |diff: &[u8]| {
+        std::fs::write(directory.join("change.diff"), diff).unwrap();
+        let mut git = Command::new("git");
+        let output = git.args(["apply", "-p0", "change.diff"]).current_dir(&directory).output().unwrap();
+        assert!(output.status.success(), "{output:?}\n{}", String::from_utf8_lossy(diff));
+        std::fs::read(&path).unwrap()
+    };
+    let json = read(JOB).documents().next().and_then(|d| d.root()).unwrap().json().unwrap();
+    let list = format!("kind: List\nitems:\n- {}", JOB.trim_end().replace('\n', "\n  "));
+    let spread = JOB
+        .replace("          image: load:1\n", &format!("          image: load:1\n{}", "          # more\n".repeat(9)));
+    let whole = [JOB.to_owned(), JOB.trim_end().to_owned(), JOB.replace('\n', "\r\n"), list, spread];
+    let json = [json.to_string(), serde_json::to_string_pretty(&json).unwrap()];
+    for before in whole.iter().chain(&json) {
+        for how in [&["--deliver=init"][..], &["--deliver=image"], &["--how=native"]] {
+            std::fs::write(&path, before).unwrap();
+            let words = |word| [&["inject", "--main=load"], how, word].concat();
+            let with = plugin(&words(&[]));
+            let diff = plugin(&words(&["--diff"]));
+            assert!(apply(&diff) == with, "{how:?}\n{before}");
+            assert!(apply(&plugin(&["eject", "--diff"])) == before.as_bytes(), "{how:?}\n{before}");
+        }
     }
     std::fs::remove_dir_all(directory).unwrap();
 }
