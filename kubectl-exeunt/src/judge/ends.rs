@@ -463,7 +463,8 @@ fn helper<'a>(
             return (Verdict::MayNotEnd, format!("what ends {name}, if anything, is inside the image of {job_name}"));
         }
         let thing = if bench.object.kind == "Pod" { "Pod" } else { "Job" };
-        let message = format!("nothing ends {name}, so this {thing} never completes");
+        let once = if party.injected { " once it is injected" } else { "" };
+        let message = format!("nothing ends {name}{once}, so this {thing} never completes");
         let notes = [
             format!(
                 "= when {job_name} exits 0, {name} runs on; the Pod stays Running, the {thing} is never Complete{until}"
@@ -472,7 +473,9 @@ fn helper<'a>(
             native,
         ];
         bench.find("sidecar-never-ends", at, Some(name), message, &what, &notes);
-        return (Verdict::NeverEnds, format!("nothing ends {name}"));
+        // Whether its injector is there this manifest does not say.
+        let verdict = if party.injected { Verdict::MayNotEnd } else { Verdict::NeverEnds };
+        return (verdict, format!("nothing ends {name}"));
     }
     // A script that does not come to its end does not matter: a call on every end of one job is enough.
     let of = |when: When| good.iter().find(|one| one.when == when);
