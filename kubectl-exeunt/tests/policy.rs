@@ -1,5 +1,8 @@
 //! The admission policies: one text, wherever it stands.
 
+mod house;
+
+use house::{Place, pass_over};
 use kubectl_exeunt::command::policy::policy;
 use kubectl_exeunt::yaml::File;
 use serde_json::Value;
@@ -129,6 +132,34 @@ fn the_older_api_is_for_the_mutating_half_only() {
     let versions: Vec<_> =
         all.iter().map(|one| one["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
     assert_eq!(versions, ["v1beta1", "v1beta1", "v1", "v1"]);
+}
+
+/// By the schemas of Kubernetes itself. What an API server makes of them is tried in admission.rs, by the version it has.
+#[test]
+fn each_kubernetes_knows_every_word_that_is_printed_for_it() {
+    let Some(validate) = std::env::var_os("EXEUNT_KUBERNETES_VALIDATE").filter(|path| !path.is_empty()) else {
+        return pass_over("it needs EXEUNT_KUBERNETES_VALIDATE, a kubernetes-validate (.ci/machine COMMAND brings it)");
+    };
+    let place = Place::new("policy");
+    let known = |version: &str, text: &str| {
+        let file = place.write("policy.yaml", text);
+        let mut command = Command::new(&validate);
+        let output = command.args(["--strict", "--kubernetes-version", version]).arg(file).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (said.matches(" passed for resource ").count(), said)
+    };
+    for by_volume in [false, true] {
+        // An API that a version has not yet is no error to it: its two objects are only not known.
+        for (beta, version, wanted) in
+            [(true, "1.34", 4), (true, "1.35", 4), (false, "1.35", 2), (false, "1.36", 4), (false, "1.37", 4)]
+        {
+            let (passed, said) = known(version, &policy("exeunt", by_volume, beta).unwrap());
+            assert_eq!(passed, wanted, "{version}: {said}");
+        }
+        let misspelt = policy("exeunt", by_volume, true).unwrap().replace("reinvocationPolicy", "reinvocationPolic");
+        let (passed, said) = known("1.35", &misspelt);
+        assert!(passed == 3 && said.contains("'reinvocationPolic' was unexpected"), "{said}");
+    }
 }
 
 #[test]
