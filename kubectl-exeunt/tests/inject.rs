@@ -1065,6 +1065,25 @@ fn what_cannot_be_replaced_stays() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// What is read once, from a pipe, has nothing that could be replaced.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_replaced() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let directory = tempdir();
+    let pipe = directory.join("job.yaml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (writer, path) = (pipe.clone(), pipe.clone());
+    let writer = std::thread::spawn(move || std::fs::write(writer, JOB).unwrap());
+    let output = run(&["inject", "-i", path.to_str().unwrap()], "");
+    writer.join().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let wanted = "error: this file cannot be replaced, and is as it was: it is no regular file; leave out -i\n";
+    assert!(text(&output.stderr).ends_with(wanted) && text(&output.stderr).lines().count() == 1, "{output:?}");
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
 #[cfg(unix)]
 #[test]
 fn in_place_keeps_the_owner_the_mode_and_what_a_link_points_to() {

@@ -56,10 +56,13 @@ fn written(name: &Path, text: &str) -> std::io::Result<()> {
     let target = fs::canonicalize(name)?;
     let directory = target.parent().unwrap_or(Path::new("."));
     let before = fs::metadata(&target)?;
+    if !before.is_file() {
+        return Err(std::io::Error::other("it is no regular file; leave out -i"));
+    }
     let file = target.file_name().unwrap_or_default().to_string_lossy();
     let temporary = directory.join(format!(".{file}.exeunt-{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut out = fs::File::options().write(true).create_new(true).open(&temporary)?;
+        let mut out = for_us_alone().open(&temporary)?;
         out.write_all(text.as_bytes())?;
         keep_owner(&out, &before)?;
         // After the owner, whose change takes away the set-id bits.
@@ -71,6 +74,15 @@ fn written(name: &Path, text: &str) -> std::io::Result<()> {
     write().inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })
+}
+
+/// A new file that nobody else can read before it has the mode of the one that it replaces.
+fn for_us_alone() -> fs::OpenOptions {
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[cfg(unix)]
