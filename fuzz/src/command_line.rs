@@ -43,7 +43,8 @@ fn understand(words: Vec<OsString>, variables: Variables) {
     // Whatever is wrong with it: what can be read of it is a plan that starts nothing, or none.
     let failed = reading::of_a_failure(&whole, &scene);
     assert!(failed.is_none_or(|plan| plan.failed && plan.policy.role == Role::Main));
-    let reading = reading::read(&whole, &scene);
+    // As `read` does it, which leaves its parser to the end of the process.
+    let reading = reading::read_by(&mut cli::parser_of(&whole), &whole, &scene);
     // It defines no more options than the words name, and reads what all of them would have read.
     let by_all = reading::read_by(&mut cli::parser(), &whole, &scene);
     assert_eq!(told(&reading), told(&by_all), "{words:?}");
