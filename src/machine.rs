@@ -182,11 +182,6 @@ pub enum Readiness {
     WhenHeld,
 }
 
-impl Readiness {
-    /// Every value.
-    pub const ALL: &'static [Readiness] = &[Readiness::AtOnce, Readiness::WhenHeld];
-}
-
 /// Everything that is fixed before the first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {

@@ -3,6 +3,9 @@
 //!
 //! A rule that is broken is printed with a shortest history.
 
+#[macro_use]
+#[path = "model/every.rs"]
+mod every;
 #[allow(dead_code, reason = "what a model counts is exact")]
 #[path = "house/counts.rs"]
 mod counts;

@@ -1,5 +1,8 @@
 //! docs/design.md shows the machine as a table of states and events, printed from the code; `EXEUNT_RENEW=1` writes it.
 
+#[macro_use]
+#[path = "model/every.rs"]
+mod every;
 #[path = "house/here.rs"]
 mod here;
 #[allow(dead_code, reason = "the model asks for more of them")]

@@ -2,7 +2,7 @@
 
 use super::history::{Child, Claim, Errand};
 use super::machine::{Pair, follow, search};
-use super::policies::{MAIN, SIDECAR, STATUSES, TERM, events, policies};
+use super::policies::{MAIN, SIDECAR, TERM, events, policies, statuses};
 use super::search::Graph;
 use exeunt::machine::{
     Action, Codes, Command, Event, ExitWith, Gate, Name, Policy, Readiness, Restart, Role, Seen, State, Status, Timer,
@@ -37,7 +37,7 @@ fn owed(policy: &Policy, (state, history): &Pair, urge: Urge) -> Vec<Event> {
             vec![Event::Gate(Gate::Opened), Event::Gate(Gate::Hopeless), Event::Elapsed(Timer::Gate)]
         }
         Child::Alive => {
-            let mut owed = STATUSES.map(|it| Event::Command(Command::Ended(it))).to_vec();
+            let mut owed: Vec<_> = statuses().into_iter().map(|it| Event::Command(Command::Ended(it))).collect();
             owed.extend(history.deadline.map(Event::Elapsed));
             owed
         }

@@ -16,20 +16,44 @@ pub const SIGNALS: [u8; 6] = [TERM, INT, QUIT, 1, WINCH, 34];
 /// Of the last, WINCH is the one of httpd: it asks for the end, and would not end us before the start.
 const STOP_SIGNALS: [u8; 3] = [TERM, QUIT, WINCH];
 
-pub const STATUSES: [Status; 3] = [Status::Exited(0), Status::Exited(3), Status::Killed(TERM)];
-pub const VERDICTS: [Verdict; 4] =
-    [Verdict::Told(Status::Exited(0)), Verdict::Told(Status::Exited(5)), Verdict::Silent, Verdict::Lost];
+every!(statuses: Status { Exited([0, 3]), Killed([TERM]) });
+every!(verdicts: Verdict { Told([Status::Exited(0), Status::Exited(5)]), Silent, Lost });
+every!(readinesses: Readiness { AtOnce, WhenHeld });
+every!(roles: Role { Main, Sidecar });
+every!(timers: Timer { Gate, Linger, Grace, Kill, BackOff, Outlive, Publish, Goodbye });
+every!(names: Name { Ours, Refused, Held });
+every!(sights: Seen {
+    On,
+    Paused([Verdict::Told(Status::Exited(5)), Verdict::Lost]),
+    PartnerGone,
+    Missing,
+    Over(verdicts()),
+});
+every!(gates: Gate { Opened, Hopeless });
+every!(fates: Command { Started, Failed([127]), Deferred, Unkillable, Ended(statuses()) });
+every!(words: Word { End, Goodbye });
+every!(events: Event {
+    Begun,
+    Name(names()),
+    Seen(sights()),
+    Gate(gates()),
+    Command(fates()),
+    ReadyHeld,
+    Said(words()),
+    Elapsed(timers()),
+    Signal(SIGNALS),
+});
 
 /// What the kubelet repeats: what a policy says (nothing, every failure), or one code by a rule of its own.
-fn codes() -> Vec<Codes> {
+pub fn codes() -> Vec<Codes> {
     let policies = RestartPolicy::ALL.iter().map(|(_, policy)| policy.codes());
     policies.chain([Codes::NONE.with(3)]).collect()
 }
 
-/// A new field of the policy, or a new role, does not compile before somebody has thought of what it is to be varied by.
+/// A new field of the policy does not compile before somebody has thought of what it is to be varied by.
 fn is_varied_below(policy: &Policy) {
     let Policy {
-        role: Role::Main | Role::Sidecar,
+        role: _,
         named: _,
         restart_on: _,
         exit_with: _,
@@ -61,6 +85,7 @@ fn vary<T: Copy>(policies: Vec<Policy>, values: &[T], set: impl Fn(&mut Policy, 
 pub fn policies() -> Vec<Policy> {
     let both = [false, true];
     [MAIN, SIDECAR].iter().for_each(is_varied_below);
+    assert_eq!([MAIN.role, SIDECAR.role].as_slice(), roles());
     let mut main = vary(vec![MAIN], &both, |policy, value| policy.stop_with = value);
     main = vary(main, &both, |policy, value| policy.goodbye = value);
     let mut sidecar = vary(vec![SIDECAR], &both, |policy, value| policy.named = value);
@@ -70,50 +95,10 @@ pub fn policies() -> Vec<Policy> {
     sidecar = vary(sidecar, ExitWith::ALL, |policy, (_, value)| policy.exit_with = value);
     let mut all = [main, sidecar].concat();
     all = vary(all, &both, |policy, value| policy.gated = value);
-    all = vary(all, Readiness::ALL, |policy, value| policy.readiness = value);
+    all = vary(all, &readinesses(), |policy, value| policy.readiness = value);
     all = vary(all, &codes(), |policy, value| policy.restart_on = value);
     all = vary(all, &STOP_SIGNALS, |policy, value| policy.stop_signal = value);
     // Without a name there is nothing to publish: a plan refuses the one, and the other makes no difference.
     all.retain(|policy| policy.named || (policy.readiness == Readiness::AtOnce && policy.restart_on == Codes::NONE));
     all
-}
-
-pub const TIMERS: [Timer; 8] = [
-    Timer::Gate,
-    Timer::Linger,
-    Timer::Grace,
-    Timer::Kill,
-    Timer::BackOff,
-    Timer::Outlive,
-    Timer::Publish,
-    Timer::Goodbye,
-];
-
-/// Every event, each with every content that could make a difference.
-pub fn events() -> Vec<Event> {
-    let mut events = vec![
-        Event::Begun,
-        Event::Name(Name::Ours),
-        Event::Name(Name::Refused),
-        Event::Name(Name::Held),
-        Event::Seen(Seen::On),
-        Event::Seen(Seen::Paused(Verdict::Told(Status::Exited(5)))),
-        Event::Seen(Seen::Paused(Verdict::Lost)),
-        Event::Seen(Seen::PartnerGone),
-        Event::Gate(Gate::Opened),
-        Event::Command(Command::Started),
-        Event::Command(Command::Failed(127)),
-        Event::ReadyHeld,
-        Event::Seen(Seen::Missing),
-        Event::Gate(Gate::Hopeless),
-        Event::Command(Command::Deferred),
-        Event::Command(Command::Unkillable),
-        Event::Said(Word::End),
-        Event::Said(Word::Goodbye),
-    ];
-    events.extend(VERDICTS.map(|it| Event::Seen(Seen::Over(it))));
-    events.extend(STATUSES.map(|it| Event::Command(Command::Ended(it))));
-    events.extend(TIMERS.map(Event::Elapsed));
-    events.extend(SIGNALS.map(Event::Signal));
-    events
 }

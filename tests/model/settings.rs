@@ -2,6 +2,33 @@
 
 use exeunt::machine::{Codes, Restart};
 
+every!(every_left: Left { Nothing, Sentinel, Life, LifeOfAnotherBoot, Attempt, Both });
+every!(every_locks: Locks { Shared, Elsewhere, Apart, Refused, SometimesRefused });
+every!(every_watch: Watch { Rings, Silent, Lies });
+every!(every_mains: Mains { One, All, Any });
+every!(every_fault: Fault {
+    None,
+    NoSecondLook,
+    LooksInTheOtherOrder,
+    BelievesEveryLock,
+    TakesAnErrorForAFreeLock,
+    NeverBelievesALock,
+    ForgetsThePolicy,
+    TakesEveryEndForRepeated,
+    JudgesADeathAtOnce,
+    ReleasesFirst,
+    LocksLate,
+    LeavesTheOldSentinel,
+    OnlyTheWatch,
+    BeginsAnewAtEachEvent,
+    TakesAnEventForTheEnd,
+    ForgetsTheRunId,
+    LooksAtTheFirstNameOnly,
+    LooksAwayInTheBackOff,
+    ForgetsTheLost,
+    ForgetsTheLastWord,
+});
+
 /// What the Pod is like, and what is wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {

@@ -3,8 +3,9 @@
 use super::counts;
 use super::inevitable::leaves;
 use super::pods::{APART, LARGE, REPEATED, RULED, SOUND};
+use super::policies;
 use super::search::{Broken, Graph, explore};
-use super::settings::{Fault, Left, Locks, Mains, POD, Setting, Watch};
+use super::settings::{self, Fault, Left, Locks, Mains, POD, Setting, Watch};
 use super::world::{Container, Label, World, steps};
 use exeunt::machine::{Codes, Restart, State};
 
@@ -59,6 +60,50 @@ fn the_promises_hold_in_every_pod_whatever_is_killed_and_started_when() {
     counts::exactly("kinds of Pods in the model", (SOUND.len() + large.len()) as u64);
     counts::exactly("states of these Pods", sums.iter().map(|(states, _)| *states as u64).sum());
     counts::exactly("transitions between them", sums.iter().map(|(_, transitions)| *transitions as u64).sum());
+}
+
+/// What no Pod has is not tried: a new field does not compile here, and of a new value it is said.
+#[test]
+fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
+    fn tried<T: PartialEq + std::fmt::Debug>(values: impl IntoIterator<Item = T>, of: impl Fn(&Setting) -> T) {
+        for value in values {
+            assert!(SOUND.iter().any(|(_, setting)| of(setting) == value), "no Pod has {value:?}");
+        }
+    }
+    let both = [false, true];
+    let Setting {
+        restart_on: _,
+        outlives: _,
+        run_id: _,
+        left: _,
+        locks: _,
+        watch: _,
+        mains: _,
+        sidecars: _,
+        restart: _,
+        main_first: _,
+        deletes: _,
+        cleans: _,
+        refuses: _,
+        unwritable: _,
+        repeats_in_vain: _,
+        fault: _,
+    } = POD;
+    tried(policies::codes(), |setting| setting.restart_on);
+    tried(settings::every_left(), |setting| setting.left);
+    tried(settings::every_locks(), |setting| setting.locks);
+    tried(settings::every_watch(), |setting| setting.watch);
+    tried(settings::every_mains(), |setting| setting.mains);
+    tried(Restart::ALL.iter().map(|(_, restart)| *restart), |setting| setting.restart);
+    tried([1, 2], |setting| setting.sidecars);
+    tried(both, |setting| setting.outlives);
+    tried(both, |setting| setting.run_id);
+    tried(both, |setting| setting.main_first);
+    tried(both, |setting| setting.deletes);
+    tried(both, |setting| setting.cleans);
+    tried(both, |setting| setting.refuses);
+    tried(both, |setting| setting.unwritable);
+    tried(both, |setting| setting.repeats_in_vain);
 }
 
 #[test]
@@ -238,38 +283,49 @@ fn two_looks_in_the_wrong_order_are_no_better_than_one() {
     holds("the same in the right order", setting);
 }
 
+const OUTLIVES: &str = "1. A sidecar never outlives its job";
+const EARLY: &str = "2. A sidecar never leaves early";
+const UNTRUE: &str = "3. The exit code is the truth";
+
+/// Which promise each fault breaks, and where.
+const CONTROLS: [(&str, Setting, Fault); 25] = [
+    (UNTRUE, Setting { unwritable: true, ..POD }, Fault::NoSecondLook),
+    (UNTRUE, Setting { unwritable: true, ..POD }, Fault::LooksInTheOtherOrder),
+    (EARLY, Setting { locks: Locks::Apart, ..POD }, Fault::BelievesEveryLock),
+    (EARLY, Setting { left: Left::LifeOfAnotherBoot, ..POD }, Fault::BelievesEveryLock),
+    (EARLY, Setting { locks: Locks::Refused, ..POD }, Fault::TakesAnErrorForAFreeLock),
+    (EARLY, Setting { locks: Locks::SometimesRefused, ..POD }, Fault::TakesAnErrorForAFreeLock),
+    (OUTLIVES, Setting { locks: Locks::Elsewhere, ..POD }, Fault::NeverBelievesALock),
+    (EARLY, REPEATED, Fault::ForgetsThePolicy),
+    (EARLY, RULED, Fault::ForgetsThePolicy),
+    (OUTLIVES, RULED, Fault::TakesEveryEndForRepeated),
+    ("4. Facts are judged", POD, Fault::JudgesADeathAtOnce),
+    (EARLY, Setting { left: Left::Attempt, ..REPEATED }, Fault::ForgetsThePolicy),
+    (EARLY, Setting { unwritable: true, ..POD }, Fault::ReleasesFirst),
+    (EARLY, POD, Fault::LocksLate),
+    (EARLY, Setting { left: Left::Sentinel, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
+    (EARLY, Setting { left: Left::Both, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
+    (EARLY, Setting { left: Left::Sentinel, run_id: true, ..POD }, Fault::ForgetsTheRunId),
+    (OUTLIVES, POD, Fault::OnlyTheWatch),
+    (OUTLIVES, Setting { watch: Watch::Lies, ..POD }, Fault::BeginsAnewAtEachEvent),
+    (EARLY, Setting { watch: Watch::Lies, ..POD }, Fault::TakesAnEventForTheEnd),
+    (OUTLIVES, Setting { cleans: true, ..POD }, Fault::ForgetsTheLost),
+    (OUTLIVES, Setting { refuses: true, ..REPEATED }, Fault::ForgetsTheLastWord),
+    (EARLY, Setting { mains: Mains::All, ..POD }, Fault::LooksAtTheFirstNameOnly),
+    (OUTLIVES, Setting { mains: Mains::Any, ..POD }, Fault::LooksAtTheFirstNameOnly),
+    (OUTLIVES, Setting { restart: Restart::Always, ..POD }, Fault::LooksAwayInTheBackOff),
+];
+
 #[test]
 fn every_fault_that_is_planted_in_a_pod_is_found() {
-    let early = "2. A sidecar never leaves early";
-    let outlives = "1. A sidecar never outlives its job";
-    for (promise, setting, fault) in [
-        (early, Setting { locks: Locks::Apart, ..POD }, Fault::BelievesEveryLock),
-        (early, Setting { left: Left::LifeOfAnotherBoot, ..POD }, Fault::BelievesEveryLock),
-        (early, Setting { locks: Locks::Refused, ..POD }, Fault::TakesAnErrorForAFreeLock),
-        (early, Setting { locks: Locks::SometimesRefused, ..POD }, Fault::TakesAnErrorForAFreeLock),
-        (outlives, Setting { locks: Locks::Elsewhere, ..POD }, Fault::NeverBelievesALock),
-        (early, REPEATED, Fault::ForgetsThePolicy),
-        (early, RULED, Fault::ForgetsThePolicy),
-        (outlives, RULED, Fault::TakesEveryEndForRepeated),
-        ("4. Facts are judged", POD, Fault::JudgesADeathAtOnce),
-        (early, Setting { left: Left::Attempt, ..REPEATED }, Fault::ForgetsThePolicy),
-        (early, Setting { unwritable: true, ..POD }, Fault::ReleasesFirst),
-        (early, POD, Fault::LocksLate),
-        (early, Setting { left: Left::Sentinel, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
-        (early, Setting { left: Left::Both, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
-        (early, Setting { left: Left::Sentinel, run_id: true, ..POD }, Fault::ForgetsTheRunId),
-        (outlives, POD, Fault::OnlyTheWatch),
-        (outlives, Setting { watch: Watch::Lies, ..POD }, Fault::BeginsAnewAtEachEvent),
-        (early, Setting { watch: Watch::Lies, ..POD }, Fault::TakesAnEventForTheEnd),
-        (outlives, Setting { cleans: true, ..POD }, Fault::ForgetsTheLost),
-        (outlives, Setting { refuses: true, ..REPEATED }, Fault::ForgetsTheLastWord),
-        (early, Setting { mains: Mains::All, ..POD }, Fault::LooksAtTheFirstNameOnly),
-        (outlives, Setting { mains: Mains::Any, ..POD }, Fault::LooksAtTheFirstNameOnly),
-        (outlives, Setting { restart: Restart::Always, ..POD }, Fault::LooksAwayInTheBackOff),
-    ] {
+    for (promise, setting, fault) in CONTROLS {
         breaks(promise, Setting { fault, ..setting });
         let sound = |setting: &Setting| SOUND.iter().any(|(_, sound)| format!("{sound:?}") == format!("{setting:?}"));
         assert!(sound(&setting), "without the fault it is not among those that hold: {setting:?}");
+    }
+    for fault in settings::every_fault() {
+        let planted = CONTROLS.iter().any(|(_, _, control)| *control == fault);
+        assert!(planted || fault == Fault::None, "{fault:?} is planted nowhere");
     }
 }
 
