@@ -1,7 +1,8 @@
 //! `check`: verdicts on manifests as people write them, the project's own examples, formats, exit codes.
 
 use kubectl_exeunt::judge::rehearse::rehearse;
-use kubectl_exeunt::judge::{Judgement, Verdict, judge, scenarios};
+use kubectl_exeunt::judge::shell::Method;
+use kubectl_exeunt::judge::{HELPERS, INJECTED, Judgement, Verdict, judge, scenarios};
 use kubectl_exeunt::out;
 use kubectl_exeunt::pod::objects;
 use kubectl_exeunt::yaml::File;
@@ -56,6 +57,55 @@ fn manifests_as_people_write_them_get_the_verdict_that_is_right() {
     println!("{many} manifests, {misses} misses, {alarms} false alarms");
     assert!(many >= 60, "{many}");
     assert!(wrong.is_empty(), "{misses} misses, {alarms} false alarms\n{}", wrong.join("\n"));
+}
+
+/// Every line of the table, as it is written: it is found by each of its names, and its endpoint by a call that is right; it
+/// says where it was read.
+#[test]
+fn every_line_of_the_table_of_helpers_holds() {
+    let (mut names, mut endpoints, mut wrong) = (std::collections::HashSet::new(), 0, Vec::new());
+    let job = |helper: &str, script: &str| {
+        let text = format!(
+            "kind: Job\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n        - name: load\n          \
+             image: app\n          command: [sh, -c, {script:?}]\n        - {helper}\n"
+        );
+        judged(&text).remove(0)
+    };
+    for helper in HELPERS {
+        assert!(helper.source.contains(['/', '.']) && !helper.source.contains("://"), "{}", helper.source);
+        assert!(helper.known.iter().all(|name| names.insert(*name)), "{}: a name stands twice", helper.name);
+        assert!(helper.clients.iter().all(|name| helper.known.contains(name)), "{}", helper.name);
+        let mut images: Vec<(&str, &str)> = helper.known.iter().map(|name| (*name, "")).collect();
+        images.retain(|(name, _)| helper.by.iter().all(|(many, _)| many != name));
+        images.extend(helper.by.iter().flat_map(|(name, words)| words.iter().map(move |word| (*name, *word))));
+        for (image, word) in images {
+            let args = if word.is_empty() { "[]".to_owned() } else { format!("[{word:?}]") };
+            let one = job(&format!("{{name: side, image: {image}, args: {args}}}"), "exec 2>&1; false");
+            if !matches!(one.verdict, Verdict::NeverEnds | Verdict::MayNotEnd) || one.why.contains("several jobs") {
+                wrong.push(format!("{image} {word}: {:?} {}", one.verdict, one.why));
+            }
+        }
+        let Some(quit) = &helper.quit else { continue };
+        endpoints += 1;
+        let on = quit.needs.map_or(String::new(), |(argument, _)| format!("{argument:?}"));
+        let side = format!("{{name: {}, image: x, args: [{on}]}}", helper.known[0]);
+        for method in [Method::Get, Method::Post, Method::Put] {
+            let taken = quit.methods.is_empty() || quit.methods.contains(&method);
+            let call = format!("trap 'curl -X {} localhost:{}{}' EXIT; /load", method.name(), quit.port, quit.path);
+            let one = job(&side, &call);
+            let rules: Vec<_> = one.findings.iter().map(|finding| finding.rule.name).collect();
+            let wanted: &[&str] =
+                if taken { &["end-lost-on-kill"] } else { &["end-cannot-reach", "sidecar-never-ends"] };
+            if rules != wanted {
+                wrong.push(format!("{} {method:?}: {rules:?}", helper.name));
+            }
+        }
+    }
+    for one in INJECTED {
+        assert!(kubectl_exeunt::judge::named(one.name).is_some() && one.source.contains('/'), "{}", one.name);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(HELPERS.len() >= 58 && endpoints >= 11, "{} {endpoints}", HELPERS.len());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What ends whom, and so whether the Pod ends.
 
-use super::helpers::Helper;
+use super::helpers::{Helper, Quit};
 use super::rehearse::{self, Often, Way};
-use super::shell::{Call, base};
+use super::shell::{Call, Idle, Method, base};
 use super::who::{Kind, Party, parties};
 use super::{Bench, Severity, Verdict, exeunts};
 use crate::yaml::{Node, Style};
@@ -87,8 +87,24 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             let (verdict, why) = helper(bench, &all, &made, party, known);
             add(&mut worst, verdict, why);
         }
+        if let (Some(until), Kind::Job) = (party.until, &party.kind) {
+            let message = format!("{name} ends once {until}, and tries for ever until then");
+            let notes =
+                ["= fix: an init container, before which no job starts; or timeout in front of its command".to_owned()];
+            let at = party.container.place();
+            bench.find_as(
+                "sidecar-never-ends",
+                Some(Severity::Warning),
+                at,
+                Some(name),
+                message,
+                "nothing bounds that",
+                &notes,
+            );
+            add(&mut worst, Verdict::MayNotEnd, format!("{name} runs on until {until}"));
+        }
         if matches!(party.kind, Kind::Native) {
-            let known = super::helpers::helper(name).or_else(|| super::helpers::helper(party.container.image));
+            let known = super::who::known(party);
             for one in made.iter().filter(|one| matches!(one.call, Call::Http { .. })) {
                 if known.is_some() && matches!(reaches(bench.object.spec, &all, one, party, known), Reach::Yes) {
                     let message =
@@ -191,7 +207,7 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
         if let Kind::Main(plan) = &party.kind {
             for url in &plan.on_exit {
                 let port = url.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-                let call = Call::Http { port, path: url.target.clone(), post: true };
+                let call = Call::Http { port, path: url.target.clone(), method: Method::Post };
                 let often = rehearse::When { passed: Often::Always, failed: Often::Always };
                 let at = party.container.place();
                 let last = party.option("restart-policy").is_some_and(|told| told.eq_ignore_ascii_case("on-failure"));
@@ -268,7 +284,8 @@ fn swallowed<'a>(bench: &mut Bench<'a>, party: &Party<'a>) {
 }
 
 fn programs(party: &Party<'_>) -> Vec<String> {
-    let mut all: Vec<String> = party.walk.iter().flat_map(|walk| walk.programs.iter().cloned()).collect();
+    let run = party.walk.iter().flat_map(|walk| walk.programs.iter().filter_map(|words| words.first()));
+    let mut all: Vec<String> = run.map(|word| base(word).to_owned()).collect();
     let (words, _) = super::shell::strip(&party.words);
     all.extend(words.first().filter(|_| party.container.has_command).map(|word| base(word).to_owned()));
     if let Kind::Helper(Some(known)) = party.kind {
@@ -278,14 +295,15 @@ fn programs(party: &Party<'_>) -> Vec<String> {
     all
 }
 
-fn quit_port(party: &Party<'_>, known: &Helper) -> Option<u16> {
-    let (port, _, _) = known.quit?;
+fn quit_port(party: &Party<'_>, quit: &Quit) -> u16 {
     let told =
-        known.port.and_then(|(option, variable)| party.option(option).or_else(|| party.container.variable(variable)));
-    Some(told.or(party.port).and_then(|told| told.parse().ok()).unwrap_or(port))
+        quit.option.and_then(|(option, variable)| party.flag(option).or_else(|| party.container.variable(variable)));
+    // It may be an address.
+    let told = told.or(party.port).map(|told| told.rsplit(':').next().unwrap_or(told));
+    told.and_then(|told| told.parse().ok()).unwrap_or(quit.port)
 }
 
-fn is_on(party: &Party<'_>, known: &Helper) -> bool {
+fn is_on(party: &Party<'_>, quit: &Quit) -> bool {
     let off = |value: &str| matches!(value, "false" | "0" | "f" | "no" | "off");
     let on = |(needed, variable): (&str, &str)| {
         // In a script the argument is somewhere in the text.
@@ -296,43 +314,43 @@ fn is_on(party: &Party<'_>, known: &Helper) -> bool {
             None => party.container.variable(variable).is_some_and(|value| !off(value)),
         }
     };
-    party.off.is_none() && known.needs.is_none_or(on)
+    party.off.is_none() && quit.needs.is_none_or(on)
 }
 
 /// Port and path by which it can be asked to end, as far as the manifest tells.
 pub(super) fn endpoint(party: &Party<'_>) -> Option<(u16, &'static str)> {
     let Kind::Helper(Some(known)) = party.kind else { return None };
-    let (_, path, _) = known.quit.filter(|_| is_on(party, known))?;
-    Some((quit_port(party, known)?, path))
+    let quit = known.quit.as_ref().filter(|quit| is_on(party, quit))?;
+    Some((quit_port(party, quit), quit.path))
 }
 
 fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>, known: Option<&Helper>) -> Reach {
     let Some(caller) = all.get(made.by) else { return Reach::Other };
     let name = party.container.name;
     match &made.call {
-        Call::Http { port, path, post } => {
-            let Some((_, wanted, only_post)) = known.and_then(|known| known.quit) else {
+        Call::Http { port, path, method } => {
+            let Some(quit) = known.and_then(|known| known.quit.as_ref()) else {
                 // A helper of which nothing is known may have such an endpoint.
                 return if known.is_none() && !path.is_empty() { Reach::Yes } else { Reach::Other };
             };
-            let right = known.and_then(|known| quit_port(party, known));
-            let same_port = port.is_none() || *port == right;
-            // Istio's agent takes it on both of its ports.
-            let same_port = same_port || (wanted == "/quitquitquit" && right == Some(15020) && *port == Some(15000));
+            let right = quit_port(party, quit);
+            let same_port = port.is_none() || *port == Some(right) || (right == quit.port && *port == quit.also);
             let alone = all.iter().filter(|one| matches!(one.kind, Kind::Helper(_))).count() == 1;
-            let same_path = path.is_empty() || base(path) == base(wanted);
+            let same_path = path.is_empty() || base(path) == base(quit.path);
             match (same_port, same_path) {
-                (true, true) if !known.is_some_and(|known| is_on(party, known)) => {
-                    let flag = known.and_then(|known| known.needs).map_or("", |(flag, _)| flag);
+                (true, true) if !is_on(party, quit) => {
+                    let flag = quit.needs.map_or("", |(flag, _)| flag);
                     let needs = party.off.map_or_else(|| flag.to_owned(), |key| format!("the annotation {key}"));
                     Reach::No(format!("{name} has no such endpoint without {needs}"))
                 }
-                (true, true) if only_post && !post => {
-                    Reach::No(format!("{name} answers only a POST there (curl -X POST)"))
+                (true, true) if !quit.methods.is_empty() && !quit.methods.contains(method) => {
+                    let wanted = quit.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" or a ");
+                    let first = quit.methods.first().map_or("", |method| method.name());
+                    Reach::No(format!("{name} answers only a {wanted} there (curl -X {first})"))
                 }
                 (true, true) => Reach::Yes,
                 (false, true) if alone && !path.is_empty() => {
-                    Reach::No(format!("{name} listens for it on port {}", right.map_or(0, |port| port)))
+                    Reach::No(format!("{name} listens for it on port {right}"))
                 }
                 _ => Reach::Other,
             }
@@ -373,6 +391,35 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
             }
         }
     }
+}
+
+/// Calls to a helper that stand in the script of a job, and that no end of it makes.
+fn idle<'a>(bench: &mut Bench<'a>, all: &[Party<'a>], party: &Party<'a>, known: Option<&Helper>) -> bool {
+    let mut any = false;
+    for (by, caller) in all.iter().enumerate() {
+        if !matches!(caller.kind, Kind::Job | Kind::Perhaps | Kind::Main(_)) {
+            continue;
+        }
+        let (Some(walk), Some(at)) = (&caller.walk, caller.script) else { continue };
+        for (call, why) in &walk.idle {
+            let often = rehearse::When { passed: Often::Never, failed: Often::Never };
+            let made = Made { call: call.clone(), when: When::Some, often, goodbye: false, last: false, by, at };
+            if matches!(reaches(bench.object.spec, all, &made, party, known), Reach::Other) {
+                continue;
+            }
+            any = true;
+            let (why, remark) = match why {
+                Idle::Printed => ("it is only printed", "an argument of echo"),
+                Idle::Comment => ("it stands in a comment", "no code"),
+                Idle::Trap => {
+                    ("exec puts another program in the place of the shell, and its trap is gone", "no trap after exec")
+                }
+            };
+            let message = format!("{call} is never made: {why}");
+            bench.find("end-call-folded", at, Some(caller.container.name), message, remark, &[]);
+        }
+    }
+    any
 }
 
 /// A helper that exeunt does not hold: what ends it, and when?
@@ -417,12 +464,11 @@ fn helper<'a>(
             let message = format!(
                 "nothing in this manifest ends {name}; whether {whose} makes it a native sidecar its version decides"
             );
-            let mut notes = Vec::new();
+            let mut notes: Vec<String> = party.note.iter().map(|note| format!("= {note}")).collect();
             if mesh {
-                notes = vec![
-                    "= Istio does, Linkerd from 2.20; before, the Job never completes".to_owned(),
+                notes.push(
                     "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
-                ];
+                );
             }
             bench.find("mesh-version-decides", at, Some(name), message, "injected when the Pod is made", &notes);
             return (Verdict::MayNotEnd, format!("the version of {whose} decides whether {name} ends"));
@@ -440,13 +486,23 @@ fn helper<'a>(
             );
             return (Verdict::MayNotEnd, format!("the script of {name} is not understood"));
         }
+        // A call that stands here and that nobody makes shows who was to make it.
+        let idle = idle(bench, all, party, known);
+        if party.guessed {
+            let message = format!("nothing is seen to end {name}, if it does not end by itself");
+            let notes =
+                [format!("= it is no job, for {job_name} is; exeunt.dev/sidecars: {name} says that it is a helper")];
+            bench.find_as("sidecar-never-ends", Some(Severity::Warning), at, Some(name), message, "", &notes);
+            return (Verdict::MayNotEnd, format!("whether {name} ends by itself cannot be seen"));
+        }
         // What the job does inside its image nobody can see; it matters where there is a way to the helper at all.
-        let hidden = job.is_some_and(|job| {
-            let runs = job.walk.as_ref().is_some_and(|walk| !walk.programs.is_empty() && walk.swallowed.is_empty());
-            job.opaque || runs
-        });
+        let hidden = !idle
+            && job.is_some_and(|job| {
+                let runs = job.walk.as_ref().is_some_and(|walk| !walk.programs.is_empty() && walk.swallowed.is_empty());
+                job.opaque || runs
+            });
         let shares = bench.object.spec.get("shareProcessNamespace").and_then(Node::bool) == Some(true);
-        let endpoint = known.is_some_and(|known| known.quit.is_some() && is_on(party, known));
+        let endpoint = endpoint(party).is_some();
         let file = party.walk.as_ref().is_some_and(|walk| !walk.waits.is_empty());
         if hidden && cannot.is_empty() && (endpoint || shares || file) {
             let way = if endpoint {
@@ -487,7 +543,11 @@ fn helper<'a>(
     let spec = bench.object.spec;
     let code = code_after(&best.call, party);
     if code != 0 && is_repeated(spec, party) {
-        return (Verdict::MayNotEnd, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
+        // A Job that allows less than two restarts is stopped as failed by the first.
+        let few =
+            bench.object.job.and_then(|job| job.get("backoffLimit")).and_then(Node::int).is_some_and(|most| most < 2);
+        let verdict = if few { Verdict::MayNotEnd } else { Verdict::NeverEnds };
+        return (verdict, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
     }
     // A job that fails or is killed is tried again, and makes its call when it has passed.
     if best.when != When::Some && caller.is_some_and(|caller| is_repeated(spec, caller)) {

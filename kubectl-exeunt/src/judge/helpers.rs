@@ -1,7 +1,9 @@
 //! Programs that serve until they are told to stop: data, one line each, with its source.
 //!
-//! Of an endpoint, an argument or an annotation the source is the file of the program's own code that was read for it. Where a
-//! line claims no more than a name, the source is where that program is at home.
+//! The source is what was read for the line: a file of the program's own repository, or a page of its own documentation. Of an
+//! image it is the file that makes it, which names the program that runs and what it runs by default.
+
+use super::shell::{Method, base};
 
 /// A well-known helper.
 #[derive(Clone, Copy, Debug)]
@@ -10,148 +12,228 @@ pub struct Helper {
     pub name: &'static str,
     /// Names of containers, last parts of images, and programs.
     pub known: &'static [&'static str],
-    /// Port and path of the endpoint that ends it, and whether only a POST does.
-    pub quit: Option<(u16, &'static str, bool)>,
-    /// An argument without which the endpoint is off, and the variable that says the same.
-    pub needs: Option<(&'static str, &'static str)>,
-    /// The option and the variable that name another port for it.
-    pub port: Option<(&'static str, &'static str)>,
-    /// Arguments with which it ends by itself when its work is done.
-    pub once: &'static [&'static str],
-    /// Variables that say the same.
-    pub once_by: &'static [&'static str],
     /// Those of `known` that, as a program, are no server: a client, or many things in one.
     pub clients: &'static [&'static str],
+    /// Programs and images that are many things in one, and the words of which one makes them this. The empty word: also
+    /// without any.
+    pub by: &'static [(&'static str, &'static [&'static str])],
+    /// The endpoint that ends it.
+    pub quit: Option<Quit>,
+    /// How it is told to end by itself when its work is done.
+    pub once: Once,
     /// Where that is written.
     pub source: &'static str,
 }
 
+/// An endpoint that ends a helper.
+#[derive(Clone, Copy, Debug)]
+pub struct Quit {
+    /// Where it listens, if nothing else is said.
+    pub port: u16,
+    /// Another port that does the same.
+    pub also: Option<u16>,
+    /// The path, with its first `/`.
+    pub path: &'static str,
+    /// What it answers to; none: anything.
+    pub methods: &'static [Method],
+    /// An argument without which it is off, and the variable that says the same.
+    pub needs: Option<(&'static str, &'static str)>,
+    /// The option and the variable that name another port.
+    pub option: Option<(&'static str, &'static str)>,
+}
+
+/// What makes a helper end by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Once {
+    /// Arguments.
+    pub words: &'static [&'static str],
+    /// Variables, and the values that say so.
+    pub variables: &'static [(&'static str, &'static [&'static str])],
+    /// What it tries for ever until it comes.
+    pub until: Option<&'static str>,
+}
+
+const YES: &[&str] = &["true", "enabled", "yes", "on"];
+const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
+
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
-    Helper { name, known, quit: None, needs: None, port: None, once: &[], once_by: &[], clients: &[], source }
+    let once = Once { words: &[], variables: &[], until: None };
+    Helper { name, known, clients: &[], by: &[], quit: None, once, source }
 }
 
 impl Helper {
-    const fn quits(self, port: u16, path: &'static str, post: bool) -> Helper {
-        Helper { quit: Some((port, path, post)), ..self }
+    const fn quits(self, port: u16, path: &'static str, methods: &'static [Method]) -> Helper {
+        Helper { quit: Some(Quit { port, also: None, path, methods, needs: None, option: None }), ..self }
     }
 
     const fn needs(self, argument: &'static str, variable: &'static str) -> Helper {
-        Helper { needs: Some((argument, variable)), ..self }
+        match self.quit {
+            Some(quit) => Helper { quit: Some(Quit { needs: Some((argument, variable)), ..quit }), ..self },
+            None => self,
+        }
     }
 
     const fn port(self, option: &'static str, variable: &'static str) -> Helper {
-        Helper { port: Some((option, variable)), ..self }
+        match self.quit {
+            Some(quit) => Helper { quit: Some(Quit { option: Some((option, variable)), ..quit }), ..self },
+            None => self,
+        }
+    }
+
+    const fn also(self, port: u16) -> Helper {
+        match self.quit {
+            Some(quit) => Helper { quit: Some(Quit { also: Some(port), ..quit }), ..self },
+            None => self,
+        }
     }
 
     const fn once(self, words: &'static [&'static str]) -> Helper {
-        Helper { once: words, ..self }
+        Helper { once: Once { words, ..self.once }, ..self }
     }
 
-    const fn once_by(self, variables: &'static [&'static str]) -> Helper {
-        Helper { once_by: variables, ..self }
+    const fn once_by(self, variables: &'static [(&'static str, &'static [&'static str])]) -> Helper {
+        Helper { once: Once { variables, ..self.once }, ..self }
+    }
+
+    const fn until(self, what: &'static str) -> Helper {
+        Helper { once: Once { until: Some(what), ..self.once }, ..self }
     }
 
     const fn clients(self, programs: &'static [&'static str]) -> Helper {
         Helper { clients: programs, ..self }
     }
+
+    const fn by(self, by: &'static [(&'static str, &'static [&'static str])]) -> Helper {
+        Helper { by, ..self }
+    }
 }
 
+const POST: &[Method] = &[Method::Post];
+const PUT_OR_POST: &[Method] = &[Method::Put, Method::Post];
+
 /// All that are known.
+#[rustfmt::skip]
 pub const HELPERS: &[Helper] = &[
-    plain(
-        "cloud-sql-proxy",
-        &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"],
-        "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go: off by default, GET or POST; SIGTERM is 143",
-    )
-    .quits(9091, "/quitquitquit", false)
-    .port("admin-port", "CSQL_PROXY_ADMIN_PORT")
-    .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT"),
-    plain(
-        "alloydb-auth-proxy",
-        &["alloydb-auth-proxy"],
-        "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go: off by default, GET or POST; SIGTERM is 143",
-    )
-    .quits(9091, "/quitquitquit", false)
-    .port("admin-port", "ALLOYDB_PROXY_ADMIN_PORT")
-    .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
-    plain(
-        "istio-proxy",
-        &["istio-proxy", "proxyv2", "pilot-agent"],
-        "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only",
-    )
-    .quits(15020, "/quitquitquit", true),
-    plain("linkerd-proxy", &["linkerd-proxy"], "linkerd/linkerd2-proxy#811; off by default since linkerd/linkerd2 35fb2d6").quits(4191, "/shutdown", true),
-    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy.io/docs/envoy/latest/operations/admin; 9901 is the port of its examples, there is no default").quits(
-        9901,
-        "/quitquitquit",
-        true,
-    ),
-    plain("vault-agent", &["vault-agent"], "hashicorp/vault v1.15.0 command/agent.go: POST, where agent_api.enable_quit of its configuration says so")
+    // Ways to a database.
+    plain("cloud-sql-proxy", &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"], "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go: off by default, POST, GET too since 2.7.0; SIGTERM is 143")
+        .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
+        .port("admin-port", "CSQL_PROXY_ADMIN_PORT")
+        .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT"),
+    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go: off by default, GET or POST; SIGTERM is 143")
+        .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
+        .port("admin-port", "ALLOYDB_PROXY_ADMIN_PORT")
+        .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
+    plain("pgbouncer", &["pgbouncer"], "edoburu/docker-pgbouncer Dockerfile: /usr/bin/pgbouncer, in the foreground"),
+    plain("proxysql", &["proxysql"], "sysown/proxysql RUNNING.md: designed to run for as long as possible; --foreground"),
+    // Meshes and their proxies.
+    plain("istio-proxy", &["istio-proxy", "proxyv2", "pilot-agent"], "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only; Envoy's own is at 15000")
+        .quits(15020, "/quitquitquit", POST)
+        .also(15000),
+    plain("linkerd-proxy", &["linkerd-proxy"], "linkerd/linkerd2-proxy linkerd/app/admin/src/server.rs: POST, from the loopback address; off by default since linkerd/linkerd2 35fb2d6")
+        .quits(4191, "/shutdown", POST),
+    plain("kuma-sidecar", &["kuma-sidecar", "kuma-dp"], "kumahq/kuma pkg/plugins/runtime/k8s/controllers/pod_status_controller.go: Envoy's quitquitquit; its control plane calls it, too")
+        .quits(9901, "/quitquitquit", POST)
+        .clients(&["kuma-dp"])
+        .by(&[("kuma-dp", &["run"])]),
+    plain("consul-dataplane", &["consul-dataplane"], "hashicorp/consul-dataplane pkg/consuldp/lifecycle.go: on, any method, 20300; consul-k8s chart: graceful port 20600")
+        .quits(20300, "/graceful_shutdown", &[])
+        .also(20600)
+        .port("graceful-port", ""),
+    plain("dapr", &["daprd"], "dapr/dapr v1.14.0 pkg/api/http/shutdown.go; docs.dapr.io/operations/hosting/kubernetes/kubernetes-job: on, POST")
+        .quits(3500, "/v1.0/shutdown", POST)
+        .port("dapr-http-port", ""),
+    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default")
+        .quits(9901, "/quitquitquit", POST),
+    // Secrets and identities.
+    plain("vault-agent", &["vault-agent"], "hashicorp/vault v1.15.0 command/agent.go: POST, where agent_api.enable_quit of its configuration says so; developer.hashicorp.com/vault/docs/agent/autoauth: on failure it backs off and tries again")
+        .quits(8200, "/agent/v1/quit", POST)
+        .by(&[("vault", &["agent", "proxy"]), ("bao", &["agent", "proxy"]), ("openbao", &["agent", "proxy"])])
         .once(&["-exit-after-auth", "--exit-after-auth"])
-        .quits(8200, "/agent/v1/quit", true),
-    plain("dapr", &["daprd"], "dapr/dapr v1.14.0 pkg/api/http/shutdown.go; docs.dapr.io kubernetes-job: on, POST").quits(
-        3500,
-        "/v1.0/shutdown",
-        true,
-    ),
-    plain("fluent-bit", &["fluent-bit"], "docs.fluentbit.io"),
-    plain("fluentd", &["fluentd"], "docs.fluentd.org"),
-    plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go").once(&["--once", "-once"]),
-    plain("metricbeat", &["metricbeat"], "elastic.co/guide/en/beats/metricbeat"),
-    plain("vector", &["vector"], "vector.dev/docs"),
-    plain("promtail", &["promtail"], "grafana.com/docs/loki"),
-    plain("alloy", &["alloy", "grafana-agent"], "grafana.com/docs/alloy"),
-    plain(
-        "OpenTelemetry collector",
-        &[
-            "opentelemetry-collector",
-            "opentelemetry-collector-contrib",
-            "otel-collector",
-            "otelcol",
-            "otelcol-contrib",
-            "otc-container",
-        ],
-        "opentelemetry.io/docs/collector",
-    ),
-    plain("jaeger-agent", &["jaeger-agent"], "jaegertracing.io/docs"),
-    plain("datadog agent", &["datadog-agent", "dd-agent"], "docs.datadoghq.com/containers/kubernetes"),
-    plain("cloudwatch agent", &["cloudwatch-agent"], "docs.aws.amazon.com/AmazonCloudWatch"),
-    plain("X-Ray daemon", &["aws-xray-daemon", "xray-daemon"], "docs.aws.amazon.com/xray"),
-    plain("haproxy", &["haproxy"], "docs.haproxy.org"),
-    plain("nginx", &["nginx", "nginx-unprivileged"], "nginx.org/en/docs"),
-    plain("traefik", &["traefik"], "doc.traefik.io"),
-    plain("squid", &["squid"], "squid-cache.org"),
-    plain("oauth2-proxy", &["oauth2-proxy"], "oauth2-proxy.github.io"),
-    plain("ghostunnel", &["ghostunnel"], "github.com/ghostunnel/ghostunnel"),
-    plain("redis", &["redis", "redis-server", "valkey", "valkey-server"], "redis.io/docs")
+        .until("Vault has let it in"),
+    plain("spire-agent", &["spire-agent"], "spiffe/spire Dockerfile: spire-agent run"),
+    plain("spiffe-helper", &["spiffe-helper"], "spiffe/spiffe-helper README.md: daemon_mode is true by default; its configuration decides")
+        .once(&["-exitWhenReady", "-daemon-mode=false"]),
+    plain("tbot", &["tbot"], "gravitational/teleport tool/tbot: start --oneshot quits after the first renewal")
+        .clients(&["tbot"])
+        .by(&[("tbot", &["start"])])
+        .once(&["--oneshot"]),
+    // Logs, metrics and traces.
+    plain("fluent-bit", &["fluent-bit"], "fluent/fluent-bit dockerfiles/Dockerfile"),
+    plain("fluentd", &["fluentd"], "fluent/fluentd-docker-image v1.16/debian/Dockerfile"),
+    plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go: once, until all harvesters reach EOF; its Elasticsearch output tries again for ever")
+        .once(&["--once", "-once"])
+        .until("what it has read is delivered"),
+    plain("metricbeat", &["metricbeat"], "elastic/beats dev-tools/packaging/templates/docker/Dockerfile.tmpl"),
+    plain("vector", &["vector"], "vectordotdev/vector distribution/docker/debian/Dockerfile"),
+    plain("promtail", &["promtail"], "grafana/loki clients/cmd/promtail/Dockerfile"),
+    plain("alloy", &["alloy", "grafana-agent"], "grafana/alloy Dockerfile: alloy run; grafana/agent cmd/grafana-agent/Dockerfile")
+        .clients(&["alloy"])
+        .by(&[("alloy", &["", "run"])]),
+    plain("telegraf", &["telegraf"], "influxdata/telegraf docs/COMMANDS_AND_FLAGS.md: --once and --test gather once and end")
+        .once(&["--once", "-once", "--test", "-test"]),
+    plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile"),
+    plain("jaeger-agent", &["jaeger-agent"], "jaegertracing/jaeger cmd/agent/Dockerfile"),
+    plain("datadog agent", &["datadog-agent", "datadog-agent-injected", "dd-agent"], "DataDog/datadog-agent Dockerfiles/agent/Dockerfile; package agentsidecar of its cluster agent: datadog-agent-injected"),
+    plain("cloudwatch agent", &["cloudwatch-agent", "start-amazon-cloudwatch-agent"], "aws/amazon-cloudwatch-agent amazon-cloudwatch-container-insights/cloudwatch-agent-dockerfile/Dockerfile"),
+    plain("X-Ray daemon", &["aws-xray-daemon", "xray-daemon", "xray"], "aws/aws-xray-daemon Dockerfile: /xray"),
+    plain("prometheus", &["prometheus"], "prometheus/prometheus docs/management_api.md: off by default, PUT or POST")
+        .quits(9090, "/-/quit", PUT_OR_POST)
+        .port("web.listen-address", "")
+        .needs("--web.enable-lifecycle", ""),
+    plain("pushgateway", &["pushgateway"], "prometheus/pushgateway README.md, main.go: off by default, PUT or POST")
+        .quits(9091, "/-/quit", PUT_OR_POST)
+        .port("web.listen-address", "")
+        .needs("--web.enable-lifecycle", ""),
+    plain("statsd-exporter", &["statsd-exporter", "statsd_exporter"], "prometheus/statsd_exporter Dockerfile"),
+    plain("node-exporter", &["node-exporter", "node_exporter"], "prometheus/node_exporter Dockerfile"),
+    plain("postgres-exporter", &["postgres-exporter", "postgres_exporter"], "prometheus-community/postgres_exporter Dockerfile"),
+    plain("redis-exporter", &["redis-exporter", "redis_exporter"], "oliver006/redis_exporter Dockerfile"),
+    plain("mysqld-exporter", &["mysqld-exporter", "mysqld_exporter"], "prometheus/mysqld_exporter Dockerfile"),
+    // Servers that a job or its tests use.
+    plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1"),
+    plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged: daemon off"),
+    plain("traefik", &["traefik"], "traefik/traefik Dockerfile"),
+    plain("squid", &["squid"], "squid-cache/squid src/squid.8.in: a caching server; -k and -z end")
+        .once(&["-k", "-z"]),
+    plain("oauth2-proxy", &["oauth2-proxy"], "oauth2-proxy/oauth2-proxy Dockerfile"),
+    plain("ghostunnel", &["ghostunnel"], "ghostunnel/ghostunnel README.md: in the foreground, as a server and as a client"),
+    plain("redis", &["redis", "redis-server", "valkey", "valkey-server"], "redis/docker-library-redis debian/Dockerfile; valkey-io/valkey-container 9.0/debian/Dockerfile")
         .clients(&["redis", "valkey"]),
-    plain("memcached", &["memcached"], "memcached.org"),
-    plain("postgres", &["postgres", "postgresql"], "postgresql.org/docs").clients(&["postgresql"]),
-    plain("mysql", &["mysql", "mysqld", "mariadb"], "dev.mysql.com/doc").clients(&["mysql", "mariadb"]),
-    plain("mongo", &["mongo", "mongod", "mongodb"], "mongodb.com/docs").clients(&["mongo", "mongodb"]),
-    plain("rabbitmq", &["rabbitmq"], "rabbitmq.com/docs").clients(&["rabbitmq"]),
-    plain("minio", &["minio"], "min.io/docs"),
-    plain("pgbouncer", &["pgbouncer"], "pgbouncer.org"),
-    plain("proxysql", &["proxysql"], "proxysql.com"),
-    plain("statsd-exporter", &["statsd-exporter", "statsd_exporter"], "github.com/prometheus/statsd_exporter"),
-    plain("node-exporter", &["node-exporter", "node_exporter"], "github.com/prometheus/node_exporter"),
-    plain("pushgateway", &["pushgateway"], "github.com/prometheus/pushgateway"),
-    plain("docker daemon", &["dind", "dockerd"], "hub.docker.com/_/docker"),
-    plain("buildkit", &["buildkitd"], "github.com/moby/buildkit"),
-    plain("consul", &["consul", "consul-agent", "consul-dataplane"], "developer.hashicorp.com/consul")
-        .clients(&["consul"]),
-    plain(
-        "gcsfuse",
-        &["gke-gcsfuse-sidecar", "gcs-fuse-csi-driver-sidecar-mounter"],
-        "cloud.google.com/kubernetes-engine/docs/how-to/persistent-volumes/cloud-storage-fuse-csi-driver",
-    ),
-    plain("git-sync", &["git-sync"], "kubernetes/git-sync main.go")
+    plain("memcached", &["memcached"], "docker-library/memcached Dockerfile.template"),
+    plain("postgres", &["postgres", "postgresql"], "docker-library/postgres Dockerfile-debian.template")
+        .clients(&["postgresql"]),
+    plain("mysql", &["mysql", "mysqld", "mariadb", "mariadbd"], "docker-library/mysql template/Dockerfile.oracle: mysqld")
+        .clients(&["mysql", "mariadb"]),
+    plain("mongo", &["mongo", "mongod", "mongodb"], "docker-library/mongo Dockerfile-linux.template: mongod")
+        .clients(&["mongo", "mongodb"]),
+    plain("rabbitmq", &["rabbitmq", "rabbitmq-server"], "docker-library/rabbitmq Dockerfile-ubuntu.template: rabbitmq-server")
+        .clients(&["rabbitmq"]),
+    plain("nats", &["nats", "nats-server"], "nats-io/nats-docker 2.10.x/scratch/Dockerfile: nats-server")
+        .clients(&["nats"]),
+    plain("minio", &["minio"], "minio/minio Dockerfile.release: minio alone prints its help, minio server serves")
+        .clients(&["minio"])
+        .by(&[("minio", &["server"])]),
+    plain("docker daemon", &["dind", "dockerd"], "docker-library/docker dockerd-entrypoint.sh")
+        .clients(&["dind"]),
+    plain("buildkit", &["buildkitd"], "moby/buildkit examples/kubernetes: buildkitd; buildctl-daemonless.sh of the same image ends"),
+    plain("consul", &["consul-agent"], "hashicorp/consul Dockerfile: agent -dev without words")
+        .by(&[("consul", &["", "agent"])]),
+    // Files, ways out and in.
+    plain("gcsfuse", &["gke-gcsfuse-sidecar", "gcs-fuse-csi-driver-sidecar-mounter"], "GoogleCloudPlatform/gcs-fuse-csi-driver cmd/sidecar_mounter/main.go: leaves when the driver writes an exit file, after all others"),
+    plain("git-sync", &["git-sync"], "kubernetes/git-sync README.md: --one-time exits after the first sync; the first sync must succeed or it fails")
         .once(&["--one-time", "-one-time"])
-        .once_by(&["GITSYNC_ONE_TIME", "GIT_SYNC_ONE_TIME"]),
-    plain("tailscale", &["tailscale", "tailscaled"], "tailscale.com/kb/1185/kubernetes").clients(&["tailscale"]),
-    plain("wireguard", &["wireguard", "gluetun"], "github.com/qdm12/gluetun"),
-    plain("ngrok", &["ngrok"], "ngrok.com/docs"),
-    plain("cloudflared", &["cloudflared"], "developers.cloudflare.com/cloudflare-one"),
+        .once_by(&[("GITSYNC_ONE_TIME", TRUE), ("GIT_SYNC_ONE_TIME", TRUE)]),
+    plain("k8s-sidecar", &["k8s-sidecar"], "kiwigrid/k8s-sidecar README.md: METHOD LIST lists and exits, anything else goes on")
+        .once_by(&[("METHOD", &["LIST"])]),
+    plain("tailscale", &["tailscale", "tailscaled", "containerboot"], "tailscale/tailscale docs/k8s/sidecar.yaml")
+        .clients(&["tailscale"]),
+    plain("gluetun", &["gluetun"], "qdm12/gluetun Dockerfile: /gluetun-entrypoint"),
+    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md")
+        .clients(&["ngrok"])
+        .by(&[("ngrok", &["http", "tcp", "tls", "start", "tunnel"])]),
+    plain("cloudflared", &["cloudflared"], "cloudflare/cloudflared Dockerfile: version without words")
+        .clients(&["cloudflared"])
+        .by(&[("cloudflared", &["tunnel", "access", "proxy-dns"])]),
 ];
 
 /// Programs that wrap a command and end it by rules of their own, and whose.
@@ -181,42 +263,86 @@ pub struct Injected {
     pub needs: Option<&'static str>,
     /// The annotation that names another port for it.
     pub port: Option<&'static str>,
+    /// Who else may end it: what a person should know of its versions.
+    pub note: Option<&'static str>,
     /// Where that is written.
     pub source: &'static str,
 }
-
-const YES: &[&str] = &["true", "enabled", "yes", "on"];
 
 const fn injected(
     name: &'static str,
     key: &'static str,
     values: &'static [&'static str],
-    native: Option<&'static str>,
-    needs: Option<&'static str>,
-    port: Option<&'static str>,
     source: &'static str,
 ) -> Injected {
-    Injected { name, asked: (key, values), native, needs, port, source }
+    Injected { name, asked: (key, values), native: None, needs: None, port: None, note: None, source }
 }
+
+impl Injected {
+    const fn native(self, key: &'static str) -> Injected {
+        Injected { native: Some(key), ..self }
+    }
+
+    const fn needs(self, key: &'static str) -> Injected {
+        Injected { needs: Some(key), ..self }
+    }
+
+    const fn port(self, key: &'static str) -> Injected {
+        Injected { port: Some(key), ..self }
+    }
+
+    const fn note(self, note: &'static str) -> Injected {
+        Injected { note: Some(note), ..self }
+    }
+}
+
+const MESH: &str = "Istio does, Linkerd from 2.20; before, the Job never completes";
 
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", YES, Some("sidecar.istio.io/nativeSidecar"), None, None, "istio/istio pkg/kube/inject/inject.go"),
-    injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], Some("config.linkerd.io/proxy-enable-native-sidecar"), Some("config.linkerd.io/proxy-admin-shutdown"), Some("config.linkerd.io/admin-port"), "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6"),
-    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, None, Some("vault.hashicorp.com/agent-enable-quit"), Some("vault.hashicorp.com/agent-cache-listener-port"), "hashicorp/vault-k8s agent-inject/agent/annotations.go"),
-    injected("daprd", "dapr.io/enabled", YES, None, None, None, "dapr/dapr v1.14.0 pkg/injector/annotations/annotations.go"),
-    injected("datadog-agent", "agent.datadoghq.com/sidecar", &[], None, None, None, "DataDog/integrations-core eks_fargate/README.md"),
-    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, None, None, None, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels"),
-    injected("otc-container", "sidecar.opentelemetry.io/inject", &[], None, None, None, "open-telemetry/opentelemetry-operator README"),
+    injected("istio-proxy", "sidecar.istio.io/inject", YES, "istio/istio pkg/kube/inject/inject.go")
+        .native("sidecar.istio.io/nativeSidecar").note(MESH),
+    injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
+        .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
+    injected("kuma-sidecar", "kuma.io/sidecar-injection", YES, "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go")
+        .note("Kuma's control plane asks it to quit once all others are over, if it sees that"),
+    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, "hashicorp/vault-k8s agent-inject/agent/annotations.go")
+        .needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
+    injected("daprd", "dapr.io/enabled", YES, "dapr/dapr v1.14.0 pkg/injector/annotations/annotations.go"),
+    injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; package agentsidecar of DataDog/datadog-agent"),
+    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels; hashicorp/consul-k8s charts/consul: graceful port 20600")
+        .port("consul.hashicorp.com/sidecar-proxy-lifecycle-graceful-port"),
+    injected("otc-container", "sidecar.opentelemetry.io/inject", &[], "open-telemetry/opentelemetry-operator README"),
 ];
 
-/// The helper of this name or image.
-pub fn helper(word: &str) -> Option<&'static Helper> {
-    HELPERS.iter().find(|helper| helper.known.contains(&word))
+/// The helper of this name, or of this image with these words behind its ENTRYPOINT.
+pub fn helper(word: &str, words: &[String]) -> Option<&'static Helper> {
+    by(word, words).unwrap_or_else(|| HELPERS.iter().find(|helper| helper.known.contains(&word)))
 }
 
-/// The helper that this program is; a client of its is none.
-pub fn program(word: &str) -> Option<&'static Helper> {
-    helper(word).filter(|helper| !helper.clients.contains(&word))
+/// The helper that this command is; a client of its is none.
+pub fn program(words: &[String]) -> Option<&'static Helper> {
+    let (first, rest) = words.split_first()?;
+    let first = base(first);
+    by(first, rest).unwrap_or_else(|| {
+        HELPERS.iter().find(|helper| helper.known.contains(&first) && !helper.clients.contains(&first))
+    })
+}
+
+/// Of what is many things in one: which of them, by its words. The outer nothing: it is not.
+fn by(word: &str, words: &[String]) -> Option<Option<&'static Helper>> {
+    let all = || HELPERS.iter().flat_map(|helper| helper.by.iter().map(move |(name, wanted)| (helper, *name, *wanted)));
+    all().any(|(_, name, _)| name == word).then(|| {
+        let asked = |wanted: &[&str]| match words {
+            [] => wanted.contains(&""),
+            words => words.iter().any(|word| wanted.contains(&word.as_str())),
+        };
+        all().find(|(_, name, wanted)| *name == word && asked(wanted)).map(|(helper, ..)| helper)
+    })
+}
+
+/// What is known of a container by its name alone.
+pub fn named(name: &str) -> Option<&'static Helper> {
+    HELPERS.iter().find(|helper| helper.known.contains(&name))
 }

@@ -12,7 +12,7 @@ pub mod shell;
 mod who;
 
 pub use hangs::{hangs, is_owned};
-pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, WRAPPERS, helper, program};
+pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, Once, Quit, WRAPPERS, helper, named, program};
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 

@@ -54,7 +54,8 @@ fn pod(object: &Object<'_>, mains: &[String]) -> Result<Read, Refusal> {
         containers.push(container(party)?);
         notes.extend(note(party));
     }
-    let unsure: Vec<&str> = containers.iter().filter(|one| one.unsure).map(|one| one.name.as_str()).collect();
+    let perhaps = |party: &&Party<'_>| matches!(party.kind, Kind::Perhaps);
+    let unsure: Vec<&str> = all.iter().filter(perhaps).map(|party| party.container.name).collect();
     if !unsure.is_empty() {
         notes
             .push(format!("{}: jobs or helpers? both is played; --main NAME says which is the job", unsure.join(", ")));
@@ -111,7 +112,11 @@ fn container(party: &Party<'_>) -> Result<Container, Refusal> {
     };
     let node = party.container.node;
     let mut container = Container::new(party.container.name, seat, part);
-    container.unsure = matches!(party.kind, Kind::Perhaps);
+    container.unsure = match (&party.kind, party.until) {
+        (Kind::Perhaps, _) => Some("is a helper, no job"),
+        (_, Some(_)) => Some("tries for ever"),
+        _ => None,
+    };
     // exeunt as PID 1 passes SIGTERM on to a command that is not PID 1: the signal's default action ends it. Bare and
     // without a handler it is deaf, but whether it has one the manifest does not say.
     container.answer = Some(Status::Killed(15));

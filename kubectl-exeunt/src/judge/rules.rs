@@ -76,8 +76,8 @@ pub const RULES: &[Rule] = &[
     of(
         "end-call-folded",
         Error,
-        "The call that should end the helper is not code, but an argument.",
-        "`>` in YAML joins lines into one, and words behind a command are its arguments: the job gets `curl …` as parameters, and nobody makes the call.",
+        "The call that should end the helper is no code that is run.",
+        "`>` in YAML joins lines into one, and words behind a command are its arguments: the job gets `curl …` as parameters, and nobody makes the call. Nor is a call made that is only printed, that is commented out, or that stands in a trap of a shell which `exec` replaces.",
     ),
     of(
         "end-cannot-reach",

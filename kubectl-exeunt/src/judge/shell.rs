@@ -4,8 +4,8 @@
 mod parse;
 mod walk;
 
-pub use parse::{Cmd, Word, parse};
-pub use walk::{Path, Walk, walk, walk_as};
+pub use parse::{Cmd, Word, comments, parse};
+pub use walk::{Idle, Path, Walk, walk, walk_as};
 
 /// Something that a script does to another container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,8 +16,8 @@ pub enum Call {
         port: Option<u16>,
         /// Of the URL, with its first `/`.
         path: String,
-        /// Is it a POST?
-        post: bool,
+        /// How it is asked.
+        method: Method,
     },
     /// A signal to processes by their name.
     Signal {
@@ -28,6 +28,75 @@ pub enum Call {
     },
     /// A file that is made.
     Touch(String),
+}
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// What is sent where nothing is said.
+    Get,
+    /// `-X POST`, and what has a body.
+    Post,
+    /// `-X PUT`, and a file that is sent.
+    Put,
+    /// Anything else.
+    Other,
+}
+
+impl Method {
+    /// As it stands in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Other => "another method",
+        }
+    }
+
+    /// Of a request by curl or wget, from its words.
+    fn of(program: &str, words: &[String]) -> Method {
+        /// The letters of curl after which a value comes.
+        const VALUED: &str = "oHAbcCDeEFKmPQrtuUwxyYzXdT";
+        let named = |name: &str| match name {
+            "GET" => Method::Get,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            _ => Method::Other,
+        };
+        let mut method = Method::Get;
+        for (at, word) in words.iter().enumerate() {
+            let next = || words.get(at + 1).map_or("", String::as_str);
+            let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+            match name {
+                // What is said outright outweighs what a body implies.
+                "--request" | "--method" => return named(value.unwrap_or_else(next)),
+                "--data" | "--data-raw" | "--data-binary" | "--data-urlencode" | "--json" | "--form"
+                | "--post-data" | "--post-file" => method = Method::Post,
+                "--upload-file" => method = Method::Put,
+                _ => {}
+            }
+            if program != "curl" {
+                continue;
+            }
+            // Letters that take no value may stand in front: -sX POST, -sfXPOST.
+            let letters = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')).unwrap_or("");
+            let Some((letter, value)) = letters
+                .char_indices()
+                .find(|(_, letter)| VALUED.contains(*letter))
+                .map(|(at, letter)| (letter, letters.get(at + 1..).unwrap_or("")))
+            else {
+                continue;
+            };
+            match letter {
+                'X' => return named(if value.is_empty() { next() } else { value }),
+                'd' | 'F' => method = Method::Post,
+                'T' => method = Method::Put,
+                _ => {}
+            }
+        }
+        method
+    }
 }
 
 impl std::fmt::Display for Call {
@@ -116,7 +185,7 @@ pub fn leaves_early(words: &[String]) -> bool {
     options.into_iter().any(|word| !word.starts_with("--") && word.contains('e')) && script(words).is_some()
 }
 
-const ENDS: &[&str] = &["quitquitquit", "shutdown", "exit", "quit", "stop", "terminate"];
+const ENDS: &[&str] = &["quitquitquit", "shutdown", "graceful_shutdown", "exit", "quit", "stop", "terminate"];
 
 /// What this command does to another container, if it does. `files` are those it writes to by `>`.
 /// What a variable was set to by `$(pgrep …)` stands in its place already.
@@ -130,17 +199,12 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
     let targets = || rest.iter().filter(|word| !word.starts_with('-'));
     match program {
         "curl" | "wget" => {
-            let post = rest.iter().enumerate().any(|(at, word)| {
-                let next = rest.get(at + 1).map_or("", String::as_str);
-                matches!(word.as_str(), "-XPOST" | "--request=POST" | "--method=POST" | "-d" | "--data" | "--data-raw")
-                    || word.starts_with("--post-data")
-                    || word.starts_with("--post-file")
-                    || word.starts_with("--data=")
-                    || (matches!(word.as_str(), "-X" | "--request" | "--method") && next == "POST")
-                    || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('X') && next == "POST")
-                    || (word.starts_with('-') && !word.starts_with("--") && word.ends_with("XPOST"))
-            });
-            found.extend(rest.iter().filter_map(|word| url(word)).map(|(port, path)| Call::Http { port, path, post }));
+            let method = Method::of(program, rest);
+            found.extend(rest.iter().filter_map(|word| url(word)).map(|(port, path)| Call::Http {
+                port,
+                path,
+                method,
+            }));
         }
         "pkill" | "killall" => {
             let kill = rest.iter().any(|word| matches!(word.as_str(), "-9" | "-KILL" | "-SIGKILL" | "KILL"));
@@ -168,7 +232,7 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
                 next.map(String::as_str).or_else(|| rest.iter().find_map(|one| one.strip_prefix("--admin-port=")));
             let port = port.and_then(|port| port.parse().ok());
             let path = "/quitquitquit".to_owned();
-            found.push(Call::Http { port: port.or(Some(9091)), path, post: true });
+            found.push(Call::Http { port: port.or(Some(9091)), path, method: Method::Post });
         }
         "touch" => found.extend(targets().map(|file| Call::Touch(file.clone()))),
         "cp" | "mv" | "tee" => found.extend(targets().next_back().map(|file| Call::Touch(file.clone()))),
@@ -191,6 +255,25 @@ fn url(word: &str) -> Option<(Option<u16>, String)> {
     let here = matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0") || name.starts_with('$');
     let path = path.split('?').next().unwrap_or(path).trim_end_matches('/');
     (here && ENDS.contains(&base(path))).then(|| (port, path.to_owned()))
+}
+
+/// The programs by which a script ends somebody, as they are told from words of a language.
+const CALLERS: &[&str] = &["curl", "wget", "pkill", "killall"];
+
+/// Calls that a text only speaks of: the words of an echo. `whole`: the text is nothing but the call, as in a line that was
+/// commented out.
+pub fn spoken(text: &str, whole: bool) -> Vec<Call> {
+    let words: Vec<String> = text
+        .split(|letter: char| letter.is_ascii_whitespace() || matches!(letter, ';' | '&' | '|' | '`'))
+        .filter(|word| !word.is_empty())
+        .map(|word| word.trim_matches(['"', '\'']).to_owned())
+        .collect();
+    let last = if whole { words.len().min(1) } else { words.len() };
+    (0..last)
+        .filter_map(|at| words.get(at..))
+        .filter(|rest| rest.first().is_some_and(|word| CALLERS.contains(&base(word))))
+        .flat_map(|rest| calls(rest, &[]))
+        .collect()
 }
 
 /// Words that would end somebody if they were code, but are arguments of another command: what a folded scalar makes of lines.

@@ -1,6 +1,6 @@
 //! Who is who among the containers of a Pod.
 
-use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, program};
+use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, named, program};
 use super::shell::{self, Walk, base};
 use crate::pod::{Container, Object};
 use crate::yaml::Node;
@@ -60,27 +60,38 @@ pub struct Party<'a> {
     pub args_only: bool,
     /// No helper, and not what the Pod is for either: it ends by itself.
     pub aside: bool,
+    /// It ends by itself only when this has come, for which it tries for ever.
+    pub until: Option<&'static str>,
+    /// A helper only because others are said to be the job.
+    pub guessed: bool,
+    /// Injected: who else may end it.
+    pub note: Option<&'static str>,
 }
 
-/// The helper that a container with a command of its own runs.
-fn runs_helper(party: &Party<'_>) -> Option<&'static Helper> {
+/// The helper that a container with a command of its own runs, and the words of it.
+fn runs_helper<'p>(party: &'p Party<'_>) -> Option<(&'static Helper, &'p [String])> {
     let (words, _) = shell::strip(&party.words);
-    let first = words.first().map(|word| base(word));
-    let agent = words.get(1).is_some_and(|word| matches!(word.as_str(), "agent" | "proxy"));
-    let agent = first.filter(|word| agent && matches!(*word, "vault" | "consul"));
-    let own = agent.and_then(|word| helper(if word == "vault" { "vault-agent" } else { "consul" }));
-    let own = own.or_else(|| first.and_then(program)).filter(|_| party.container.has_command);
-    own.or_else(|| party.walk.as_ref()?.programs.iter().find_map(|word| program(word)))
+    let own = party.container.has_command.then(|| Some((program(words)?, words))).flatten();
+    let run = || party.walk.as_ref()?.programs.iter().find_map(|words| Some((program(words)?, words.as_slice())));
+    own.or_else(run)
+}
+
+/// What is known of a container by its name, or by its image and the words behind its ENTRYPOINT.
+pub(super) fn known(party: &Party<'_>) -> Option<&'static Helper> {
+    let image = || helper(party.container.image, &party.words);
+    runs_helper(party).map(|(known, _)| known).or_else(|| named(party.container.name)).or_else(image)
 }
 
 /// Is it told to end when its work is done?
-fn is_once(party: &Party<'_>, known: &Helper) -> bool {
+fn is_once(party: &Party<'_>, words: &[String], known: &Helper) -> bool {
     let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
     let word = |word: &String| match word.split_once('=') {
-        Some((name, value)) => known.once.contains(&name) && yes(value),
-        None => known.once.contains(&word.as_str()),
+        Some((name, value)) if yes(value) => known.once.words.contains(&name),
+        _ => known.once.words.contains(&word.as_str()),
     };
-    party.words.iter().any(word) || known.once_by.iter().any(|name| party.container.variable(name).is_some_and(yes))
+    let variable =
+        |(name, values): &(&str, &[&str])| party.container.variable(name).is_some_and(|value| values.contains(&value));
+    party.words.iter().chain(words).any(word) || known.once.variables.iter().any(variable)
 }
 
 /// Servers that are none of the table: known by what they are told.
@@ -129,29 +140,32 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         let ran = runs_helper(party);
         // With a command of its own, an image of a server is as well a client: `redis-cli`, `psql`. So is a container that is
         // called like a database.
-        let named = helper(container.name).filter(|known| !container.has_command || known.clients.is_empty());
-        let known = ran.or(named).or_else(|| helper(container.image).filter(|_| !container.has_command));
-        let once =
-            known.is_some_and(|known| is_once(party, known)) || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
+        let by_name = named(container.name).filter(|known| !container.has_command || known.clients.is_empty());
+        let image = helper(container.image, &party.words).filter(|_| !container.has_command);
+        let known = ran.map(|(known, _)| known).or(by_name).or(image);
+        let words = ran.map_or(&[][..], |(_, words)| words);
+        let once = known.is_some_and(|known| is_once(party, words, known));
+        let until = known.filter(|_| once).and_then(|known| known.once.until);
+        let once = once || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
         let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(|walk| walk.limited);
         // What a script starts behind does not keep it, unless it waits.
         let behind = party.walk.as_ref().is_some_and(|walk| !walk.behind.is_empty() && !walk.joins);
         let known = known.filter(|_| ran.is_some() || !behind);
         let forever = serves_for_ever(&party.words);
         // Of what nobody knows a bound tells nothing: the job itself may have one.
-        party.aside = once || (limited && (known.is_some() || forever));
+        let aside = once || (limited && (known.is_some() || forever));
         let serves = party.walk.as_ref().is_some_and(|walk| {
             walk.paths.iter().any(|path| path.stuck)
                 || (!walk.waits.is_empty() && !jobs.contains(&container.name.to_owned()))
         });
-        party.kind = if regular == 1 || jobs.iter().any(|job| job == container.name) || party.aside {
+        let seen = known.is_some() || serves || forever || sidecars.iter().any(|name| name == container.name);
+        let job = regular == 1 || jobs.iter().any(|job| job == container.name) || aside;
+        party.aside = aside;
+        party.until = until.filter(|_| !limited && regular > 1);
+        party.guessed = !seen;
+        party.kind = if job {
             Kind::Job
-        } else if known.is_some()
-            || serves
-            || forever
-            || sidecars.iter().any(|name| name == container.name)
-            || !jobs.is_empty()
-        {
+        } else if seen || !jobs.is_empty() {
             Kind::Helper(known)
         } else {
             Kind::Perhaps
@@ -190,11 +204,11 @@ fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
         let native = told.is_some_and(yes);
         let container =
             Container { name: one.name, image: one.name, words: Vec::new(), has_command: false, init: native, node };
-        let kind = if native { Kind::Native } else { Kind::Helper(helper(one.name)) };
+        let kind = if native { Kind::Native } else { Kind::Helper(named(one.name)) };
         let off = one.needs.filter(|key| !says(key).is_some_and(yes));
         let mut party = Party::of(container, kind, Vec::new());
         (party.injected, party.undecided, party.off) = (true, told.is_none() && one.name != "vault-agent", off);
-        party.port = one.port.and_then(says);
+        (party.port, party.note) = (one.port.and_then(says), one.note);
         Some(party)
     });
     found.collect()
@@ -274,9 +288,26 @@ fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
 impl<'a> Party<'a> {
     fn of(container: Container<'a>, kind: Kind, words: Vec<String>) -> Party<'a> {
         let (walk, script) = (None, None);
-        let (opaque, injected, undecided, off, port, aside) = (true, false, false, None, None, false);
+        let (opaque, injected, undecided, aside, guessed) = (true, false, false, false, false);
+        let (off, port, until, note) = (None, None, None, None);
         let args_only = !container.has_command && words.first().is_some_and(|word| base(word) == "exeunt");
-        Party { container, kind, words, walk, script, opaque, injected, undecided, off, port, args_only, aside }
+        Party {
+            container,
+            kind,
+            words,
+            walk,
+            script,
+            opaque,
+            injected,
+            undecided,
+            off,
+            port,
+            args_only,
+            aside,
+            until,
+            guessed,
+            note,
+        }
     }
 
     /// Its script may be over before it has come to exeunt.
@@ -311,6 +342,23 @@ impl<'a> Party<'a> {
     /// It runs a script that is not understood.
     pub fn unread(&self) -> bool {
         self.walk.is_none() && shell::script(&self.words).is_some()
+    }
+
+    /// What its command line gives for an option of Go's kind: `-name` is `--name`.
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        self.option(name).or_else(|| {
+            let flag = format!("-{name}");
+            let mut words = self.words.iter();
+            while let Some(word) = words.next() {
+                if *word == flag {
+                    return words.next().map(String::as_str);
+                }
+                if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
+                    return Some(value);
+                }
+            }
+            None
+        })
     }
 
     /// What its command line gives for an option.

@@ -174,8 +174,10 @@ fn fates(scenario: &Scenario) -> Vec<(Fate, String)> {
     if all().any(|(_, container)| container.part == Part::Job && container.seat == Seat::Regular) {
         fates.push((Fate::Deleted, "the Pod is deleted".to_owned()));
     }
-    for (index, container) in all().filter(|(_, container)| container.unsure) {
-        fates.push((Fate::Serves(index), format!("{} is a helper, no job", container.name)));
+    for (index, container) in all() {
+        if let Some(what) = container.unsure {
+            fates.push((Fate::Serves(index), format!("{} {what}", container.name)));
+        }
     }
     for (index, container) in all() {
         fates.push((Fate::NeverStarts(index), format!("{} never starts", container.name)));

@@ -149,7 +149,7 @@ pub struct Container {
     /// How its command ends when it is asked to by SIGTERM; nothing if it is deaf.
     pub answer: Option<Status>,
     /// It may as well be a helper: the manifest does not say.
-    pub unsure: bool,
+    pub unsure: Option<&'static str>,
     /// The helpers that its script ends.
     pub calls: Vec<Call>,
     /// The ends that its script tells by a file.
@@ -171,7 +171,7 @@ impl Container {
             rules: Vec::new(),
             wrapped: None,
             answer: Some(Status::Killed(15)),
-            unsure: false,
+            unsure: None,
             calls: Vec::new(),
             marks: Vec::new(),
             goodbyes: Vec::new(),

@@ -53,13 +53,20 @@ const OPS: &[&str] = &[
 
 /// Reads a script. None where it is not understood.
 pub fn parse(text: &str) -> Option<Cmd> {
-    let tokens = lex(text)?;
+    let tokens = lex(text, &mut Vec::new())?;
     let mut parser = Parser { tokens, at: 0, depth: 0 };
     let list = parser.list(&[])?;
     (parser.at == parser.tokens.len()).then_some(list)
 }
 
-fn lex(text: &str) -> Option<Vec<Token>> {
+/// The comments of a script, without their `#`.
+pub fn comments(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let understood = lex(text, &mut found);
+    understood.map(|_| found).unwrap_or_default()
+}
+
+fn lex(text: &str, comments: &mut Vec<String>) -> Option<Vec<Token>> {
     let letters: Vec<char> = text.chars().collect();
     let get = |at: usize| letters.get(at).copied();
     let mut tokens = Vec::new();
@@ -75,9 +82,11 @@ fn lex(text: &str) -> Option<Vec<Token>> {
             continue;
         }
         if letter == '#' {
+            let start = at;
             while get(at).is_some_and(|letter| letter != '\n') {
                 at += 1;
             }
+            comments.push(letters.get(start..at)?.iter().skip_while(|letter| **letter == '#').collect());
             continue;
         }
         let op = OPS.iter().find(|op| op.chars().enumerate().all(|(index, wanted)| get(at + index) == Some(wanted)));

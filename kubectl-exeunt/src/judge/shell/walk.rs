@@ -1,6 +1,6 @@
 //! Every way through a script.
 
-use super::{Call, Cmd, base, calls, leaves_early, parse, script, strip, swallowed};
+use super::{Call, Cmd, base, calls, comments, leaves_early, parse, script, spoken, strip, swallowed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One way through a script.
@@ -21,6 +21,17 @@ pub struct Path {
     trap: Option<String>,
 }
 
+/// Why a call that stands in a script is never made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Idle {
+    /// It is printed.
+    Printed,
+    /// It is commented out.
+    Comment,
+    /// It stands in a trap, and `exec` takes the shell away.
+    Trap,
+}
+
 /// What a script does.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
@@ -30,12 +41,14 @@ pub struct Walk {
     pub swallowed: Vec<Call>,
     /// The files that a loop waits for before it ends something.
     pub waits: BTreeSet<String>,
-    /// The programs that it runs as a job.
-    pub programs: BTreeSet<String>,
+    /// Calls that stand in the script and that no way through it makes.
+    pub idle: BTreeSet<(Call, Idle)>,
+    /// The programs that it runs as a job, with their words.
+    pub programs: BTreeSet<Vec<String>>,
     /// A loop that waits without a bound for something that somebody else must do.
     pub polls: bool,
-    /// The programs that go on behind the script.
-    pub behind: BTreeSet<String>,
+    /// The programs that go on behind the script, with their words.
+    pub behind: BTreeSet<Vec<String>>,
     /// It waits for what goes on behind.
     pub joins: bool,
     /// A command of it is ended by `timeout`.
@@ -56,6 +69,12 @@ pub fn walk_as(text: &str, early: bool) -> Option<Walk> {
     let script = parse(text)?;
     let mut walker = Walker::default();
     let ends = walker.shell(&script, Path { ok: true, errexit: early, ..Path::default() })?;
+    walker
+        .found
+        .idle
+        .extend(comments(text).iter().flat_map(|text| spoken(text, true)).map(|call| (call, Idle::Comment)));
+    let made = |call: &Call| ends.iter().any(|path| path.calls.contains(call));
+    walker.found.idle.retain(|(call, _)| !made(call));
     walker.found.paths = ends;
     waits(&script, &mut walker.found.waits);
     Some(walker.found)
@@ -69,6 +88,8 @@ struct Walker {
     finders: BTreeMap<String, String>,
     depth: usize,
     behind: bool,
+    /// What is printed is read by another command.
+    piped: bool,
 }
 
 type Paths = Option<Vec<Path>>;
@@ -87,6 +108,9 @@ impl Walker {
         }
         let mut ends = Vec::new();
         for path in self.run(script, start, false)? {
+            if let Some(action) = path.trap.as_deref().filter(|_| path.replaced) {
+                self.found.idle.extend(spoken(action, false).into_iter().map(|call| (call, Idle::Trap)));
+            }
             let trap = path.trap.clone().filter(|_| !path.stuck && !path.replaced);
             match trap {
                 Some(action) => {
@@ -139,7 +163,14 @@ impl Walker {
             Cmd::Seq(all) => all.iter().try_fold(vec![path], |paths, one| self.each(one, paths, cond)),
             Cmd::Pipe(all) => {
                 // All are run; the last one's status counts, or any with pipefail: both are possible then anyway.
-                all.iter().try_fold(vec![path], |paths, one| self.each(one, paths, cond || all.last() != Some(one)))
+                let outside = self.piped;
+                let out = all.iter().try_fold(vec![path], |paths, one| {
+                    let last = all.last() == Some(one);
+                    self.piped = outside || !last;
+                    self.each(one, paths, cond || !last)
+                });
+                self.piped = outside;
+                out
             }
             Cmd::And(left, right) | Cmd::Or(left, right) => {
                 let (yes, no, over) = self.split(left, path)?;
@@ -265,6 +296,9 @@ impl Walker {
         }
         let program = base(program);
         let first = more.first().map_or("", String::as_str);
+        if matches!(program, "echo" | "printf") && !self.piped {
+            self.found.idle.extend(spoken(&more.join(" "), false).into_iter().map(|call| (call, Idle::Printed)));
+        }
         if let Some(body) = self.functions.get(program).cloned() {
             return self.run(&body, path, cond);
         }
@@ -332,9 +366,9 @@ impl Walker {
                         if super::is_limited(words) {
                             self.found.limited = true;
                         } else if self.behind {
-                            self.found.behind.insert(program.to_owned());
+                            self.found.behind.insert(rest.to_vec());
                         } else {
-                            self.found.programs.insert(program.to_owned());
+                            self.found.programs.insert(rest.to_vec());
                         }
                         let no = Path { ok: false, failed: true, ..path.clone() };
                         vec![Path { ok: true, ..path.clone() }, no]
