@@ -255,14 +255,69 @@ fn helpers_become_native_sidecars_in_json_and_kyaml() {
     }
 }
 
-/// What an earlier build has written is taken out by this one: two files as they were written then.
+/// A comment above the first item of a list, above the neighbour of what is new, or above a container that is moved.
+#[test]
+fn a_comment_stays_above_what_it_is_about() {
+    let commented = include_dir("older/commented.yaml");
+    let mounts = "          volumeMounts:\n            # shared\n            - {name: rows, mountPath: /tmp/pod}\n";
+    let outlives = commented
+        .replace("emptyDir: {}", "persistentVolumeClaim: {claimName: rows}")
+        .replace("mountPath: /rows", "mountPath: /tmp/pod")
+        .replace(
+            "          # in front",
+            "          env:\n            # of the database\n            - {name: A, value: b}\n          # in front",
+        )
+        .replace("          image: proxy:1\n", &format!("          image: proxy:1\n{mounts}"));
+    assert_eq!(outlives.matches("mountPath: /tmp/pod").count(), 2);
+    // Every entry that something could stand before has a comment.
+    let every = commented
+        .replace("          image: proxy:1\n", "          # which\n          image: proxy:1\n")
+        .replace("      restartPolicy", "      # once\n      restartPolicy");
+    let further = commented
+        .replace("            # the program\n", "      # the program\n")
+        .replace("        # the rows", "# the rows");
+    let load = |wish: Wish| Wish { main: vec!["load".to_owned()], ..wish };
+    let native = Wish { how: How::Native, ..wish(Deliver::Init) };
+    let about = |text: &str| -> Vec<(String, String)> {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let is_comment = |line: &&str| line.trim_start().starts_with('#');
+        let below = |at: usize| lines[at..].iter().find(|line| !is_comment(line)).copied().unwrap_or("").to_owned();
+        let all = lines.iter().enumerate().filter(|(_, line)| is_comment(line));
+        all.map(|(at, line)| ((*line).to_owned(), below(at))).collect()
+    };
+    for text in [&commented, &outlives, &every, &further] {
+        for text in [text.clone(), text.replace('\n', "\r\n"), text.trim_end().to_owned()] {
+            for wish in [wish(Deliver::Init), wish(Deliver::Image), wish(Deliver::Path), native.clone()].map(load) {
+                let with = there_and_back(&text, &wish);
+                let (mut before, mut after) = (about(&text), about(&with));
+                // The order of what is moved is another one.
+                before.sort();
+                after.sort();
+                let nothing =
+                    |all: &mut Vec<(String, String)>| all.retain(|(comment, _)| !comment.contains("nothing else"));
+                nothing(&mut before);
+                nothing(&mut after);
+                assert_eq!(after, before, "{with}");
+                assert!(with.contains("injected: \"2 "), "an older version would take out the comments, too:\n{with}");
+            }
+        }
+    }
+}
+
+/// What an earlier build has written is taken out by this one: files as they were written then.
 #[test]
 fn what_an_older_version_has_put_in_is_taken_out() {
-    for name in ["init", "image", "native"] {
+    for (name, bare) in [
+        ("init", "bare"),
+        ("image", "bare"),
+        ("native", "bare"),
+        ("commented-init", "commented"),
+        ("commented-native", "commented"),
+    ] {
         let with = include_dir(&format!("older/{name}.yaml"));
-        assert_eq!(eject(&read(&with)).unwrap(), include_dir("older/bare.yaml"), "{name}");
+        assert_eq!(eject(&read(&with)).unwrap(), include_dir(&format!("older/{bare}.yaml")), "{name}");
     }
-    let newer = include_dir("older/init.yaml").replace("injected: \"1 ", "injected: \"2 ");
+    let newer = include_dir("older/init.yaml").replace("injected: \"1 ", "injected: \"3 ");
     assert!(eject(&read(&newer)).unwrap_err().to_string().contains("another version of exeunt"));
 }
 

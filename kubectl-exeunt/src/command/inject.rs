@@ -181,7 +181,7 @@ fn nativize(
     path: &[yaml::Step],
     helpers: &[String],
 ) -> Result<String, Refusal> {
-    let mut moves = Vec::new();
+    let (mut moves, mut comments) = (Vec::new(), false);
     for helper in helpers {
         let file = File::read(name, text.into_bytes())?;
         let template = at(&file, document, path)?;
@@ -194,11 +194,12 @@ fn nativize(
         moves.push(record::Move { name: helper.clone(), index, moved: yaml::moving(spec, &from, index, &to)? });
         let entry = ("restartPolicy".to_owned(), "Always".into());
         let path = path.iter().cloned().chain([yaml::Step::Key("spec".to_owned())]).collect();
-        let change = yaml::Change::Move { from, index, to, entry };
-        text = yaml::apply(&file, &[yaml::Edit { document, path, change }])?;
+        let edit = yaml::Edit { document, path, change: yaml::Change::Move { from, index, to, entry } };
+        comments |= yaml::is_above_comments(&file, &edit);
+        text = yaml::apply(&file, &[edit])?;
     }
     let file = File::read(name, text.into_bytes())?;
-    yaml::apply(&file, &[plan::record_edit(&at(&file, document, path)?, &[], &moves)])
+    yaml::apply(&file, &[plan::record_edit(&at(&file, document, path)?, &[], &moves, comments)])
 }
 
 fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {

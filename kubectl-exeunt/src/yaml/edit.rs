@@ -1,8 +1,9 @@
 //! Changes to a file of which every other byte stays.
 //!
 //! Everything that is put in stands directly before something that was there: an entry before an entry, items before the
-//! first item, or alone between two brackets. So a change is an insertion at one place, whatever comments, blank lines and
-//! line ends are around it, and taking it out again is deleting up to what follows it.
+//! first item, or alone between two brackets. Where that has comments in lines of their own above it, they are about it, and
+//! what is put in stands before them. So a change is an insertion at one place, whatever comments, blank lines and line ends
+//! are around it, and taking it out again is deleting up to what follows it, the first such comment included.
 //!
 //! Two conditions are held against every result: read again, it is the data of the input with the intended change and
 //! nothing else; and without what was put in, it is the input, byte for byte. A result that fails is not given out.
@@ -106,6 +107,8 @@ pub enum Change {
         now: usize,
         /// [`Moved::made`].
         made: bool,
+        /// [`Moved::comments`].
+        comments: usize,
         /// The key of what was put into the item.
         entry: String,
     },
@@ -118,6 +121,8 @@ pub struct Moved {
     pub gap: Gap,
     /// The other list was made for it.
     pub made: bool,
+    /// So many lines of comments above it went with it.
+    pub comments: usize,
 }
 
 /// What an item has left behind where it was.
@@ -138,15 +143,16 @@ pub fn moving(map: Node<'_>, from: &str, index: usize, to: &str) -> Result<Moved
     let made = map.entry(to).is_none();
     if list.style() == Style::Flow {
         let (_, left) = between_brackets(list, index)?;
-        return Ok(Moved { gap: Gap::Text(left), made });
+        return Ok(Moved { gap: Gap::Text(left), made, comments: 0 });
     }
-    let lines = Lines::of(list, index)?;
+    let comments = comments_above(list, index)?;
+    let lines = Lines::of(list, index, comments)?;
     let gap = match index.checked_sub(1).and_then(|before| list.items().nth(before)) {
         Some(before) => lines.whole.start.checked_sub(before.outer_span().end),
         None => list.items().nth(1).and_then(|after| item_start(list, after).ok()?.checked_sub(lines.whole.end)),
     };
     let gap = gap.ok_or_else(|| refuse(list, "an item that is alone cannot be moved"))?;
-    Ok(Moved { gap: Gap::Lines(gap), made })
+    Ok(Moved { gap: Gap::Lines(gap), made, comments })
 }
 
 fn list_of<'a>(map: Node<'a>, key: &str) -> Result<Node<'a>, Refusal> {
@@ -191,25 +197,43 @@ fn without_entry(item: Node<'_>, put: &str, span: Span) -> Result<String, Refusa
     Ok(format!("{}{}", slice(span.start..put.start), slice(put.end..span.end)))
 }
 
+/// How many lines directly above an item are comments as far to the right as its dash: they are about it.
+fn comments_above(list: Node<'_>, index: usize) -> Result<usize, Refusal> {
+    let item = list.items().nth(index).ok_or_else(|| refuse(list, "this item is not here"))?;
+    let file = list.file();
+    let dash = file.place(item_start(list, item)?);
+    let is_comment = |line: &usize| {
+        let line = file.line(*line);
+        let text = line.trim_start_matches(' ');
+        text.starts_with('#') && line.len() - text.len() + 1 == dash.column
+    };
+    Ok((1..dash.line).rev().take_while(is_comment).count())
+}
+
 /// The lines of an item.
 struct Lines {
-    /// From its dash to the end of its last line, comments there included, without the line break.
+    /// From its dash, or the comments above it, to the end of its last line, comments there included, without the line break.
     core: Span,
     /// With its indentation and one line break: what is taken away.
     whole: Span,
 }
 
 impl Lines {
-    fn of(list: Node<'_>, index: usize) -> Result<Lines, Refusal> {
+    /// With so many lines of comments above it.
+    fn of(list: Node<'_>, index: usize, comments: usize) -> Result<Lines, Refusal> {
         let item = list.items().nth(index).ok_or_else(|| refuse(list, "this item is not here"))?;
         may_touch(item)?;
+        if comments > comments_above(list, index)? {
+            return Err(refuse(item, "a comment above this item is gone, so its lines cannot be moved"));
+        }
         let text = list.file().text();
         let dash = item_start(list, item)?;
-        let start = text.get(..dash).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let start = line_start(list.file(), dash);
         let blank = text.get(start..dash).is_some_and(|indent| indent.bytes().all(|byte| byte == b' '));
         if !blank {
             return Err(refuse(item, "this item does not begin its line, so its lines cannot be moved"));
         }
+        let first = (0..comments).fold(start, |at, _| line_start(list.file(), at.saturating_sub(1)));
         let end = item.outer_span().end;
         let newline = text.get(end..).and_then(|rest| rest.find('\n')).map(|at| end + at);
         let last = text.get(end..newline.unwrap_or(text.len())).unwrap_or("");
@@ -221,14 +245,14 @@ impl Lines {
             core_end -= 1;
         }
         let whole = match newline {
-            Some(at) => start..at + 1,
+            Some(at) => first..at + 1,
             None => {
-                let before = text.get(..start).unwrap_or("");
+                let before = text.get(..first).unwrap_or("");
                 let before = before.strip_suffix('\n').unwrap_or(before);
                 before.strip_suffix('\r').unwrap_or(before).len()..core_end
             }
         };
-        Ok(Lines { core: dash..core_end, whole })
+        Ok(Lines { core: first + (dash - start)..core_end, whole })
     }
 }
 
@@ -258,12 +282,12 @@ fn move_item(
     if list.style() == Style::Flow {
         return move_in_brackets(map, (list, index), (key, to), other, put);
     }
-    let lines = Lines::of(list, index)?;
+    let lines = Lines::of(list, index, comments_above(list, index)?)?;
     let item = list.items().nth(index).unwrap_or(list);
     let core = with_entry(item, put, lines.core.clone())?;
     let (place, text) = if let Some(other) = other {
         let last = other.items().len().saturating_sub(1);
-        let end = Lines::of(other, last)?;
+        let end = Lines::of(other, last, 0)?;
         let column = |at: usize| file.place(at).column;
         if column(end.core.start) != column(lines.core.start) {
             return Err(refuse(other, &format!("{to} and {from} are indented differently; make them alike")));
@@ -276,7 +300,7 @@ fn move_item(
             return Err(refuse(key, "there is no line of its own for the list that has to be made here"));
         }
         let line = line_break(file, lines.core.start);
-        (at..at, format!("{to}:{line}{core}{}", line_break(file, at)))
+        before(file, at, format!("{to}:{line}{core}{}", line_break(file, at)))
     };
     Ok(vec![(lines.whole, String::new()), (place, text)])
 }
@@ -294,18 +318,18 @@ fn move_in_brackets(
     let item = list.items().nth(index).unwrap_or(list);
     let core = with_entry(item, put, item.outer_span())?;
     let (at, text) = match other.map(|other| (other, other.items().last())) {
-        Some((_, Some(last))) => (last.outer_span().end, format!(", {core}")),
-        Some((other, None)) => (other.span().start + 1, core),
+        Some((_, Some(last))) => (last.outer_span().end..last.outer_span().end, format!(", {core}")),
+        Some((other, None)) => (other.span().start + 1..other.span().start + 1, core),
         None => {
             let at = visible(key)?.outer_span().start;
             let braces = map.style() == Style::Flow;
             let comma = if braces { "," } else { "" };
             let gap = if !braces || begins_line(file, at) { line_break(file, at) } else { " ".to_owned() };
             let to = flow_key(to, key.style() == Style::Double);
-            (at, format!("{to}: [{core}]{comma}{gap}"))
+            before(file, at, format!("{to}: [{core}]{comma}{gap}"))
         }
     };
-    Ok(vec![(taken, String::new()), (at..at, text)])
+    Ok(vec![(taken, String::new()), (at, text)])
 }
 
 fn move_back_in_brackets(
@@ -342,6 +366,7 @@ struct Back<'k> {
     to: &'k str,
     now: usize,
     made: bool,
+    comments: usize,
     entry: &'k str,
 }
 
@@ -354,7 +379,7 @@ fn move_back(map: Node<'_>, back: &Back<'_>) -> Result<Vec<(Span, String)>, Refu
         (Gap::Lines(gap), Style::Block, Style::Block) => *gap,
         _ => return Err(changed()),
     };
-    let lines = Lines::of(other, back.now)?;
+    let lines = Lines::of(other, back.now, back.comments)?;
     let item = other.items().nth(back.now).unwrap_or(other);
     let core = without_entry(item, back.entry, lines.core.clone())?;
     let (anchor, at) = match back.index.checked_sub(1) {
@@ -407,8 +432,8 @@ pub fn apply(file: &File, edits: &[Edit]) -> Result<String, Refusal> {
         let node = touched(file, edit)?;
         match &edit.change {
             Change::Move { from, index, to, entry } => splices.extend(move_item(node, from, *index, to, entry)?),
-            Change::MoveBack { from, index, gap, to, now, made, entry } => {
-                let back = Back { from, index: *index, gap, to, now: *now, made: *made, entry };
+            Change::MoveBack { from, index, gap, to, now, made, comments, entry } => {
+                let back = Back { from, index: *index, gap, to, now: *now, made: *made, comments: *comments, entry };
                 splices.extend(move_back(node, &back)?);
             }
             change => splices.push(splice(node, change)?),
@@ -570,22 +595,17 @@ fn splice(node: Node<'_>, change: &Change) -> Result<(Span, String), Refusal> {
         Change::Front(items) => front(node, items),
         Change::Entry { key, value, before } => entry(node, key, value, before),
         Change::DropFront(count) => {
-            let start = node.items().next().ok_or_else(|| refuse(node, "an empty list"))?;
-            let end = match node.items().nth(*count) {
-                Some(next) => item_start(node, next)?,
-                // Alone in its brackets.
-                None => node.items().last().map_or(0, |last| last.outer_span().end),
-            };
-            Ok((item_start(node, start)?..end, String::new()))
+            let first = node.items().next().ok_or_else(|| refuse(node, "an empty list"))?;
+            let last = node.items().nth(count.saturating_sub(1)).unwrap_or(first).outer_span().end;
+            let next = node.items().nth(*count).map(|next| item_start(node, next)).transpose()?;
+            Ok((taken(node.file(), item_start(node, first)?, last, next), String::new()))
         }
         Change::DropEntry(key) => {
             let mut entries = node.entries().skip_while(|entry| entry.key.text() != Some(key));
             let own = entries.next().ok_or_else(|| refuse(node, "this entry is not here"))?;
-            let end = match entries.next() {
-                Some(next) => visible(next.key)?.outer_span().start,
-                None => own.value.outer_span().end,
-            };
-            Ok((own.key.outer_span().start..end, String::new()))
+            let next = entries.next().map(|next| Ok(visible(next.key)?.outer_span().start)).transpose()?;
+            let own = own.key.outer_span().start..own.value.outer_span().end;
+            Ok((taken(node.file(), own.start, own.end, next), String::new()))
         }
         Change::Move { .. } | Change::MoveBack { .. } => Err(refuse(node, "two places are changed by this")),
     }
@@ -613,6 +633,68 @@ fn item_start(list: Node<'_>, item: Node<'_>) -> Result<usize, Refusal> {
             None => return Err(refuse(item, "the dash of this item cannot be found")),
         };
     }
+}
+
+/// Where the line of this offset starts.
+fn line_start(file: &File, at: usize) -> usize {
+    file.text().get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1)
+}
+
+/// Where the comments begin that stand in lines of their own above what is at this offset: at the start of the first line.
+fn above(file: &File, at: usize) -> Option<usize> {
+    if !begins_line(file, at) {
+        return None;
+    }
+    let (mut top, mut below) = (None, line_start(file, at));
+    let earlier = file.comments.partition_point(|comment| comment.start < at);
+    for comment in file.comments.get(..earlier).unwrap_or(&[]).iter().rev() {
+        let start = line_start(file, comment.start);
+        let alone =
+            file.text().get(start..comment.start).is_some_and(|indent| indent.trim_matches([' ', '\t']).is_empty());
+        let next = file.text().get(comment.end..below).is_some_and(|between| between.trim().is_empty());
+        if !(alone && next) {
+            break;
+        }
+        (top, below) = (Some(start), start);
+    }
+    top
+}
+
+/// Text before what is at this offset, and before the comments above that. The text ends as the line does, with the
+/// indentation of what follows.
+fn before(file: &File, at: usize, text: String) -> (Span, String) {
+    let line = line_break(file, at);
+    let indent = line.trim_start_matches(['\r', '\n']);
+    match (above(file, at), text.strip_suffix(&line)) {
+        (Some(at), Some(text)) => (at..at, format!("{indent}{text}{}", line.strip_suffix(indent).unwrap_or(""))),
+        _ => (at..at, text),
+    }
+}
+
+/// What goes with something that was put in, from its start to its end, before what is at `next`: all up to that, or up to
+/// the comments above it.
+fn taken(file: &File, start: usize, end: usize, next: Option<usize>) -> Span {
+    let Some(next) = next else { return start..end };
+    match above(file, next) {
+        // A comment stands where it stood, and what is put in before one has whole lines.
+        Some(comment) if comment >= end && begins_line(file, start) => line_start(file, start)..comment,
+        _ => start..next,
+    }
+}
+
+/// Will what this change puts in stand before comments? Earlier versions of this program have put nothing there.
+pub fn is_above_comments(file: &File, edit: &Edit) -> bool {
+    let Ok(node) = touched(file, edit) else { return false };
+    let start = |list: Node<'_>, item: Node<'_>| item_start(list, item).ok();
+    let at = match &edit.change {
+        Change::Front(_) => node.items().next().and_then(|first| start(node, first)),
+        Change::Entry { before, .. } => node.entry(before).map(|entry| entry.key.outer_span().start),
+        Change::Move { from, to, .. } if node.entry(to).is_none() => {
+            node.entry(from).map(|entry| entry.key.outer_span().start)
+        }
+        _ => None,
+    };
+    at.is_some_and(|at| above(file, at).is_some())
 }
 
 /// What a new line starts with that is to begin at the column of this offset.
@@ -644,20 +726,24 @@ fn front(list: Node<'_>, items: &[Data]) -> Result<(Span, String), Refusal> {
     let at = item_start(list, first)?;
     let mut text = String::new();
     let next = line_break(file, at);
-    for item in items {
+    let lines = above(file, at).is_some();
+    for (number, item) in items.iter().enumerate() {
         if flow {
             text.push_str(&flow_text(item, quoted(list)));
-            let own_line = matches!(item, Data::Map(_)) && begins_line(file, at);
+            let own_line = match item {
+                Data::Map(_) => begins_line(file, at),
+                _ => lines && number + 1 == items.len(),
+            };
             text.push_str(&if own_line { format!(",{next}") } else { ", ".to_owned() });
         } else {
             item_text(&mut text, item, &format!("{next}  "), dash_offset(list));
             text.push_str(&next);
         }
     }
-    Ok((at..at, text))
+    Ok(before(file, at, text))
 }
 
-fn entry(map: Node<'_>, key: &str, value: &Data, before: &str) -> Result<(Span, String), Refusal> {
+fn entry(map: Node<'_>, key: &str, value: &Data, neighbour: &str) -> Result<(Span, String), Refusal> {
     if map.shape() != Shape::Map {
         return Err(refuse(map, "a mapping is expected here; if it is empty, remove its key"));
     }
@@ -666,7 +752,7 @@ fn entry(map: Node<'_>, key: &str, value: &Data, before: &str) -> Result<(Span, 
         let at = map.span().start + 1;
         return Ok((at..at, format!("{}: {}", flow_key(key, true), flow_text(value, true))));
     }
-    let next = map.entry(before).ok_or_else(|| refuse(map, "what is to be put in has no neighbour here"))?.key;
+    let next = map.entry(neighbour).ok_or_else(|| refuse(map, "what is to be put in has no neighbour here"))?.key;
     visible(next)?;
     let at = next.outer_span().start;
     let line = line_break(file, at);
@@ -675,12 +761,12 @@ fn entry(map: Node<'_>, key: &str, value: &Data, before: &str) -> Result<(Span, 
         let own_line = begins_line(file, at);
         let text =
             format!("{}: {},{}", flow_key(key, quoted), flow_text(value, quoted), if own_line { &line } else { " " });
-        return Ok((at..at, text));
+        return Ok(before(file, at, text));
     }
     let mut text = String::new();
     block_text(&mut text, &Data::Map(vec![(key.to_owned(), value.clone())]), &line, dash_offset(map));
     text.push_str(&line);
-    Ok((at..at, text))
+    Ok(before(file, at, text))
 }
 
 /// Are the keys below this node written with quotes, as in JSON?

@@ -9,7 +9,7 @@ mod place;
 mod scalar;
 mod tree;
 
-pub use edit::{Change, Data, Edit, Gap, Moved, Step, apply, may_touch, moving};
+pub use edit::{Change, Data, Edit, Gap, Moved, Step, apply, is_above_comments, may_touch, moving};
 pub use load::Limits;
 pub use place::{Place, Refusal};
 pub use scalar::Kind;

@@ -3,7 +3,7 @@
 use super::record::{self, ANNOTATION, Move, Put, RUN_ID, is_exeunt, name};
 use crate::judge::{injected, jobs};
 use crate::pod::Object;
-use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, may_touch};
+use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, is_above_comments, may_touch};
 use exeunt::reading::Scene;
 use exeunt::settings::Variables;
 use std::collections::BTreeMap;
@@ -346,7 +346,8 @@ fn wrapped(template: &Template<'_>, wish: &Wish, mains: &[String], mesh: Option<
         put.mounts(*container)?;
     }
     put.pod(spec, restarts_all)?;
-    put.edits.push(record_edit(template, &put.puts, &[]));
+    let comments = put.edits.iter().any(|edit| is_above_comments(file, edit));
+    put.edits.push(record_edit(template, &put.puts, &[], comments));
     Ok(Outcome::Edits(put.edits, put.notes))
 }
 
@@ -862,8 +863,8 @@ pub fn unknown_images(template: &Template<'_>, wish: &Wish) -> Vec<String> {
     images.filter(|image| !wish.images.contains_key(*image)).map(str::to_owned).collect()
 }
 
-/// The record of all this.
-pub fn record_edit(template: &Template<'_>, puts: &[Put], moves: &[Move]) -> Edit {
+/// The record of all this. `comments` says whether something of it stands before comments.
+pub fn record_edit(template: &Template<'_>, puts: &[Put], moves: &[Move], comments: bool) -> Edit {
     let pod = template.node;
     let at = |keys: &[&str]| -> Vec<Step> {
         template.path.iter().cloned().chain(keys.iter().map(|key| Step::Key((*key).to_owned()))).collect()
@@ -878,15 +879,19 @@ pub fn record_edit(template: &Template<'_>, puts: &[Put], moves: &[Move]) -> Edi
         (_, None) => Some("annotations"),
         _ => None,
     };
-    let text: Data = record::write(puts, moves, made).as_str().into();
-    let (path, key, value, near) = match (metadata, annotations) {
-        (None, _) => {
-            let value = map(vec![("annotations", map(vec![(ANNOTATION, text)]))]);
-            (at(&[]), "metadata", value, Some(pod))
-        }
-        (near, None) => (at(&["metadata"]), "annotations", map(vec![(ANNOTATION, text)]), near),
-        (_, near) => (at(&["metadata", "annotations"]), ANNOTATION, text, near),
+    let edit = |comments: bool| {
+        let text: Data = record::write(puts, moves, made, comments).as_str().into();
+        let (path, key, value, near) = match (metadata, annotations) {
+            (None, _) => {
+                let value = map(vec![("annotations", map(vec![(ANNOTATION, text)]))]);
+                (at(&[]), "metadata", value, Some(pod))
+            }
+            (near, None) => (at(&["metadata"]), "annotations", map(vec![(ANNOTATION, text)]), near),
+            (_, near) => (at(&["metadata", "annotations"]), ANNOTATION, text, near),
+        };
+        let before = near.map_or_else(String::new, |near| neighbour(near, &[], 0));
+        Edit { document: template.document, path, change: Change::Entry { key: key.to_owned(), value, before } }
     };
-    let before = near.map_or_else(String::new, |near| neighbour(near, &[], 0));
-    Edit { document: template.document, path, change: Change::Entry { key: key.to_owned(), value, before } }
+    let edited = edit(comments);
+    if !comments && is_above_comments(pod.file(), &edited) { edit(true) } else { edited }
 }

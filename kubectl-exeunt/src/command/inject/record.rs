@@ -12,6 +12,10 @@ pub const ANNOTATION: &str = "exeunt.dev/injected";
 
 const VERSION: &str = "1";
 
+/// The same words, but something that was put in stands before the comments above what follows it, or a container took those
+/// above it along. Whoever knows only the first version would take the comments out, too.
+const WITH_COMMENTS: &str = "2";
+
 /// The variable that ties a record to one Pod, where the volume outlives it.
 pub const RUN_ID: &str = "EXEUNT_RUN_ID";
 
@@ -27,7 +31,8 @@ pub struct Put {
 }
 
 /// A container that was moved to `initContainers`: `move:NAME:INDEX:GAP`, and `:new` if that list was made for it. GAP is a
-/// number of bytes, or between brackets the text that was there, with `%` and two digits for what is no comma.
+/// number of bytes, or between brackets the text that was there, with `%` and two digits for what is no comma. `GAP+N` says
+/// that N lines of comments went with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// The container.
@@ -38,9 +43,10 @@ pub struct Move {
     pub moved: Moved,
 }
 
-/// The text of the annotation.
-pub fn write(puts: &[Put], moves: &[Move], made: Option<&str>) -> String {
-    let mut words = vec![VERSION.to_owned()];
+/// The text of the annotation. `comments` says whether something of this stands before comments.
+pub fn write(puts: &[Put], moves: &[Move], made: Option<&str>, comments: bool) -> String {
+    let comments = comments || moves.iter().any(|mov| mov.moved.comments > 0);
+    let mut words = vec![if comments { WITH_COMMENTS } else { VERSION }.to_owned()];
     words.extend(made.map(str::to_owned));
     for put in puts {
         let count = put.items.map_or_else(String::new, |count| format!(":{count}"));
@@ -53,7 +59,8 @@ pub fn write(puts: &[Put], moves: &[Move], made: Option<&str>) -> String {
                 text.bytes().map(|byte| if byte == b',' { ",".to_owned() } else { format!("%{byte:02x}") }).collect()
             }
         };
-        words.push(format!("move:{name}:{index}:{gap}{}", if moved.made { ":new" } else { "" }));
+        let with = if moved.comments > 0 { format!("+{}", moved.comments) } else { String::new() };
+        words.push(format!("move:{name}:{index}:{gap}{with}{}", if moved.made { ":new" } else { "" }));
     }
     words.join(" ")
 }
@@ -91,8 +98,10 @@ pub fn moves(template: Node<'_>) -> Result<Vec<Move>, Refusal> {
         let Some(told) = word.strip_prefix("move:") else { continue };
         let mut parts = told.split(':');
         let mut read = || {
-            let (name, index, gap) = (parts.next()?, parts.next()?.parse().ok()?, gap(parts.next()?)?);
-            Some(Move { name: name.to_owned(), index, moved: Moved { gap, made: parts.next() == Some("new") } })
+            let (name, index, left) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+            let (left, comments) = left.split_once('+').unwrap_or((left, "0"));
+            let moved = Moved { gap: gap(left)?, made: parts.next() == Some("new"), comments: comments.parse().ok()? };
+            Some(Move { name: name.to_owned(), index, moved })
         };
         found.push(read().ok_or_else(|| unknown(annotation, word))?);
     }
@@ -123,6 +132,7 @@ pub fn move_back(document: usize, path: &[Step], template: Node<'_>, mov: &Move)
         to: "initContainers".to_owned(),
         now,
         made: mov.moved.made,
+        comments: mov.moved.comments,
         entry: "restartPolicy".to_owned(),
     };
     let path = path.iter().cloned().chain([Step::Key("spec".to_owned())]).collect();
@@ -143,7 +153,7 @@ pub fn undo(document: usize, path: &[Step], template: Node<'_>) -> Result<Vec<Ed
     let file = template.file();
     let refuse = |node: Node<'_>, message: String| file.refusal(node.span().start, message);
     let mut words = annotation.text().unwrap_or("").split_ascii_whitespace();
-    if words.next() != Some(VERSION) {
+    if !words.next().is_some_and(|version| [VERSION, WITH_COMMENTS].contains(&version)) {
         return Err(refuse(
             annotation,
             "another version of exeunt wrote this annotation; use that to take it out".to_owned(),
