@@ -13,6 +13,7 @@ use house::here;
 
 mod again;
 mod against;
+mod earlier;
 mod ends;
 mod examples;
 mod lives;

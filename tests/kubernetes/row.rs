@@ -1,5 +1,6 @@
 //! A row: a Job in a namespace of its own, and what Kubernetes says about it when it is over.
 
+use crate::earlier::{Earlier, Seen};
 use crate::here;
 use serde_json::{Deserializer, Value, json};
 use std::collections::BTreeSet;
@@ -31,6 +32,8 @@ pub struct Row {
     namespace: String,
     /// Who reads along: what a container has said can no longer be asked for when its Pod has been deleted.
     readers: Mutex<Vec<Reader>>,
+    /// Where Kubernetes forgets how the lives before ended.
+    earlier: Mutex<Option<Earlier>>,
     keeps: AtomicBool,
     _turn: Turn,
 }
@@ -43,6 +46,7 @@ pub struct Over {
     job: Value,
     pods: Vec<Value>,
     heard: Vec<String>,
+    earlier: Seen,
     row: Row,
 }
 
@@ -79,9 +83,18 @@ fn cluster() -> bool {
 /// Says which row is not run, why, and how many have not been so far.
 fn not_run(reason: &str) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    let row = std::thread::current().name().unwrap_or("a row").to_owned();
-    let _ = std::io::stderr().write_all(format!("not run ({count}): {row}: {reason}\n").as_bytes());
+    say("not run", &COUNT, reason);
+}
+
+/// A line past libtest's capture: what is so with this row, and with how many so far.
+fn say(what: &str, count: &AtomicUsize, reason: &str) {
+    let count = count.fetch_add(1, Ordering::Relaxed) + 1;
+    let _ = std::io::stderr().write_all(format!("{what} ({count}): {}: {reason}\n", name()).as_bytes());
+}
+
+/// Of the row.
+fn name() -> String {
+    std::thread::current().name().unwrap_or("a row").to_owned()
 }
 
 /// Whether the node is here, in namespaces that are ours.
@@ -94,22 +107,35 @@ fn ours(reason: &str) -> bool {
     ours
 }
 
+/// What the API server says at this address.
+#[track_caller]
+fn ask(path: &str) -> String {
+    attempt(&["get", "--raw", path], None).expect("the API server answers")
+}
+
+/// Of Kubernetes 1.
+fn minor() -> u64 {
+    static MINOR: OnceLock<u64> = OnceLock::new();
+    *MINOR.get_or_init(|| {
+        let version: Value = serde_json::from_str(&ask("/version")).expect("JSON");
+        let minor = version["minor"].as_str().unwrap_or("0");
+        minor.trim_end_matches('+').parse().expect("a number")
+    })
+}
+
 impl Feature {
+    fn is_on(&self) -> bool {
+        static METRICS: OnceLock<String> = OnceLock::new();
+        let gate = format!("kubernetes_feature_enabled{{name=\"{}\"", self.gate);
+        METRICS.get_or_init(|| ask("/metrics")).lines().any(|line| line.starts_with(&gate) && line.ends_with(" 1"))
+    }
+
     /// A version that has it and does not offer it is a gap in what is tested; one that is too old is not.
     fn is_here(&self) -> bool {
-        static METRICS: OnceLock<String> = OnceLock::new();
-        static MINOR: OnceLock<u64> = OnceLock::new();
-        let ask = |path: &str| attempt(&["get", "--raw", path], None).expect("the API server answers");
-        let metrics = METRICS.get_or_init(|| ask("/metrics"));
-        let gate = format!("kubernetes_feature_enabled{{name=\"{}\"", self.gate);
-        if metrics.lines().any(|line| line.starts_with(&gate) && line.ends_with(" 1")) {
+        if self.is_on() {
             return true;
         }
-        let minor = *MINOR.get_or_init(|| {
-            let version: Value = serde_json::from_str(&ask("/version")).expect("JSON");
-            let minor = version["minor"].as_str().unwrap_or("0");
-            minor.trim_end_matches('+').parse().expect("a number")
-        });
+        let minor = minor();
         if minor >= self.since {
             here::pass_over(&format!("{} is off in this cluster", self.gate));
         }
@@ -133,7 +159,8 @@ pub fn attempt(arguments: &[&str], input: Option<&str>) -> Result<String, String
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-fn kubectl() -> Command {
+/// kubectl, for as long as the deadline is.
+pub fn kubectl() -> Command {
     let mut command = Command::new("timeout");
     command.args([&DEADLINE.as_secs().to_string(), "kubectl"]).stdin(Stdio::null()).stdout(Stdio::piped());
     command
@@ -199,7 +226,13 @@ impl Row {
     fn begin(labels: &[&str], turn: Turn) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let namespace = format!("exeunt-row-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let row = Self { namespace, readers: Mutex::default(), keeps: AtomicBool::new(false), _turn: turn };
+        let row = Self {
+            namespace,
+            readers: Mutex::default(),
+            earlier: Mutex::default(),
+            keeps: AtomicBool::new(false),
+            _turn: turn,
+        };
         let labels: serde_json::Map<_, _> = labels
             .iter()
             .map(|label| label.split_once('=').expect("NAME=VALUE"))
@@ -269,6 +302,10 @@ impl Row {
     /// Creates the Job `row` with this spec.
     #[track_caller]
     pub fn begins(&self, spec: &Value) {
+        // It is what keeps them.
+        if !RESTART_ALL.is_on() {
+            *self.earlier.lock().expect("the reader") = Some(Earlier::of(&self.namespace));
+        }
         self.create(&json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "row"}, "spec": spec}));
     }
 
@@ -327,7 +364,8 @@ impl Row {
             .into_iter()
             .flat_map(|reader| reader.join().expect("a reader"))
             .collect();
-        Over { job, pods, heard, row: self }
+        let earlier = self.earlier.lock().expect("the reader").take().map(Earlier::ends).unwrap_or_default();
+        Over { job, pods, heard, earlier, row: self }
     }
 
     /// Watches until one of these objects is as it should be.
@@ -353,7 +391,7 @@ impl Row {
             .expect("start kubectl");
         let seen = Deserializer::from_reader(watch.stdout.take().expect("a pipe")).into_iter::<Value>();
         let found = seen.map_while(Result::ok).find(|object| object["kind"] != "List" && holds(object));
-        end(&mut watch);
+        stop(&mut watch);
         found
     }
 
@@ -382,7 +420,7 @@ impl Row {
         let mut logs = self.reads(&["--follow", &pod, "--container", container]);
         let lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines();
         let heard = lines.map_while(Result::ok).any(|line| line.contains(text));
-        end(&mut logs);
+        stop(&mut logs);
         assert!(heard, "waited in vain for {container} to say {text:?}:\n{}", self.story());
         if self.keeps.load(Ordering::Relaxed) {
             self.reads_along(&pod);
@@ -469,7 +507,7 @@ impl Drop for Row {
 }
 
 /// timeout(1) hands the signal on to kubectl.
-fn end(child: &mut Child) {
+pub fn stop(child: &mut Child) {
     let _ = Command::new("kill").arg(child.id().to_string()).status();
     let _ = child.wait();
 }
@@ -487,7 +525,7 @@ fn matches(told: &str, line: &str) -> bool {
 }
 
 /// `7 Error`, as the kubelet says it.
-fn word(end: &Value) -> String {
+pub fn word(end: &Value) -> String {
     match end["exitCode"].as_u64() {
         Some(code) => format!("{code} {}", end["reason"].as_str().unwrap_or("without a reason")),
         None => "not ended".to_owned(),
@@ -558,12 +596,25 @@ impl Over {
         let end = word(&status["state"]["terminated"]);
         let restarts = match status["restartCount"].as_u64() {
             None | Some(0) => String::new(),
-            Some(1) => format!(", 1 restart after {}", word(&status["lastState"]["terminated"])),
-            Some(count) => format!(", {count} restarts after {}", word(&status["lastState"]["terminated"])),
+            Some(1) => format!(", 1 restart after {}", self.before(pod, status)),
+            Some(count) => format!(", {count} restarts after {}", self.before(pod, status)),
         };
         let last = self.last_line(pod, name);
         let last = if last.is_empty() { String::new() } else { format!(": {last}") };
         format!("{name}: {end}{restarts}{last}")
+    }
+
+    /// How the life before ended: as the API says it, or as somebody has seen it who read along where that forgets.
+    fn before(&self, pod: &str, status: &Value) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let last = &status["lastState"]["terminated"];
+        if last.is_null()
+            && let Some(seen) = self.earlier.before(pod, status)
+        {
+            say("read along", &COUNT, &format!("Kubernetes 1.{} forgets how the life before ended", minor()));
+            return seen.to_owned();
+        }
+        word(last)
     }
 
     fn last_line(&self, pod: &str, container: &str) -> String {
