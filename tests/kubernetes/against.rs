@@ -6,24 +6,25 @@ use crate::row::Row;
 use serde_json::{Value, json};
 
 /// A job that ends when the node says so, by a file in the shared volume, and with 9 when it is told to stop.
-fn at_work() -> Value {
+fn work() -> Value {
     let line = "trap 'sleep 2; echo put away >&2; exit 9' TERM; echo at work >&2;
         until [ -e /tmp/pod/go ]; do sleep 0.1; done; exit 7";
     spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])])
 }
 
-/// Main ends while these servers are away: the sidecar leaves before they are back, and they find it all as it was.
+/// Such a job at its work, which has the cluster to itself.
 #[track_caller]
-fn ends_without(servers: &[&'static str]) {
-    let Some(row) = Row::alone() else { return };
-    row.begins(&at_work());
+fn at_work() -> Option<(Row, node::Pod)> {
+    let row = Row::alone()?;
+    row.begins(&work());
     let pod = row.hears("job", "at work");
     let inside = node::Pod::of(&row, &pod);
-    let away = Away::kill(servers);
-    inside.write("go");
-    inside.has_ended("job");
-    inside.has_ended("sidecar");
-    drop(away);
+    Some((row, inside))
+}
+
+/// In the end it is all as if they had never been away. The event of the Job may be lost with who had it.
+#[track_caller]
+fn ends_as_ever(row: Row) {
     row.ends().says(&[
         FAILED,
         "job: 7 Error: at work",
@@ -31,6 +32,18 @@ fn ends_without(servers: &[&'static str]) {
         "perhaps event: NodeNotReady",
         "perhaps event: BackoffLimitExceeded",
     ]);
+}
+
+/// Main ends while these servers are away: the sidecar leaves before they are back.
+#[track_caller]
+fn ends_without(servers: &[&'static str]) {
+    let Some((row, inside)) = at_work() else { return };
+    let away = Away::kill(servers);
+    inside.write("go");
+    inside.has_ended("job");
+    inside.has_ended("sidecar");
+    drop(away);
+    ends_as_ever(row);
 }
 
 #[test]
@@ -45,10 +58,7 @@ fn the_api_server_and_etcd_are_away_for_the_whole_end() {
 
 #[test]
 fn containerd_is_away_for_the_whole_end() {
-    let Some(row) = Row::alone() else { return };
-    row.begins(&at_work());
-    let pod = row.hears("job", "at work");
-    let inside = node::Pod::of(&row, &pod);
+    let Some((row, inside)) = at_work() else { return };
     let away = Away::kill(&["containerd"]);
     inside.write("go");
     // Nobody writes records now; the processes themselves say it: the sidecar has left with its job.
@@ -67,37 +77,26 @@ fn containerd_is_away_for_the_whole_end() {
 
 #[test]
 fn containerd_is_restarted_in_mid_run() {
-    let Some(row) = Row::alone() else { return };
-    row.begins(&at_work());
-    let pod = row.hears("job", "at work");
+    let Some((row, inside)) = at_work() else { return };
     drop(Away::kill(&["containerd"]));
-    node::Pod::of(&row, &pod).write("go");
-    row.ends().says(&[FAILED, "job: 7 Error: at work", TOLD, LIMIT, "perhaps event: NodeNotReady"]);
+    inside.write("go");
+    ends_as_ever(row);
 }
 
 /// All of them at once, in mid-run; the containers do not notice.
 #[test]
 fn all_servers_are_restarted_in_mid_run() {
-    let Some(row) = Row::alone() else { return };
-    row.begins(&at_work());
-    let pod = row.hears("job", "at work");
-    let inside = node::Pod::of(&row, &pod);
+    let Some((row, inside)) = at_work() else { return };
     drop(Away::kill(&["kubelet", "containerd", "kube-controller-manager", "kube-scheduler", "kube-apiserver", "etcd"]));
     inside.write("go");
-    row.ends().says(&[
-        FAILED,
-        "job: 7 Error: at work",
-        TOLD,
-        "perhaps event: NodeNotReady",
-        "perhaps event: BackoffLimitExceeded",
-    ]);
+    ends_as_ever(row);
 }
 
 /// The job puts its work away, its sidecar is there until it has; the second Pod comes when the node takes Pods again.
 #[test]
 fn the_node_is_drained() {
     let Some(row) = Row::alone() else { return };
-    let mut spec = at_work();
+    let mut spec = work();
     spec["podFailurePolicy"] =
         json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]});
     row.begins_and_keeps(&spec);
@@ -121,16 +120,29 @@ fn the_node_is_drained() {
     ]);
 }
 
+/// The node's disk is nearly full: the kubelet asks a Pod to go, with the grace that the node gives it. Job and sidecar do as at
+/// any deletion, and the sidecar is there until the work is put away.
+#[test]
+fn disk_pressure() {
+    let Some(row) = Row::alone() else { return };
+    row.begins_and_keeps(&work());
+    row.hears("job", "at work");
+    let pressure = node::Pressure::builds_up();
+    let over = row.ends();
+    drop(pressure);
+    over.was_evicted("The node was low on resource: ephemeral-storage", 9);
+}
+
 /// A kubelet that begins under disk pressure rejects the Pod that runs already: it gives it two seconds, and may take its volume
 /// before they are over, and the logs with it. A job that needs less is asked, and its code kept; where no sentinel can be written
 /// any more, the lock tells the sidecar.
 #[test]
-fn disk_pressure() {
+fn disk_pressure_when_the_kubelet_begins() {
     let Some(row) = Row::alone() else { return };
     let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 0.1; done";
     row.begins_and_keeps(&spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]));
     row.hears("job", "at work");
-    let pressure = node::Pressure::begins();
+    let pressure = node::Pressure::is_there_before_the_kubelet();
     let over = row.ends();
     drop(pressure);
     over.says(&[FAILED, "Pod: Failed Evicted", "job: 9 Error*", "sidecar: 0 Completed*", "event: Evicted", LIMIT]);

@@ -1,7 +1,7 @@
 //! The one node of `.ci/cluster`: its servers, its disk, and what is in its Pods. All of it is in namespaces of ours.
 
 use crate::row::{Row, attempt, containers, record};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -194,35 +194,55 @@ impl Drop for Drain {
     }
 }
 
-/// A kubelet for which the disk is nearly full. When this is dropped it is the old one again.
-pub struct Pressure {
-    settings: String,
-}
+/// The disk of the Pods, nearly full. When this is dropped there is room again, and the node is well.
+pub struct Pressure;
 
 impl Pressure {
+    /// The kubelet finds out by itself, and asks somebody to go.
     #[track_caller]
-    pub fn begins() -> Self {
-        let file = cluster().join("kubelet.yaml");
-        let settings = std::fs::read_to_string(&file).expect("the kubelet's settings");
-        let soft = json!({"nodefs.available": "99.9%"});
-        let pressed = format!(
-            "{settings}evictionSoft: {soft}\nevictionSoftGracePeriod: {{nodefs.available: 1s}}\nevictionMaxPodGracePeriod: 10\n"
-        );
-        std::fs::write(&file, pressed).expect("write the kubelet's settings");
-        let pressure = Self { settings };
-        Away::kill(&["kubelet"]).come_back();
-        // What has been seen to come can be seen to go.
-        wait_until("the node keeps Pods away", || {
-            attempt(&["get", "nodes", "--output=json"], None).is_ok_and(|text| text.contains("disk-pressure"))
-        });
+    pub fn builds_up() -> Self {
+        let pressure = Self::here();
+        wait_until("the node keeps Pods away", keeps_pods_away);
         pressure
     }
+
+    /// The kubelet finds it when it begins.
+    #[track_caller]
+    pub fn is_there_before_the_kubelet() -> Self {
+        let away = Away::kill(&["kubelet"]);
+        let pressure = Self::here();
+        away.come_back();
+        // What has been seen to come can be seen to go.
+        wait_until("the node keeps Pods away", keeps_pods_away);
+        pressure
+    }
+
+    /// Below what .ci/cluster calls enough, and above what it calls the last.
+    #[track_caller]
+    fn here() -> Self {
+        let disk = cluster().join("kubelet");
+        let room = nix::sys::statvfs::statvfs(&disk).expect("the disk of the Pods");
+        let (all, free) = (room.blocks() * room.fragment_size(), room.blocks_available() * room.fragment_size());
+        assert!(all <= 2 << 30, "{} has no disk of its own: {all} bytes", disk.display());
+        let length = free - all / 5;
+        let filled = Command::new("fallocate").args(["--length", &length.to_string()]).arg(filling()).status();
+        assert!(filled.expect("start fallocate").success(), "{length} bytes are not to be had on {}", disk.display());
+        Self
+    }
+}
+
+fn filling() -> PathBuf {
+    cluster().join("kubelet/filling")
+}
+
+fn keeps_pods_away() -> bool {
+    attempt(&["get", "nodes", "--output=json"], None).is_ok_and(|text| text.contains("disk-pressure"))
 }
 
 impl Drop for Pressure {
     fn drop(&mut self) {
-        let _ = std::fs::write(cluster().join("kubelet.yaml"), &self.settings);
-        drop(Away::kill(&["kubelet"]));
+        let _ = std::fs::remove_file(filling());
+        node_is_well();
     }
 }
 

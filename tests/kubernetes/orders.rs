@@ -77,6 +77,35 @@ fn eviction_and_a_second_pod() {
     row.ends_with_its_pod().says(&[&["Pod: Failed"], &end[..], &["Pod: Failed"], &end[..]].concat());
 }
 
+/// What uses more room than it may is evicted by the kubelet, which gives it two seconds.
+#[track_caller]
+fn uses_too_much(write_to: &str, change: impl FnOnce(&mut Value), message: &str) {
+    let Some(row) = Row::new() else { return };
+    let line = format!(
+        "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; until [ -e /tmp/pod/go ]; do sleep 0.1; done;
+        dd if=/dev/zero of={write_to} bs=1M count=8 2>/dev/null; while :; do sleep 0.1; done"
+    );
+    let mut spec = spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]);
+    change(pod(&mut spec));
+    row.begins_and_keeps(&spec);
+    let pod = row.hears("job", "at work");
+    row.kubectl(&["exec", &pod, "--container", "job", "--", "touch", "/tmp/pod/go"]);
+    row.ends().was_evicted(message, 9);
+}
+
+/// The shared volume is what has grown: there is still room in it for the end.
+#[test]
+fn eviction_for_a_volume_over_its_limit() {
+    let limit = |pod: &mut Value| pod["volumes"][0]["emptyDir"] = json!({"sizeLimit": "4Mi"});
+    uses_too_much("/tmp/pod/all", limit, "Usage of EmptyDir volume \"exeunt\" exceeds the limit \"4Mi\"");
+}
+
+#[test]
+fn eviction_for_a_container_over_its_limit() {
+    let limit = |pod: &mut Value| pod["containers"][0]["resources"] = json!({"limits": {"ephemeral-storage": "4Mi"}});
+    uses_too_much("/tmp/all", limit, "ephemeral local storage usage exceeds the total limit of containers 4Mi");
+}
+
 #[test]
 fn the_deadline_of_the_job() {
     let Some(row) = Row::new() else { return };

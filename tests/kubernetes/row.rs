@@ -4,6 +4,7 @@ use crate::earlier::{Earlier, Seen};
 use crate::here;
 use serde_json::{Deserializer, Value, json};
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,8 +12,11 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWri
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// For what may take seconds on a quiet machine. Only ever used up by a failure.
-const DEADLINE: Duration = Duration::from_secs(240);
+/// For what may take seconds on a quiet machine. Only ever used up by a failure; who plants faults (.ci/planted) waits less.
+fn deadline() -> Duration {
+    let asked = std::env::var("EXEUNT_ROW_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(240))
+}
 /// On the Pods of a row that wants to see how they were when they were deleted.
 const KEPT: &str = "exeunt.test/kept";
 /// Two ends that are no further apart have no order: the shim of each container takes the time by itself, the later the busier
@@ -35,6 +39,7 @@ pub struct Row {
     /// Where Kubernetes forgets how the lives before ended.
     earlier: Mutex<Option<Earlier>>,
     keeps: AtomicBool,
+    began: Instant,
     _turn: Turn,
 }
 
@@ -162,7 +167,7 @@ pub fn attempt(arguments: &[&str], input: Option<&str>) -> Result<String, String
 /// kubectl, for as long as the deadline is.
 pub fn kubectl() -> Command {
     let mut command = Command::new("timeout");
-    command.args([&DEADLINE.as_secs().to_string(), "kubectl"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args([&deadline().as_secs().to_string(), "kubectl"]).stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 
@@ -231,6 +236,7 @@ impl Row {
             readers: Mutex::default(),
             earlier: Mutex::default(),
             keeps: AtomicBool::new(false),
+            began: Instant::now(),
             _turn: turn,
         };
         let labels: serde_json::Map<_, _> = labels
@@ -377,7 +383,7 @@ impl Row {
             if let Some(object) = self.watch(objects, &holds) {
                 return object;
             }
-            assert!(began.elapsed() < DEADLINE, "waited in vain for {what}:\n{}", self.story());
+            assert!(began.elapsed() < deadline(), "waited in vain for {what}:\n{}", self.story());
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -423,17 +429,23 @@ impl Row {
         stop(&mut logs);
         assert!(heard, "waited in vain for {container} to say {text:?}:\n{}", self.story());
         if self.keeps.load(Ordering::Relaxed) {
-            self.reads_along(&pod);
+            self.reads_along(&pod, text);
         }
         pod
     }
 
-    /// All that its containers say until they are over.
-    fn reads_along(&self, pod: &str) {
+    /// All that its containers say until they are over. It has begun when it has come to what has been heard already.
+    #[track_caller]
+    fn reads_along(&self, pod: &str, text: &str) {
         let mut logs = self.reads(&["--follow", pod, "--all-containers", "--prefix"]);
+        let mut lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.contains(text)) {
+            let Some(line) = lines.next() else { panic!("the log of {pod} ends before {text:?}: {said:#?}") };
+            said.push(line);
+        }
         self.readers.lock().expect("the readers").push(std::thread::spawn(move || {
-            let lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines();
-            let said = lines.map_while(Result::ok).collect();
+            said.extend(lines);
             let _ = logs.wait();
             said
         }));
@@ -467,6 +479,17 @@ impl Row {
     fn json(&self, arguments: &[&str]) -> Value {
         let text = self.kubectl(&[arguments, &["--output=json"]].concat());
         serde_json::from_str(&text).expect("JSON from kubectl")
+    }
+
+    /// How long it had its turn, for .ci/rows.
+    fn tell_time(&self) {
+        let Some(file) = std::env::var_os("EXEUNT_ROW_TIMES") else { return };
+        let line = format!("{:5.1} s {}\n", self.began.elapsed().as_secs_f64(), name());
+        let _ = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file)
+            .and_then(|mut file| file.write_all(line.as_bytes()));
     }
 
     /// What somebody wants to read whose row has failed.
@@ -503,6 +526,7 @@ impl Drop for Row {
             }
         }
         let _ = attempt(&["delete", "namespace", &self.namespace, "--wait=false"], None);
+        self.tell_time();
     }
 }
 
@@ -638,6 +662,36 @@ impl Over {
         }
     }
 
+    /// Of a Pod that its kubelet has evicted, for this reason, while its job ended with this code.
+    ///
+    /// The kubelet removes each container of such a Pod as soon as it is dead, and may not have read its code before: it says
+    /// `ContainerStatusUnknown` then, of this life or of one before. The record has it, and the sidecar says it.
+    #[track_caller]
+    pub fn was_evicted(&self, because: &str, code: u8) {
+        let (story, status) = (self.row.story(), &self.pods[0]["status"]);
+        assert_eq!(self.ending(), "Failed: BackoffLimitExceeded", "{story}");
+        assert_eq!([&status["phase"], &status["reason"]], ["Failed", "Evicted"], "{story}");
+        assert!(status["message"].as_str().is_some_and(|told| told.contains(because)), "{story}");
+        let known = |container: &str, end: &str| {
+            let seen = self.status(container);
+            let lost = ["state", "lastState"]
+                .map(|state| &seen[state]["terminated"]["reason"])
+                .contains(&&json!("ContainerStatusUnknown"));
+            assert!(lost || self.code(container) == end, "{container}: {seen}\n{story}");
+        };
+        known("job", &format!("{code} Error"));
+        known("sidecar", "0 Completed");
+        let pod = self.pods[0]["metadata"]["name"].as_str().expect("a name");
+        let said = |container: &str, line: &str| {
+            let prefix = format!("[pod/{pod}/{container}] ");
+            let mut lines = self.heard.iter().filter_map(|heard| heard.strip_prefix(&prefix));
+            assert!(lines.any(|said| said.contains(line)), "{container} has not said {line:?}: {:#?}", self.heard);
+        };
+        said("job", "put away");
+        said("sidecar", &format!("the job main-job is over (exit code {code})"));
+        said("sidecar", "told to stop");
+    }
+
     /// The Job as it was at its end.
     pub fn job(&self) -> &Value {
         &self.job
@@ -659,6 +713,13 @@ impl Over {
     pub fn outlived(&self, container: &str, other: &str) -> bool {
         let [end, other] = [container, other].map(|name| finished(&self.status(name)["state"]["terminated"]));
         end + SAME_MOMENT >= other
+    }
+
+    /// How much later one ended than the other, by the runtime's clock.
+    #[track_caller]
+    pub fn later(&self, container: &str, other: &str) -> Duration {
+        let [end, other] = [container, other].map(|name| finished(&self.status(name)["state"]["terminated"]));
+        Duration::from_nanos(end.saturating_sub(other).try_into().unwrap_or(u64::MAX))
     }
 
     #[track_caller]
