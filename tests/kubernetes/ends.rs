@@ -15,6 +15,17 @@ fn a_code() {
     plays(&pair(&format!("{BOTH} exit 7")), &[FAILED, "job: 7 Error", TOLD, LIMIT]);
 }
 
+/// Main ends when the slow look that the sidecar takes every five seconds, whatever its watch says, has just been: who is told by
+/// nothing else is four seconds late.
+#[test]
+fn the_sidecar_is_told_at_once() {
+    let Some(row) = Row::new() else { return };
+    let over = row.play(&pair(&format!("{BOTH} sleep 6; exit 0")));
+    let later = over.later("sidecar", "job");
+    assert!(later.as_secs_f64() < 2.5, "the sidecar ended {later:?} after the job");
+    over.says(&["Complete", "job: 0 Completed", TOLD]);
+}
+
 /// One index a code: those that mean something to a shell, to exeunt or to the kubelet, and the last one.
 #[test]
 fn codes_that_mean_something_elsewhere() {
