@@ -3,7 +3,7 @@
 mod house;
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use house::scene::{HELPER, JOB, boot_id, is_locked, mkfifo};
@@ -221,6 +221,22 @@ fn a_close_with_the_lock_still_held_is_followed_by_a_few_more_looks() {
     assert_eq!(sidecar.try_ended(), None);
     life.unlock().expect("the lock let go of");
     assert_eq!(sidecar.code(), 137);
+}
+
+/// Main writes how it ended, renames, and only then lets go of its lock: what was read at its start is not what counts.
+#[test]
+fn a_life_that_is_renamed_and_still_locked_says_how_it_ended() {
+    let house = House::new();
+    let mut record = serde_json::Value::Null;
+    let life = house.life("main-job", |written| record = written.clone());
+    let mut sidecar = house.helper(&["--exit-with", "main"]);
+    record["exit_code"] = 6.into();
+    record["final"] = true.into();
+    life.write_all_at(format!("{record:<2047}\n").as_bytes(), 0).expect("its last record");
+    fs::rename(house.pod("main-job-running"), house.pod("main-job-terminated")).expect("the sentinel");
+    assert_eq!(sidecar.code(), 6);
+    sidecar.expect("term");
+    assert!(is_locked(&house.pod("main-job-terminated")));
 }
 
 /// A kill is an end like any other where several are waited for: one of two that is killed is not the end of both, and the

@@ -99,20 +99,28 @@ impl Observer {
     /// before, and the question that comes after sees it.
     fn sight(&mut self, dir: &Directory) -> Sighting {
         let running = self.sight_running(dir);
-        let terminated = self.sight_terminated(dir);
+        let terminated = self.sight_terminated(dir, running.is_some_and(|running| !running.locked));
         Sighting { terminated, running }
     }
 
-    fn sight_terminated(&self, dir: &Directory) -> Option<Option<Status>> {
+    /// `read`: the life that is held open has been read since its lock was found free.
+    fn sight_terminated(&self, dir: &Directory, read: bool) -> Option<Option<Status>> {
         let sentinel = terminated(&self.name);
         // The existence is the fact, whatever it is: `touch` counts.
-        dir.stat(&sentinel)?;
-        let record = dir.open_file(&sentinel).as_ref().and_then(Record::read);
+        let there = identity(&dir.stat(&sentinel)?);
+        let opened;
+        // The end of the life that is held open is that same file, renamed: somebody waits for what it says.
+        let record = match self.held.as_ref().filter(|held| read && held.identity == there) {
+            Some(held) => held.record.as_ref(),
+            None => {
+                opened = dir.open_file(&sentinel).as_ref().and_then(Record::read);
+                opened.as_ref()
+            }
+        };
         if self.run_id.is_some() {
-            let record = record.filter(|record| self.counts(record))?;
-            return Some(record.status());
+            return Some(record.filter(|record| self.counts(record))?.status());
         }
-        Some(record.and_then(|record| record.status()))
+        Some(record.and_then(Record::status))
     }
 
     fn sight_running(&mut self, dir: &Directory) -> Option<Running> {
