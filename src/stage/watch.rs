@@ -57,10 +57,11 @@ impl Bell {
         Rung { changed: self.shared.changed.swap(false, SeqCst), closed: self.shared.closed.swap(false, SeqCst) }
     }
 
-    /// Rings it: look now.
+    /// Rings it: look now. One that has been rung for that and not answered yet rings already.
     pub fn ring(&self) {
-        self.shared.changed.store(true, SeqCst);
-        self.wake();
+        if !self.shared.changed.swap(true, SeqCst) {
+            self.wake();
+        }
     }
 
     /// Wakes whoever waits for it, for a reason that he knows.
