@@ -21,9 +21,10 @@ const STACK: usize = 64 * 1024;
 pub fn set(life: File, bell: Bell) -> io::Result<()> {
     let wait = move || {
         while life.lock_shared().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
+        // First of all: somebody waits for it.
+        bell.ring();
         let _ = life.unlock();
         drop(life);
-        bell.ring();
     };
     Builder::new().stack_size(STACK).spawn(wait).map(drop)
 }
