@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use house::scene::{HELPER, STUBBORN, is_locked};
-use house::{House, Process, proc, wait_until};
+use house::{House, Process, proc, wait_for, wait_until};
 
 /// How long after its start a sidecar that was not told by an event finds the end by its first slow look. Whoever has
 /// left before was told.
@@ -76,6 +76,35 @@ fn the_watch_is_given_up_while_the_child_shuts_down() {
     sidecar.expect("term");
     wait_until("the inotify instance to be closed", || !proc::watches(sidecar.pid));
     assert!(proc::alive(sidecar.pid) && sidecar.try_ended().is_none(), "it was given up by the exit");
+}
+
+/// Of all that a user may have on a node there is one instance, in a user namespace: whoever has given it up does not keep it
+/// from others for as long as its helper takes to end. (On a kernel before Linux 6.9 as well: there its own thread collects.)
+#[test]
+fn an_instance_that_is_given_up_is_another_s_while_the_child_shuts_down() {
+    let house = House::new();
+    let line = "echo 1 >/proc/sys/user/max_inotify_instances; echo ready; exec sleep 1000";
+    let mut node = house.run("sh").args(["-c", line]).behind(["unshare", "--user", "--map-root-user", "--"]).start();
+    node.ready();
+    let target = node.pid.to_string();
+    let on_node = |job: &str, command: &str| {
+        let run = house.sidecar().args(["--until", job]).command(command);
+        let run = run.behind(["nsenter", "--user", "--preserve-credentials", "--target", &target, "--"]);
+        let mut sidecar = run.start();
+        sidecar.ready();
+        sidecar
+    };
+    let mut first = on_node("first", STUBBORN);
+    assert!(proc::watches(first.pid), "{}", first.err());
+    let second = on_node("second", HELPER);
+    assert!(!proc::watches(second.pid), "there is more than one");
+    house.touch("first-terminated");
+    first.expect("term");
+    let third = wait_for("an instance for another", house::PATIENCE, || {
+        Some(on_node("third", HELPER)).filter(|third| proc::watches(third.pid))
+    });
+    assert_eq!(third.err(), "");
+    assert!(proc::alive(first.pid) && first.try_ended().is_none(), "it was given back by the exit");
 }
 
 /// A temporary file in the watched directory upsets the watch: kubernetes/test-infra#18278.

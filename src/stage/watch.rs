@@ -1,6 +1,7 @@
 //! The watch on the shared directory. It only ever says "look now": what has happened is found by looking.
 
 use super::{ready, running, terminated};
+use crate::sys::descriptors::{self, Adrift};
 use anyhow::{Result, bail};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use notify::event::{AccessKind, AccessMode};
@@ -8,8 +9,8 @@ use notify::{Config, EventHandler, EventKind, EventKindMask, INotifyWatcher, Rec
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 /// A bell that a watch rings and the one loop waits for.
 #[derive(Clone, Debug)]
@@ -75,8 +76,16 @@ impl Bell {
 #[derive(Debug)]
 pub struct Watch {
     watcher: Option<INotifyWatcher>,
-    /// notify's thread has ended, or never began.
-    dead: Arc<AtomicBool>,
+    end: Arc<End>,
+}
+
+/// What is to be known of the end of notify's thread.
+#[derive(Debug, Default)]
+struct End {
+    /// It has ended, or never began.
+    dead: AtomicBool,
+    /// What is left to the kernel when it ends.
+    adrift: Mutex<Option<Adrift>>,
 }
 
 /// A file name that matters, and how.
@@ -112,14 +121,14 @@ impl Watch {
     /// If there is no inotify instance left (128 for each user of a node is a common limit, shared by all its
     /// containers), or none at all.
     pub fn set(directory: &Path, files: Vec<Matter>, bell: &Bell) -> Result<Watch> {
-        let dead = Arc::new(AtomicBool::new(false));
+        let end = Arc::new(End::default());
         let directory_name = directory.as_os_str().to_owned();
-        let ringer = Ringer { bell: bell.clone(), dead: Arc::clone(&dead), files, directory: directory_name };
+        let ringer = Ringer { bell: bell.clone(), end: Arc::clone(&end), files, directory: directory_name };
         // Never "open": our own looks would answer themselves. Never "write": a job may write a million times.
         let kinds =
             EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE;
         let watcher = INotifyWatcher::new(ringer, Config::default().with_event_kinds(kinds))?;
-        let mut watch = Watch { watcher: Some(watcher), dead };
+        let mut watch = Watch { watcher: Some(watcher), end };
         if watch.is_dead() {
             bail!("no thread can be started for the watch");
         }
@@ -131,7 +140,15 @@ impl Watch {
 
     /// Whether the watch has come to its end, so that nothing will ring any more.
     pub fn is_dead(&self) -> bool {
-        self.dead.load(SeqCst)
+        self.end.dead.load(SeqCst)
+    }
+
+    /// Gives it up for good, for somebody who may leave at any moment. To drop it plainly has notify's thread wait in close(2)
+    /// for the kernel, seconds on a busy node, and a process with a thread there cannot end.
+    pub fn leave(self) {
+        if let Ok(mut adrift) = self.end.adrift.lock() {
+            *adrift = descriptors::leave_inotify_to_the_kernel();
+        }
     }
 }
 
@@ -150,7 +167,7 @@ impl Drop for Watch {
 #[derive(Debug)]
 struct Ringer {
     bell: Bell,
-    dead: Arc<AtomicBool>,
+    end: Arc<End>,
     files: Vec<Matter>,
     directory: OsString,
 }
@@ -180,9 +197,12 @@ impl EventHandler for Ringer {
 }
 
 impl Drop for Ringer {
-    /// notify drops its handler when its thread ends, or never began.
+    /// notify drops its handler when its thread ends, or never began: after it has closed its instance.
     fn drop(&mut self) {
-        self.dead.store(true, SeqCst);
+        self.end.dead.store(true, SeqCst);
         self.bell.ring();
+        if let Some(adrift) = self.end.adrift.lock().ok().and_then(|mut adrift| adrift.take()) {
+            adrift.sink();
+        }
     }
 }

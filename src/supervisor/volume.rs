@@ -14,7 +14,7 @@ use crate::stage::publish::{Claim, Life, Turn, publish_bare};
 use crate::stage::record::Record;
 use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::stage::{Directory, running, terminated};
-use crate::sys::{descriptors, signals};
+use crate::sys::signals;
 use crate::words;
 use anyhow::{Context, Result};
 use std::os::fd::RawFd;
@@ -268,10 +268,9 @@ impl Volume {
                 Answer::Done
             }
             Request::Leave => {
-                if self.watch.is_some() {
-                    descriptors::leave_inotify_to_the_kernel();
+                if let Some(watch) = self.watch.take() {
+                    watch.leave();
                 }
-                self.watch = None;
                 self.observers.clear();
                 Answer::Done
             }

@@ -1,7 +1,8 @@
 //! Descriptors: none of ours for the child, none of the child's kept by us.
 #![allow(unsafe_code, reason = "fcntl(2) and close(2) on descriptors that were inherited and have no owner in Rust")]
 
-use std::os::fd::RawFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{OwnedFd, RawFd};
 
 /// Makes sure that nothing we open can become standard input, output or error of the child: where one of them is closed,
 /// a placeholder is put that exec(2) closes again, so the child finds it closed, as we did.
@@ -89,31 +90,41 @@ fn open_numbers() -> Option<Vec<RawFd>> {
     }
 }
 
-/// Lets the kernel close our inotify instances on its own time, after we have gone.
+/// References that are on their way through a socket from which nobody receives. Dropped, they stay so until the exit, lest
+/// one be the last while somebody else could still drop it before us.
+#[derive(Debug)]
+pub struct Adrift(ManuallyDrop<[OwnedFd; 2]>);
+
+impl Adrift {
+    /// Leaves them to the kernel's garbage collector, now that nobody else has any. The receiving socket goes first: it is
+    /// garbage then, and the closing of the other sends for the collector.
+    pub fn sink(self) {
+        drop(ManuallyDrop::into_inner(self.0));
+    }
+}
+
+/// Lets the kernel close our inotify instances on its own time.
 ///
 /// Closing one takes 5 to 15 ms (the kernel waits for an SRCU grace period), and so would our exit. A descriptor that is
-/// on its way through a Unix socket is closed by the kernel's garbage collector, in a worker of its own (Linux 6.10;
-/// before, it costs what it costs without this). So a reference to each instance, and one to the receiving socket itself,
-/// are sent and never received. The sockets have higher numbers than the instances, so when we exit the reference under
-/// way is the last.
-pub fn leave_inotify_to_the_kernel() {
+/// on its way through a Unix socket is closed by the kernel's garbage collector, in a worker of its own (Linux 6.9;
+/// before, whoever sends for the collector is the collector, and it costs what it costs without this). So a reference to each
+/// instance, and one to the receiving socket itself, are sent and never received. The sockets have higher numbers than the
+/// instances, so should we exit first, the reference under way is the last all the same.
+pub fn leave_inotify_to_the_kernel() -> Option<Adrift> {
     use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
-    use std::os::fd::{AsRawFd, IntoRawFd};
-    let Some(mut adrift) = open_numbers() else { return };
+    use std::os::fd::AsRawFd;
+    let mut adrift = open_numbers()?;
     adrift.retain(|number| {
         let what = std::fs::read_link(format!("/proc/thread-self/fd/{number}"));
         what.is_ok_and(|what| what.as_os_str() == "anon_inode:inotify")
     });
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let Ok((from, to)) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags) else { return };
+    let (from, to) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags).ok()?;
     adrift.push(to.as_raw_fd());
     let message = [std::io::IoSlice::new(b"!")];
     let sent =
         sendmsg::<()>(from.as_raw_fd(), &message, &[ControlMessage::ScmRights(&adrift)], MsgFlags::empty(), None);
-    if sent.is_ok() {
-        // Open until the exit, so that no reference is dropped while somebody else could still drop the last.
-        let _ = (from.into_raw_fd(), to.into_raw_fd());
-    }
+    sent.is_ok().then(|| Adrift(ManuallyDrop::new([to, from])))
 }
 
 /// Gives the calling thread, and those it starts, a table of descriptors of its own: what it opens is not open for the others,
@@ -132,7 +143,7 @@ pub fn close_what_others_have(number: RawFd) {
 #[derive(Debug)]
 pub struct Pipe {
     reader: std::fs::File,
-    writer: Option<std::os::fd::OwnedFd>,
+    writer: Option<OwnedFd>,
 }
 
 /// How much of what a child tells is listened to.
