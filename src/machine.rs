@@ -590,26 +590,13 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
         State::Running { told } => match event {
-            Cmd(Command::Ended(last)) if told == Told::Nothing && starts_again(policy, last) => {
-                (State::BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
-            }
+            Cmd(Command::Ended(last)) if told == Told::Nothing && starts_again(policy, last) => back_off(last),
             Cmd(Command::Ended(status)) => finish(policy, status, status.code()),
             Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
-            // The job is looked at once more: an attempt that failed a moment ago will not be repeated in a Pod that
-            // is being deleted, and no event would come for it.
-            Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => {
-                (State::Holding, [Action::Arm(Timer::Outlive), Action::Look].into())
-            }
-            Signal(signal) => {
-                let told = told.after(policy, signal);
-                (State::Running { told }, [Action::Forward(signal)].into())
-            }
-            Saw(Seen::Over(verdict)) => match told {
-                Told::Nothing | Told::Asked if policy.lingers => {
-                    (State::Lingering { verdict }, [Action::Arm(Timer::Linger), Action::StopWatching].into())
-                }
-                _ => stop(policy, told, Cause::JobOver(verdict)),
-            },
+            Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => hold(),
+            Signal(signal) => pass_on(policy, told, signal),
+            Saw(Seen::Over(verdict)) if policy.lingers && matches!(told, Told::Nothing | Told::Asked) => linger(verdict),
+            Saw(Seen::Over(verdict)) => stop(policy, told, Cause::JobOver(verdict)),
             Saw(Seen::Missing) => stop(policy, told, Cause::Missing),
             Saw(Seen::PartnerGone) => stop(policy, told, Cause::PartnerGone),
             Saw(Seen::On | Seen::Paused(_)) => stay(state),
@@ -753,10 +740,30 @@ fn started(policy: &Policy, kept: u64) -> (State, Actions) {
     (State::Running { told }, Actions { list: [ready, look, forward, None] })
 }
 
+/// The command gets a signal, and runs on.
+fn pass_on(policy: &Policy, told: Told, signal: u8) -> (State, Actions) {
+    (State::Running { told: told.after(policy, signal) }, [Action::Forward(signal)].into())
+}
+
+/// A SIGTERM is held back. The job is looked at once more: an attempt that failed a moment ago will not be repeated in a Pod
+/// that is being deleted, and no event would come for it.
+fn hold() -> (State, Actions) {
+    (State::Holding, [Action::Arm(Timer::Outlive), Action::Look].into())
+}
+
 /// What was held back is passed on.
 fn release(policy: &Policy, signal: u8) -> (State, Actions) {
-    let told = Told::Nothing.after(policy, signal);
-    (State::Running { told }, [Action::Disarm, Action::Forward(signal)].into())
+    first(Action::Disarm, pass_on(policy, Told::Nothing, signal))
+}
+
+/// The job is over, and the command gets a while.
+fn linger(verdict: Verdict) -> (State, Actions) {
+    (State::Lingering { verdict }, [Action::Arm(Timer::Linger), Action::StopWatching].into())
+}
+
+/// The command has ended, and will be started again.
+fn back_off(last: Status) -> (State, Actions) {
+    (State::BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
 }
 
 /// Asks the child to end, unless it has been asked in these words already. Whoever had asked before us is the cause.

@@ -24,6 +24,21 @@ fn the_machine_asks_for_no_other_crate_and_no_other_module() {
     }
 }
 
+/// A state is read in one look, or it is not read.
+#[test]
+fn what_a_state_does_fits_half_a_screen() {
+    const HALF_A_SCREEN: usize = 25;
+    let begins = |line: &str| line.starts_with("        State::") && line.ends_with(" => match event {");
+    let lines = || SOURCE.lines().enumerate();
+    let mut states = 0;
+    for (begin, state) in lines().filter(|(_, line)| begins(line)) {
+        let (end, _) = lines().find(|(at, line)| *at > begin && *line == "        },").expect("its end");
+        assert!(end - begin < HALF_A_SCREEN, "{} lines: {state}", end - begin + 1);
+        states += 1;
+    }
+    assert!(states > 10, "only {states} states were found; is this test still looking at them?");
+}
+
 /// The negative control: without it, nobody would notice that the attribute at the head of this file has been lost.
 #[test]
 fn a_clock_a_file_or_an_allocation_in_the_machine_would_not_compile() {
