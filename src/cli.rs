@@ -6,52 +6,54 @@ use std::ffi::OsString;
 
 /// The definition that `--help` and complaints come from.
 pub fn command() -> Command {
-    define(Texts::All, |_| true)
+    define(Whom::People)
 }
 
 /// The same without its texts. They are half of the work, and who starts a job reads none of them.
 pub fn parser() -> Command {
-    define(Texts::None, |_| true)
+    define(Whom::All)
 }
 
 /// The same for these words alone, without the options that none of them names: each costs, and who starts a job names three
 /// of thirty. What it refuses is for the whole one to judge.
 pub fn parser_of(words: &[OsString]) -> Command {
-    let names = |word: &OsString, name: &str| {
-        let rest = word.as_encoded_bytes().strip_prefix(b"--").and_then(|word| word.strip_prefix(name.as_bytes()));
-        rest.is_some_and(|rest| matches!(rest, [] | [b'=', ..]))
-    };
-    // Those without a value are few, and known by a letter, too.
-    define(Texts::None, |option| option.value().is_none() || words.iter().any(|word| names(word, option.name)))
+    define(Whom::Words(words))
 }
 
-/// What a definition says of itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Texts {
+/// Whom a definition is for.
+#[derive(Clone, Copy)]
+enum Whom<'a> {
+    /// Those who read: with its texts.
+    People,
+    /// Every command line.
     All,
-    None,
+    /// This one.
+    Words(&'a [OsString]),
 }
 
-fn define(texts: Texts, wanted: impl Fn(&Opt) -> bool) -> Command {
+impl Whom<'_> {
+    /// Their part of somebody's options.
+    fn options(self, whose: Whose) -> impl Iterator<Item = Arg> {
+        let names = |word: &OsString, name: &str| {
+            let rest = word.as_encoded_bytes().strip_prefix(b"--").and_then(|word| word.strip_prefix(name.as_bytes()));
+            rest.is_some_and(|rest| matches!(rest, [] | [b'=', ..]))
+        };
+        let wanted = move |option: &&Opt| match self {
+            Whom::People | Whom::All => true,
+            // Those without a value are few, and known by a letter, too.
+            Whom::Words(words) => option.value().is_none() || words.iter().any(|word| names(word, option.name)),
+        };
+        options::of(whose).filter(wanted).map(move |option| argument(self, option))
+    }
+}
+
+fn define(whom: Whom) -> Command {
     let command = Command::new("exeunt")
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(
-            options::of(options::MAIN | options::SIDECAR)
-                .filter(|option| wanted(option))
-                .map(|option| argument(texts, option)),
-        )
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .num_args(1..)
-                .trailing_var_arg(true)
-                .hide(true)
-                .value_parser(value_parser!(OsString)),
-        );
-    if texts == Texts::None {
-        return command;
-    }
+        .args(whom.options(options::MAIN | options::SIDECAR))
+        .arg(words("command", "COMMAND", 1).trailing_var_arg(true));
+    let Whom::People = whom else { return command };
     command
         .version(env!("CARGO_PKG_VERSION"))
         .about("Lets a Kubernetes Job and its sidecars leave together: an init for both commands")
@@ -72,7 +74,12 @@ fn define(texts: Texts, wanted: impl Fn(&Opt) -> bool) -> Command {
         )
 }
 
-fn argument(texts: Texts, option: &'static Opt) -> Arg {
+/// The words that are no options.
+fn words(name: &'static str, shown: &'static str, least: usize) -> Arg {
+    Arg::new(name).value_name(shown).num_args(least..).hide(true).value_parser(value_parser!(OsString))
+}
+
+fn argument(whom: Whom, option: &'static Opt) -> Arg {
     let mut arg = Arg::new(option.name).long(option.name);
     arg = match option.takes {
         // To ask twice for the same is no contradiction.
@@ -90,9 +97,7 @@ fn argument(texts: Texts, option: &'static Opt) -> Arg {
     if option.optional {
         arg = arg.num_args(0..=1).require_equals(true).default_missing_value(option.default().unwrap_or_default());
     }
-    if texts == Texts::None {
-        return arg;
-    }
+    let Whom::People = whom else { return arg };
     if let Some(value) = option.value() {
         arg = arg.value_name(value);
     }
@@ -159,28 +164,32 @@ const GOODBYE: Subcommand = Subcommand {
 
 /// The definition of a subcommand, if it is one.
 pub fn subcommand(name: &str) -> Option<Command> {
+    define_subcommand(name, Whom::People)
+}
+
+/// The same for these words alone, as [`parser_of`]: a probe may be made every second.
+pub fn subcommand_of(name: &str, words: &[OsString]) -> Option<Command> {
+    define_subcommand(name, Whom::Words(words))
+}
+
+fn define_subcommand(name: &str, whom: Whom) -> Option<Command> {
     let known = SUBCOMMANDS.iter().chain([&GOODBYE]).find(|known| known.name == name)?;
-    let own = options::of(known.whose).map(|option| {
-        let is_told_elsewhere =
-            option.is_of(options::MAIN) && option.is_of(options::GOODBYE) && option.value().is_some();
-        argument(Texts::All, option).help_heading("Options").hide(is_told_elsewhere)
-    });
+    let command = Command::new(known.name)
+        .no_binary_name(true)
+        .disable_help_flag(true)
+        .args(whom.options(known.whose))
+        .arg(words("words", known.words, 0).action(ArgAction::Append));
+    let Whom::People = whom else { return Some(command) };
+    let told_elsewhere = [options::LOG_LEVEL.name, options::LOG_FORMAT.name];
     Some(
-        Command::new(known.name)
-            .no_binary_name(true)
-            .disable_help_flag(true)
+        command
             .help_template("{about}\n\nUsage: {usage}\n\n{all-args}")
             .about(known.about)
             .override_usage(known.usage)
-            .args(own)
-            .arg(
-                Arg::new("words")
-                    .value_name(known.words)
-                    .num_args(0..)
-                    .action(ArgAction::Append)
-                    .hide(true)
-                    .value_parser(value_parser!(OsString)),
-            ),
+            .mut_args(|arg| {
+                let hidden = arg.is_hide_set() || told_elsewhere.contains(&arg.get_id().as_str());
+                arg.help_heading("Options").hide(hidden)
+            }),
     )
 }
 

@@ -7,14 +7,16 @@ use crate::sys::{self, signals::Signals};
 use crate::url::Url;
 use crate::{cli, condition, exit, install, options, plan, probe, stage, status, supervisor, words};
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 /// Runs the program: the words of the command line in, the exit code out. Every signal must be blocked.
 pub fn run(words: Vec<OsString>) -> u8 {
-    if let Some(command) = words.get(1).and_then(|word| cli::subcommand(word.to_str()?)) {
+    let rest = words.get(2..).unwrap_or_default();
+    if let Some(command) = words.get(1).and_then(|word| cli::subcommand_of(word.to_str()?, rest)) {
         // No init is wanted here, but an ordinary program, which a signal ends. Its sockets are nobody's standard error.
         sys::descriptors::keep_standard_numbers_free();
         sys::signals::unblock_all();
-        return subcommand(command, words.get(2..).unwrap_or_default());
+        return subcommand(command, rest);
     }
     let signals = match Signals::catch() {
         Ok(signals) => signals,
@@ -68,9 +70,13 @@ fn fail(words: &[OsString], scene: &Scene<'_>, signals: Signals, mut report: Rep
     supervisor::run(plan, signals, report)
 }
 
-fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
+fn subcommand(parser: clap::Command, words: &[OsString]) -> u8 {
+    // Nothing is taken down again that the end of the process takes along.
+    let mut parser = ManuallyDrop::new(parser);
+    let name = parser.get_name().to_owned();
+    let whole = || cli::subcommand(&name).unwrap_or_default();
     let mut report = Report::early();
-    report.mode = match command.get_name() {
+    report.mode = match &*name {
         "probe" => "probe",
         "install" => "install",
         "reset" => "reset",
@@ -78,21 +84,21 @@ fn subcommand(mut command: clap::Command, words: &[OsString]) -> u8 {
         // Its warnings are main's, on whose behalf it runs.
         _ => "main",
     };
-    let help = command.render_help().to_string();
-    let flags = match command.try_get_matches_from_mut(words) {
+    let parsed = parser.try_get_matches_from_mut(words).or_else(|_| whole().try_get_matches_from(words));
+    let flags = match parsed {
         Ok(flags) => flags,
         Err(error) => {
-            let complaint = cli::complaint_of(&cli::subcommand(report.mode).unwrap_or_default(), &error, words);
+            let complaint = cli::complaint_of(&whole(), &error, words);
             report.error(&format!("{complaint}; see exeunt {} --help", report.mode));
             return exit::OURS;
         }
     };
-    if let Some(missing) = cli::missing_value(&flags, &command) {
+    if let Some(missing) = cli::missing_value(&flags, &parser) {
         report.error(&missing);
         return exit::OURS;
     }
     if flags.get_flag("help") {
-        return print(&help);
+        return print(&whole().render_help().to_string());
     }
     let (level, format) = reading::report(&flags, &variables());
     report.format = *format.as_ref().unwrap_or(&report.format);

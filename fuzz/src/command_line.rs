@@ -32,7 +32,16 @@ pub fn command_line(input: &[u8]) {
 
 fn understand(words: Vec<OsString>, variables: Variables) {
     if let Some(command) = words.first().and_then(|word| cli::subcommand(word.to_str()?)) {
-        match command.clone().try_get_matches_from(&words[1..]) {
+        let by_all = command.clone().try_get_matches_from(&words[1..]);
+        // What is defined for these words alone reads what all of it would have read.
+        let own = cli::subcommand_of(command.get_name(), &words[1..]).expect("the same subcommand");
+        let read = |flags: &clap::ArgMatches| -> Vec<Option<Vec<OsString>>> {
+            let raw = |name: &str| flags.try_get_raw(name).ok().flatten().map(|raw| raw.map(OsString::from).collect());
+            command.get_arguments().map(|argument| raw(argument.get_id().as_str())).collect()
+        };
+        let by_own = own.try_get_matches_from(&words[1..]);
+        assert_eq!(by_own.as_ref().ok().map(read), by_all.as_ref().ok().map(read), "{words:?}");
+        match by_all {
             Ok(flags) => subcommand(&flags, &variables),
             Err(error) => super::is_sayable(&cli::complaint_of(&command, &error, &words)),
         }
