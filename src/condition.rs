@@ -87,11 +87,6 @@ impl Condition {
             Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::File(_) | Kind::Exec(_) => None,
         }
     }
-
-    /// Whether it is tested by looking, and not by a probe: a file, or a name in the shared directory.
-    pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::File(_) | Kind::Name(_))
-    }
 }
 
 impl fmt::Display for Condition {

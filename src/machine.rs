@@ -595,7 +595,9 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
             Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => hold(),
             Signal(signal) => pass_on(policy, told, signal),
-            Saw(Seen::Over(verdict)) if policy.lingers && matches!(told, Told::Nothing | Told::Asked) => linger(verdict),
+            Saw(Seen::Over(verdict)) if policy.lingers && matches!(told, Told::Nothing | Told::Asked) => {
+                linger(verdict)
+            }
             Saw(Seen::Over(verdict)) => stop(policy, told, Cause::JobOver(verdict)),
             Saw(Seen::Missing) => stop(policy, told, Cause::Missing),
             Saw(Seen::PartnerGone) => stop(policy, told, Cause::PartnerGone),

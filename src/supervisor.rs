@@ -296,6 +296,8 @@ impl Supervisor {
     /// An answer that comes after we have moved on changes nothing.
     fn answered(&mut self, answer: Answer) {
         match answer {
+            Answer::Opened(Ok(_)) => self.claim(),
+            Answer::Opened(Err(error)) => self.cannot_open(&error),
             Answer::Claimed(result) => self.claimed(result),
             Answer::Awaited { wait, watched } => {
                 if let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.number == wait) {
@@ -324,16 +326,21 @@ impl Supervisor {
         }
     }
 
+    fn cannot_open(&mut self, error: &anyhow::Error) {
+        // Of a run that has failed before it began it has been said what is wrong.
+        let missing = matches!(error.downcast_ref(), Some(Errno::ENOENT | Errno::ENOTDIR));
+        if self.plan.failed && missing {
+            self.queue.push_back(Event::Name(Name::Refused));
+        } else {
+            self.fail(&format!("{}{}", words::chain(error), self.plan.hint()));
+        }
+    }
+
     fn claim(&mut self) {
-        if let Err(error) = self.door.open(&self.plan, self.report) {
-            // Of a run that has failed before it began it has been said what is wrong.
-            let missing = matches!(error.downcast_ref(), Some(Errno::ENOENT | Errno::ENOTDIR));
-            if self.plan.failed && missing {
-                self.queue.push_back(Event::Name(Name::Refused));
-            } else {
-                self.fail(&format!("{}{}", words::chain(&error), self.plan.hint()));
-            }
-            return;
+        match self.door.open(&self.plan, self.report) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.cannot_open(&error),
         }
         if self.plan.name.is_none() {
             self.queue.push_back(Event::Name(Name::Ours));
@@ -416,7 +423,7 @@ impl Supervisor {
         if watched {
             self.ask(Request::Unwatch);
         }
-        watched
+        watched || self.door.has_given_way()
     }
 
     /// Looks at the job, at the conditions, or at both, with one look. What is held waits for it where it `decides`.
@@ -451,12 +458,12 @@ impl Supervisor {
 
     fn keep_vigil(&mut self, conditions: &[Condition]) {
         self.vigils += 1;
-        let vigil = Vigil::new(self.vigils, conditions);
-        let looks = vigil.looks;
-        self.vigil = Some(vigil);
-        if looks {
+        // What hangs elsewhere keeps nobody here from his work: it is a probe's.
+        let (looked_at, asked) = conditions.iter().cloned().partition::<Vec<_>, _>(vigil::can_be_looked_at);
+        self.vigil = Some(Vigil::new(self.vigils, conditions, asked));
+        if !looked_at.is_empty() {
             let bell = self.door.bell();
-            self.ask(Request::Await(Await { wait: self.vigils, conditions: conditions.to_vec(), bell }));
+            self.ask(Request::Await(Await { wait: self.vigils, conditions: looked_at, bell }));
             signals::catch_again();
         }
         self.look(false, true, false, false);

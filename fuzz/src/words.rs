@@ -73,7 +73,6 @@ fn one_condition(text: &str) {
     };
     assert_eq!(condition.to_string(), text);
     assert_eq!(Condition::parse(&condition.to_string()).ok().as_ref(), Some(&condition));
-    assert_eq!(condition.is_local(), matches!(condition.kind, Kind::File(_) | Kind::Name(_)));
     match &condition.kind {
         Kind::Http(url) => assert_eq!(Url::parse(text).ok().as_ref(), Some(url)),
         Kind::Tcp(address) => assert!(url::is_address(address), "{address:?}"),

@@ -1,11 +1,12 @@
 //! The directory itself, held open, and the locks of the files in it.
 
+use crate::sys::mounts;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,11 +51,6 @@ impl Directory {
         Ok(Directory { path: self.path.clone(), fd })
     }
 
-    /// The number of its descriptor.
-    pub fn descriptor(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -69,13 +65,7 @@ impl Directory {
 
     /// Whether it lies on a file system of this machine, which answers at once or never. Others (network, FUSE) may hang.
     pub fn is_local(&self) -> bool {
-        use nix::sys::statfs::{
-            BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs,
-        };
-        // nix has no name for it with musl.
-        const XFS: FsType = FsType(0x5846_5342);
-        let local = [TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS, OVERLAYFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC];
-        fstatfs(&self.fd).is_ok_and(|found| local.contains(&found.filesystem_type()))
+        nix::sys::statfs::fstatfs(&self.fd).is_ok_and(|found| mounts::is_local(found.filesystem_type()))
     }
 
     /// What stands under a name, links not followed. `None` if nothing does, or nothing can be seen.

@@ -1,6 +1,7 @@
 //! The one door to the volume. Where the file system is local, what is wished for is done in place: a thread would cost more
-//! than the doing. Where it is not, one worker does it, so that a volume that hangs never makes the init deaf; the answer
-//! rings the bell of the loop. One wish is under way at a time; of those that wait the newest wins.
+//! than the doing. Where it is not, or cannot be told without asking it, one worker does it, from the opening on, so that a
+//! volume that hangs never makes the init deaf; the answer rings the bell of the loop. One wish is under way at a time; of
+//! those that wait the newest wins.
 
 use super::volume::{Answer, Await, Look, Request, Volume};
 use crate::machine::Status;
@@ -8,11 +9,11 @@ use crate::plan::Plan;
 use crate::report::Report;
 use crate::stage::publish::Turn;
 use crate::stage::watch::{Bell, Rung};
-use crate::sys::{descriptors, signals};
+use crate::sys::{descriptors, mounts, signals};
 use anyhow::Result;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder, Thread};
 use std::time::{Duration, Instant};
 
 /// A volume that has not answered for so long hangs, as far as others should wait for it.
@@ -23,6 +24,8 @@ const STACK: usize = 256 * 1024;
 /// The way to the volume.
 pub struct Door {
     place: Place,
+    /// No worker is wanted for it, or none is to be had.
+    alone: bool,
     bell: Option<Bell>,
     /// The number of the last look that was asked for, and of the last that was answered.
     asked: u64,
@@ -33,22 +36,30 @@ enum Place {
     /// There is no volume: it has not been opened, or cannot be.
     Closed,
     /// What is asked for is done here and now.
-    Here {
-        volume: Box<Volume>,
-        /// Whether it would be done elsewhere if there were a thread.
-        may_hang: bool,
-    },
+    Here(Box<Volume>),
     /// What is asked for is done by a worker.
     Beside(Worker),
 }
 
 struct Worker {
-    requests: Sender<Request>,
-    answers: Receiver<Answer>,
+    desk: Arc<Desk>,
+    thread: Thread,
+    /// Whether it has the volume open.
+    opened: bool,
     wishes: Wishes,
     /// Since when one of them is under way.
     since: Option<Instant>,
     hangs: bool,
+}
+
+/// Over which the loop and the worker deal with each other: one thing asked for, one answered.
+#[derive(Default)]
+struct Desk(Mutex<(Option<Request>, Option<Answer>)>);
+
+impl Desk {
+    fn open(&self) -> MutexGuard<'_, (Option<Request>, Option<Answer>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What waits for the worker: of each kind the newest.
@@ -67,25 +78,39 @@ struct Wishes {
 impl Door {
     /// A door that leads nowhere yet.
     pub fn new() -> Door {
-        Door { place: Place::Closed, bell: None, asked: 0, answered: 0 }
+        Door { place: Place::Closed, alone: false, bell: None, asked: 0, answered: 0 }
     }
 
-    /// Opens the volume, if it is not open.
+    /// Opens the volume, if it is not open. Whether it is; if not, that is answered later by `Opened`.
     ///
     /// # Errors
     /// One line that says which volume is missing.
-    pub fn open(&mut self, plan: &Arc<Plan>, report: Report) -> Result<()> {
-        if matches!(self.place, Place::Closed) {
-            let volume = Box::new(Volume::open(Arc::clone(plan), report)?);
-            let may_hang = !volume.is_local();
-            self.place = Place::Here { volume, may_hang };
+    pub fn open(&mut self, plan: &Arc<Plan>, report: Report) -> Result<bool> {
+        match &self.place {
+            Place::Here(_) => return Ok(true),
+            Place::Beside(worker) => return Ok(worker.opened),
+            Place::Closed => {}
         }
-        Ok(())
+        if !self.alone && !mounts::answers_at_once(&plan.dir) {
+            let bell = self.bell();
+            if let Some(worker) = bell.and_then(|bell| Worker::start(Arc::clone(plan), report, bell)) {
+                self.place = Place::Beside(worker);
+                return Ok(false);
+            }
+        }
+        self.alone = true;
+        self.place = Place::Here(Box::new(Volume::open(Arc::clone(plan), report)?));
+        Ok(true)
     }
 
     /// Whether it leads to a volume that answers at once, or never.
     pub fn is_local(&self) -> bool {
-        matches!(self.place, Place::Here { may_hang: false, .. })
+        matches!(&self.place, Place::Here(volume) if volume.is_local())
+    }
+
+    /// Whether there was no room for a worker.
+    pub fn has_given_way(&self) -> bool {
+        matches!(&self.place, Place::Here(volume) if !volume.is_local())
     }
 
     /// Whether it leads to a volume.
@@ -122,10 +147,9 @@ impl Door {
 
     /// Asks for something. The answer, if it is there at once.
     pub fn ask(&mut self, request: Request) -> Option<Answer> {
-        self.send_for_a_worker();
         match &mut self.place {
             Place::Closed => None,
-            Place::Here { volume, .. } => {
+            Place::Here(volume) => {
                 let answer = volume.serve(request);
                 self.note(&answer);
                 Some(answer)
@@ -141,10 +165,15 @@ impl Door {
     /// The next answer of the worker.
     pub fn answer(&mut self) -> Option<Answer> {
         let Place::Beside(worker) = &mut self.place else { return None };
-        let answer = worker.answers.try_recv().ok()?;
+        let answer = worker.desk.open().1.take()?;
         worker.since = None;
         worker.hangs = false;
+        worker.opened = true;
         worker.go_on();
+        if let Answer::Opened(Ok(true) | Err(_)) = answer {
+            // It has ended: nobody is needed where nothing hangs.
+            (self.place, self.alone) = (Place::Closed, true);
+        }
         self.note(&answer);
         Some(answer)
     }
@@ -172,53 +201,49 @@ impl Door {
     pub fn hangs(&self) -> bool {
         matches!(&self.place, Place::Beside(worker) if worker.hangs)
     }
-
-    /// Where the volume may hang there is to be a worker. If none is to be had just now, what is asked for is done in place.
-    fn send_for_a_worker(&mut self) {
-        if !matches!(self.place, Place::Here { may_hang: true, .. }) {
-            return;
-        }
-        let Some(bell) = self.bell() else { return };
-        let Place::Here { volume, may_hang } = std::mem::replace(&mut self.place, Place::Closed) else { return };
-        self.place = match Worker::start(volume, bell) {
-            Ok(worker) => Place::Beside(worker),
-            Err(volume) => Place::Here { volume, may_hang },
-        };
-    }
 }
 
 impl Worker {
-    /// Starts the worker; the volume comes back if no thread is to be had.
-    fn start(volume: Box<Volume>, bell: Bell) -> Result<Worker, Box<Volume>> {
-        let (requests, wanted) = channel::<Request>();
-        let (told, answers) = channel();
-        // It follows once the thread is there: what a thread that is refused would have taken along is lost.
-        let (hand, handed) = channel::<Box<Volume>>();
-        let (apart, is_apart) = channel();
+    /// Starts the worker, and the opening with it. `None` if there is no room for a thread, or none for the command beside it.
+    fn start(plan: Arc<Plan>, report: Report, bell: Bell) -> Option<Worker> {
+        let desk = Arc::<Desk>::default();
+        let own = Arc::clone(&desk);
         let work = move || {
+            let tell = |answer| {
+                own.open().1 = Some(answer);
+                bell.wake();
+            };
             // exec(2) closes the copies that a child has of our descriptors, and the kernel asks some volumes (FUSE) about each:
             // what is opened here must not be open there, or no child could be started while the volume hangs.
-            let _ = apart.send(descriptors::have_a_table_of_our_own());
-            let Ok(mut volume) = handed.recv() else { return };
-            while let Ok(request) = wanted.recv() {
-                let answer = volume.serve(request);
-                let _ = told.send(answer);
-                bell.wake();
+            descriptors::have_a_table_of_our_own();
+            let mut volume = match Volume::open(plan, report) {
+                Ok(volume) => volume,
+                Err(error) => return tell(Answer::Opened(Err(error))),
+            };
+            tell(Answer::Opened(Ok(volume.is_local())));
+            while !volume.is_local() {
+                let request = own.open().0.take();
+                match request {
+                    Some(request) => tell(volume.serve(request)),
+                    None => thread::park(),
+                }
             }
         };
-        match std::thread::Builder::new().stack_size(STACK).spawn(work) {
-            Ok(_) => {
-                signals::catch_again();
-                let left_here = volume.descriptor();
-                let apart = is_apart.recv().unwrap_or(false);
-                hand.send(volume).map_err(|lost| lost.0)?;
-                if apart {
-                    descriptors::close_what_others_have(left_here);
-                }
-                Ok(Worker { requests, answers, wishes: Wishes::default(), since: None, hangs: false })
-            }
-            Err(_) => Err(volume),
-        }
+        // Somebody keeps the command's place, where few tasks are allowed.
+        let place = Builder::new().stack_size(STACK).spawn(thread::park).ok()?;
+        let worker = Builder::new().stack_size(STACK).spawn(work).ok();
+        place.thread().unpark();
+        let _ = place.join();
+        signals::catch_again();
+        let thread = worker?.thread().clone();
+        Some(Worker {
+            desk,
+            thread,
+            opened: false,
+            wishes: Wishes::default(),
+            since: Some(Instant::now()),
+            hangs: false,
+        })
     }
 
     /// Gives the worker the next thing to do, if it has nothing to do.
@@ -227,8 +252,8 @@ impl Worker {
             && let Some(request) = self.wishes.next()
         {
             self.since = Some(Instant::now());
-            // Nobody else can have ended it, and if somebody had, it would be as if the volume hung.
-            let _ = self.requests.send(request);
+            self.desk.open().0 = Some(request);
+            self.thread.unpark();
         }
     }
 }

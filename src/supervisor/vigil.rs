@@ -2,13 +2,13 @@
 //! asked by a probe, a child process of ours that runs this binary.
 
 use super::volume::{Conditions, Local};
-use crate::condition::Condition;
+use crate::condition::{Condition, Kind};
 use crate::machine::Verdict;
 use crate::plan::Plan;
 use crate::probe;
 use crate::sys::child::{self, Launch};
 use crate::sys::descriptors::Pipe;
-use crate::sys::signals;
+use crate::sys::{mounts, signals};
 use nix::unistd::Pid;
 use std::ffi::{CString, OsString};
 use std::time::{Duration, Instant};
@@ -55,10 +55,18 @@ pub enum Outlook {
     Hopeless(String, Verdict),
 }
 
+/// Whether a condition is looked at, and not asked by a probe: a name, or a file where nothing hangs.
+pub fn can_be_looked_at(condition: &Condition) -> bool {
+    match &condition.kind {
+        Kind::Name(_) => true,
+        Kind::File(path) => path.parent().is_some_and(mounts::answers_at_once),
+        Kind::Http(_) | Kind::Tcp(_) | Kind::Unix(_) | Kind::Exec(_) => false,
+    }
+}
+
 impl Vigil {
-    /// Begins to wait.
-    pub fn new(number: u32, conditions: &[Condition]) -> Vigil {
-        let remote: Vec<Condition> = conditions.iter().filter(|condition| !condition.is_local()).cloned().collect();
+    /// Begins to wait for these conditions, of which those that are `remote` are asked by a probe.
+    pub fn new(number: u32, conditions: &[Condition], remote: Vec<Condition>) -> Vigil {
         Vigil {
             number,
             looks: remote.len() < conditions.len(),

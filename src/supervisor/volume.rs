@@ -17,7 +17,6 @@ use crate::stage::{Directory, running, terminated};
 use crate::sys::signals;
 use crate::words;
 use anyhow::{Context, Result};
-use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,6 +112,8 @@ pub struct Conditions {
 /// What came of a wish.
 #[derive(Debug)]
 pub enum Answer {
+    /// Of opening it: whether it answers at once, or never.
+    Opened(Result<bool>),
     /// Of taking the name.
     Claimed(Result<Claimed>),
     /// The conditions are looked at from now on.
@@ -239,11 +240,6 @@ impl Volume {
     /// Whether it answers at once, or never.
     pub fn is_local(&self) -> bool {
         self.local
-    }
-
-    /// The number of the directory's descriptor.
-    pub fn descriptor(&self) -> RawFd {
-        self.dir.descriptor()
     }
 
     /// Does what is asked for.

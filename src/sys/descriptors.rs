@@ -128,15 +128,9 @@ pub fn leave_inotify_to_the_kernel() -> Option<Adrift> {
 }
 
 /// Gives the calling thread, and those it starts, a table of descriptors of its own: what it opens is not open for the others,
-/// nor for their children. Whether it has one now.
-pub fn have_a_table_of_our_own() -> bool {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).is_ok()
-}
-
-/// Closes here what a thread with a table of its own has taken along, and owns.
-pub fn close_what_others_have(number: RawFd) {
-    // SAFETY: its owner is in the other thread, and closes its own copy there; nobody uses the number in this table.
-    unsafe { libc::close(number) };
+/// nor for their children. Where a filter refuses that, all is as it would be without.
+pub fn have_a_table_of_our_own() {
+    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
 }
 
 /// A pipe on which a child tells us something.

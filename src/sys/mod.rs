@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod environment;
 pub mod lookup;
 pub mod memory;
+pub mod mounts;
 pub mod ourselves;
 pub mod signals;
 pub mod terminal;

@@ -169,6 +169,67 @@ fn a_watch_that_hangs_while_it_is_set_up_anew_keeps_no_signal_from_the_command()
     assert_eq!(sidecar.code(), 3);
 }
 
+/// Nothing is known of the volume yet, and it hangs as it is opened, or asked what it is, or on the way there.
+#[test]
+fn an_opening_that_hangs_is_said_and_ended_by_a_signal() {
+    for (what, below) in [("OPENDIR /", ""), ("STATFS /", ""), ("LOOKUP below", daemon::BELOW)] {
+        for mode in ["--mode=main", "--mode=sidecar"] {
+            let house = House::new();
+            let Some(mut volume) = Volume::mounted(&house) else { return };
+            volume.hang_at(what);
+            let run = house.run(house::EXEUNT).args([mode, "--dir"]).arg(house.pod(below));
+            let mut process = volume.start(run.command("echo started"));
+            volume.hangs(what);
+            process.says("does not answer; waiting for it");
+            process.signal(libc::SIGTERM);
+            process.says("told to end while the shared directory");
+            wait_until("its own thread to have ended", || proc::state(process.pid) == Some('Z'));
+            volume.answer();
+            assert_eq!((process.code(), process.out()), (143, String::new()), "{what} {mode}");
+        }
+    }
+}
+
+/// It was only slow: all goes on from there.
+#[test]
+fn an_opening_that_took_its_time_is_an_opening() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("OPENDIR /");
+    let mut main = volume.start(house.main().command("exit 7"));
+    volume.hangs("OPENDIR /");
+    main.says("does not answer; waiting for it");
+    volume.answer();
+    assert_eq!(main.code(), 7);
+    let mut sidecar = volume.start(house.sidecar().args(["--exit-with=main"]).command("echo started"));
+    assert_eq!((sidecar.code(), sidecar.out()), (0, String::new()), "{}", sidecar.err());
+}
+
+/// A file that is waited for on *another* volume: the shared one is local, and what is done there is done in the loop.
+#[test]
+fn a_file_that_is_awaited_on_another_volume_that_hangs_makes_nobody_deaf() {
+    for (what, path) in [("LOOKUP flag", "flag"), ("LOOKUP below", "below/flag")] {
+        for (option, told) in [("--wait-for", ""), ("--ready-when", "term")] {
+            let house = House::new();
+            let Some(mut volume) = Volume::mounted(&house) else { return };
+            fs::create_dir(house.path("local")).expect("a directory");
+            volume.hang_at(what);
+            let condition = format!("file://{}", house.pod(path).display());
+            let run = house.run(house::EXEUNT).args(["--mode=main", "--dir"]).arg(house.path("local"));
+            let mut main = volume.start(run.args([option, &condition]).command(TOLD));
+            volume.hangs(what);
+            if told.is_empty() {
+                main.signal(libc::SIGTERM);
+            } else {
+                main.ready();
+                is_an_init(&mut main);
+            }
+            assert_eq!(main.code(), if told.is_empty() { 143 } else { 3 }, "{what} {option}: {}", main.err());
+            volume.answer();
+        }
+    }
+}
+
 #[test]
 fn a_claim_that_hangs_is_ended_by_a_signal_and_the_command_is_not_started() {
     let house = House::new();
@@ -316,6 +377,33 @@ fn without_a_thread_the_end_is_written_all_the_same() {
     assert_eq!((main.code(), main.err()), (7, String::new()));
     assert_eq!(sidecar.code(), 7);
     assert!(sidecar.err().contains("exit code 7"), "{}", sidecar.err());
+}
+
+/// With two tasks allowed (pids.max, RLIMIT_NPROC) the worker would take the place of the command.
+#[test]
+fn where_two_tasks_are_allowed_the_command_runs_and_no_worker() {
+    // SAFETY: a system call that cannot fail.
+    if unsafe { libc::geteuid() } != 0 || house::here::on_path("setpriv").is_none() {
+        pass_over("it needs root and setpriv, to become a user with a limit of its own");
+        return;
+    }
+    let house = House::new();
+    let Some(volume) = Volume::mounted(&house) else { return };
+    let user = 800_000 + std::process::id() % 100_000;
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let two = || {
+        let limit = libc::rlimit { rlim_cur: 2, rlim_max: 2 };
+        // SAFETY: reads a live local.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) };
+        if set == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    for mode in ["--mode=sidecar", "--mode=main"] {
+        let run = house.run(house::EXEUNT).args([mode, "--dir"]).arg(house.pod("")).args(["--", "sleep", "1000"]);
+        let mut process = volume.start(run.behind(["setpriv", &uid, &gid, "--clear-groups", "--"]).hook(two));
+        wait_until("the command", || !proc::children(process.pid).is_empty());
+        process.signal(libc::SIGTERM);
+        assert_eq!(process.code(), 143, "{mode}: {}", process.err());
+    }
 }
 
 /// The negative control, and that it works at all: with a volume that answers all is as ever.

@@ -55,6 +55,9 @@ pub fn of(call: &Call) -> Option<Errors> {
         SYS_fstat => Of(&[EIO, ENOMEM, ESTALE]),
         // Forbidden by the seccomp profiles of old engines, unknown to old kernels.
         SYS_statx => Of(&[EACCES, EIO, ENOMEM, ENOSYS, EPERM]),
+        SYS_openat2 => Of(&[EACCES, EAGAIN, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSYS, EPERM, ESTALE]),
+        STATMOUNT => Of(&[ENOENT, ENOMEM, ENOSYS, EPERM]),
+        SYS_unshare => Of(&[ENOMEM, ENOSYS, EPERM]),
         SYS_fstatfs | SYS_statfs => Of(&[EINTR, EIO, ENOMEM, ENOSYS]),
         SYS_unlinkat => Of(&[EACCES, EBUSY, EIO, ENOMEM, EPERM, EROFS, ESTALE]),
         SYS_renameat | SYS_renameat2 => Of(&[EACCES, EBUSY, EDQUOT, EIO, ENOENT, ENOMEM, ENOSPC, EPERM, EROFS, ESTALE]),
@@ -142,6 +145,9 @@ const OPEN: i64 = SYS_openat;
 const DUP: i64 = SYS_dup2;
 #[cfg(not(target_arch = "x86_64"))]
 const DUP: i64 = SYS_dup3;
+
+/// Linux 6.8, and libc has no name for it yet.
+const STATMOUNT: i64 = 457;
 
 /// Whether an error can last. The others are about one moment.
 ///
