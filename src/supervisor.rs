@@ -569,7 +569,8 @@ impl Supervisor {
     }
 
     fn after(&mut self, woken: Woken) {
-        let children = woken.children | std::mem::take(&mut self.children);
+        // Handlers run one a call, in the order of their numbers: a child may have died before the signal came.
+        let children = woken.children | (woken.signals != 0) | std::mem::take(&mut self.children);
         if children {
             self.reap();
         }

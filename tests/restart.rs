@@ -303,3 +303,27 @@ fn a_signal_between_two_lives_is_the_next_life_s() {
     job_is_over(&house);
     assert_eq!(process.code(), 0, "{}", process.err());
 }
+
+/// The same where a stall brings both at once: what comes after the death is not sent to the dead.
+#[test]
+fn a_signal_that_came_after_the_death_of_a_child_is_the_next_life_s() {
+    for runs in [false, true] {
+        let house = House::new();
+        let mut job = runs.then(|| house.main().command(JOB).start());
+        let line = "echo ready $$; exec sleep 1000";
+        let mut process = house.sidecar().args(["--restart", "always"]).command(line).start();
+        if let Some(job) = &mut job {
+            job.ready();
+        }
+        let child = pid(&mut process);
+        let exeunt = process.pid;
+        process.signal(libc::SIGSTOP);
+        wait_until("it is stopped", || proc::state(exeunt) == Some('T'));
+        proc::signal(child, libc::SIGKILL);
+        wait_until("the child is dead", || proc::state(child) == Some('Z'));
+        process.signal(libc::SIGHUP);
+        process.signal(libc::SIGCONT);
+        // Its default is the end, so that it is seen to arrive.
+        process.says("was killed by SIGHUP");
+    }
+}

@@ -93,7 +93,13 @@ impl Supervisor {
     }
 
     pub(super) fn forward(&mut self, signal: u8) {
-        let Some(command) = &self.command else { return };
+        let Some(command) = &self.command else {
+            // It has been reaped, and that has not been acted on yet: what comes now is for the next, if one comes.
+            if self.plan.policy.restart != Restart::Never {
+                self.held.signals.push(signal);
+            }
+            return;
+        };
         if command.leader.is_some() && !self.plan.group {
             return;
         }
