@@ -201,7 +201,8 @@ impl Supervisor {
             )
         {
             let woken = self.signals.wait(None, Some(Duration::ZERO));
-            for signal in signals::members(woken.signals) {
+            // One that waits for a slow volume is pending, too.
+            for signal in signals::members(woken.signals).chain(self.held.signals.drain(..)) {
                 self.queue.push_front(Event::Signal(signal));
             }
             self.children |= woken.children;

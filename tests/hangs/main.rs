@@ -135,6 +135,27 @@ fn a_first_look_that_hangs_is_ended_by_a_signal() {
     assert_eq!((sidecar.code(), sidecar.out()), (143, String::new()));
 }
 
+/// What waits for a look that is slow is pending all the same: the answer that comes first must not start the command.
+#[test]
+fn a_signal_that_comes_during_a_slow_first_look_keeps_the_command_from_being_started() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("LOOKUP main-job-terminated");
+    let mut sidecar = volume.start(house.sidecar().arg("--log-level=debug").command("exec sleep 1000"));
+    volume.hangs("LOOKUP main-job-terminated");
+    sidecar.signal(libc::SIGTERM);
+    let status = format!("/proc/{}/status", sidecar.pid);
+    wait_until("the signal to be noticed", || {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        status
+            .lines()
+            .any(|line| line.strip_prefix("ShdPnd:").is_some_and(|set| set.trim().trim_matches('0').is_empty()))
+    });
+    volume.answer();
+    assert_eq!(sidecar.code(), 143);
+    assert!(!sidecar.err().contains("the command has started"), "{}", sidecar.err());
+}
+
 #[test]
 fn a_watch_that_hangs_while_it_is_set_up_is_ended_by_a_signal() {
     let house = House::new();
