@@ -4,6 +4,7 @@ mod house;
 
 use house::{House, proc, wait_until};
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// A helper with the shell recipe in it ends because the job has ended: it has been stopped by that, not failed.
 #[test]
@@ -85,6 +86,19 @@ fn a_job_that_never_comes_is_given_up_with_124() {
     assert_eq!(helper.code(), 124);
     helper.expect("term");
     helper.says("has not been there for 300ms (--absence-timeout)");
+}
+
+/// Between two looks, an attempt has come and failed: from then on the next is awaited for as long as ever.
+#[test]
+fn an_attempt_that_nobody_saw_alive_ends_the_absence_of_the_job() {
+    let house = House::new();
+    let most = Duration::from_millis(1500);
+    let mut helper = house.helper(&["--absence-timeout", "1500ms", "--watch", "poll"]);
+    let mut attempt = house.main().args(["--restart-policy", "on-failure"]).command("exit 1").finish();
+    let ended = Instant::now();
+    assert_eq!(attempt.code(), 1);
+    assert_eq!(helper.code(), 124, "{}", helper.err());
+    assert!(ended.elapsed() >= most, "given up {:?} after an attempt", ended.elapsed());
 }
 
 #[test]

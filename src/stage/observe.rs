@@ -22,6 +22,8 @@ pub struct Observer {
     held: Option<Held>,
     /// Why `-running` cannot be opened, although it is there.
     pub closed: Option<Errno>,
+    /// How many lives have been seen.
+    pub lives: u32,
     /// What the last look concluded.
     pub conclusion: Conclusion,
 }
@@ -45,6 +47,7 @@ impl Observer {
             boot_id: boot_id(),
             held: None,
             closed: None,
+            lives: 0,
             conclusion: Conclusion::NotStarted,
         }
     }
@@ -138,6 +141,7 @@ impl Observer {
             self.held = opened.ok().flatten().and_then(|file| {
                 let identity = identity(&nix::sys::stat::fstat(&file).ok()?);
                 let record = Record::read(&file);
+                self.lives = self.lives.wrapping_add(1);
                 Some(Held { file, identity, seen_locked: false, alarmed: false, record })
             });
         }

@@ -13,17 +13,8 @@ use std::time::{Duration, Instant};
 const SLOW_LOOK: Duration = Duration::from_secs(5);
 /// One look in this time where there is no watch.
 const POLL: Duration = Duration::from_secs(1);
-/// After the event of a closed `-running` the lock goes "in a moment": these are the moments. Then back to sleep.
-const SOON: [Duration; 8] = [
-    Duration::from_micros(100),
-    Duration::from_micros(200),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-];
+/// After the event of a closed `-running` the lock goes "in a moment": these are the moments, in microseconds. Then back to sleep.
+const SOON: [u16; 8] = [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000];
 
 /// What of a job is awaited that a person may be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +40,8 @@ pub struct Audience {
     /// Since when nothing of the job is there, and how long that may be.
     absent: Option<Instant>,
     absence: Option<Duration>,
+    /// How many lives have been seen.
+    lives: u32,
     begun: bool,
     conclusion: Option<Conclusion>,
     /// Whether there was a slow look, some time after the first.
@@ -71,6 +64,7 @@ impl Audience {
             soon: SOON.len(),
             absent: None,
             absence: plan.absence,
+            lives: 0,
             begun: false,
             conclusion: None,
             waited: false,
@@ -145,7 +139,7 @@ impl Audience {
     }
 
     fn plan_next(&mut self, now: Instant) {
-        self.next_soon = SOON.get(self.soon).map(|pause| now + *pause);
+        self.next_soon = SOON.get(self.soon).map(|pause| now + Duration::from_micros((*pause).into()));
         self.soon = self.soon.saturating_add(1);
     }
 
@@ -201,6 +195,10 @@ impl Audience {
         self.hint = sight.hint;
         self.vanished = sight.vanished;
         self.conclusion = Some(sight.conclusion);
+        // Whoever has come meanwhile was there, if only for a moment.
+        if std::mem::replace(&mut self.lives, sight.lives) != sight.lives {
+            self.absent = None;
+        }
         self.plan_next(now);
         if first || lost || sight.slow {
             self.next_slow = now + self.slow_pause();

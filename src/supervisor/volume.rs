@@ -154,6 +154,8 @@ pub enum Claimed {
 pub struct Sight {
     /// What is concluded from it.
     pub conclusion: Conclusion,
+    /// How many lives have been seen so far: one may have come and gone between two looks.
+    pub lives: u32,
     /// Whether the look was a slow one.
     pub slow: bool,
     /// How the directory is watched from now on.
@@ -377,6 +379,7 @@ impl Volume {
         }
         Sight {
             conclusion,
+            lives: self.observers.iter().map(|observer| observer.lives).sum(),
             slow: glance.slow,
             how: self.how,
             watching: self.watch.is_some(),
