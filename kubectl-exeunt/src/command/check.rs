@@ -8,7 +8,7 @@ use crate::yaml::{File, Refusal};
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 /// Something at or above the threshold was found.
@@ -112,7 +112,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
         "github" => out::github(&all),
         _ => out::text(&all, colour),
     };
-    std::io::stdout().write_all(text.as_bytes()).context("standard output cannot be written")?;
+    files::say(&text)?;
     let threshold = if matches.get_flag("strict") { Severity::Warning } else { Severity::Error };
     let bad = all.iter().flat_map(|one| &one.findings).any(|finding| finding.severity >= threshold);
     Ok(if bad && !matches.get_flag("exit-zero") { FOUND } else { 0 })

@@ -1,8 +1,8 @@
 //! What can be typed next: for the file `kubectl_complete-exeunt`, which kubectl's own completion asks for a plugin.
 
+use super::files;
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
-use std::io::Write as _;
 
 pub(super) fn options() -> Command {
     Command::new("__complete").hide(true).disable_help_flag(true).arg(
@@ -66,6 +66,6 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let (candidates, files) = candidates(&words);
     let mut text: String = candidates.iter().map(|candidate| format!("{candidate}\n")).collect();
     text += if files { ":0\n" } else { ":4\n" };
-    std::io::stdout().write_all(text.as_bytes())?;
+    files::say(&text)?;
     Ok(0)
 }

@@ -28,14 +28,62 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
     File::read(shown, bytes.map_err(unreadable)?)
 }
 
+/// Whoever reads standard output has gone. That is no failure that anybody wants to read about.
+#[derive(Debug)]
+pub struct NobodyReads;
+
+impl std::fmt::Display for NobodyReads {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("nobody reads standard output any more")
+    }
+}
+
+impl std::error::Error for NobodyReads {}
+
 /// What was asked for, to standard output.
 ///
 /// # Errors
 /// It cannot be written: nobody may take half a manifest for a whole one.
 pub fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("error: standard output cannot be written")
+    match output().and_then(|mut out| out.write_all(text.as_bytes()).and_then(|()| out.flush())) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+        // EBADF, wherever there is one.
+        Err(error) if error.raw_os_error() == Some(9) => {
+            anyhow::bail!("error: standard output is closed, and what was asked for goes there; leave out >&-")
+        }
+        written => written.context("error: standard output cannot be written"),
+    }
 }
+
+/// Standard output itself: to std's, one that is closed takes everything.
+#[cfg(unix)]
+fn output() -> std::io::Result<fs::File> {
+    use std::os::fd::AsFd as _;
+    std::io::stdout().as_fd().try_clone_to_owned().map(fs::File::from)
+}
+
+#[cfg(not(unix))]
+fn output() -> std::io::Result<std::io::Stdout> {
+    Ok(std::io::stdout())
+}
+
+/// Puts something in place of standard input, output and error where they are closed, that no file is opened as one of them:
+/// /dev/null, which can be read and not be written, so that [`say`] fails.
+#[cfg(unix)]
+pub fn fill_in_standard_files() {
+    use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+    // The lowest number that is free is taken each time.
+    while let Ok(nothing) = fs::File::open("/dev/null") {
+        if nothing.as_raw_fd() > 2 {
+            break;
+        }
+        let _ = nothing.into_raw_fd();
+    }
+}
+
+/// Nothing is known of closed ones elsewhere.
+#[cfg(not(unix))]
+pub fn fill_in_standard_files() {}
 
 /// A line for people, to standard error. Where that cannot be written, nobody is left to tell, and the exit code says it.
 pub fn tell(line: &str) {

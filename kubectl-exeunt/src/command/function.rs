@@ -4,6 +4,7 @@
 //! out, with results for people and a code other than 0 where one of them is an error. Comments stay, and so does all that
 //! belongs to who called.
 
+use super::complaint::complaint;
 use super::files;
 use super::inject::{Injected, inject, inject_options, wish};
 use crate::yaml::{File, Node, Style};
@@ -54,9 +55,11 @@ pub fn function(file: &File) -> Result<(String, Vec<String>)> {
         let values = if key == "main" { value.split(',').map(str::trim).collect() } else { vec![value] };
         words.extend(values.into_iter().map(|value| format!("--{key}={value}")));
     }
-    let matches = inject_options()
-        .try_get_matches_from(words)
-        .map_err(|error| anyhow!("functionConfig: {}", error.to_string().lines().next().unwrap_or("")))?;
+    let options = inject_options();
+    let matches = options.clone().try_get_matches_from(&words).map_err(|error| {
+        let words: Vec<_> = words.iter().map(Into::into).collect();
+        anyhow!("functionConfig: {}", complaint(&error, &options, "inject", &words))
+    })?;
     let wish = wish(&matches).map_err(|message| anyhow!("functionConfig: {message}"))?;
     let (out, severity, messages) = match inject(file, &wish)? {
         Injected::Text(text, notes) => (text, "info", notes),

@@ -2,12 +2,15 @@
 
 mod check;
 mod cluster;
+mod complaint;
 pub mod complete;
 mod files;
 pub mod function;
 pub mod inject;
 pub mod policy;
 pub mod rehearse;
+
+pub use files::fill_in_standard_files;
 
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
@@ -48,13 +51,11 @@ pub fn options(name: &str) -> Command {
 
 /// Runs the program: the words of the command line in, the exit code out.
 pub fn run(words: Vec<OsString>) -> u8 {
-    let matches = match options(&called(&words)).try_get_matches_from(words) {
+    let called = called(&words);
+    let command = options(&called);
+    let matches = match command.clone().try_get_matches_from(&words) {
         Ok(matches) => matches,
-        Err(error) => {
-            // Help and version are no failures, and go to standard output. Nobody is left to tell that it is closed.
-            let _ = error.print();
-            return if error.use_stderr() { REFUSED } else { 0 };
-        }
+        Err(error) => return refuse(&error, &command, &called, &words),
     };
     let Some((name, matches)) = matches.subcommand() else { return REFUSED };
     let Some(subcommand) = SUBCOMMANDS.iter().find(|subcommand| (subcommand.options)().get_name() == name) else {
@@ -62,8 +63,35 @@ pub fn run(words: Vec<OsString>) -> u8 {
     };
     match (subcommand.run)(matches) {
         Ok(code) => code,
-        Err(error) => {
-            files::tell(&format!("{error:#}"));
+        Err(error) => fail(&error),
+    }
+}
+
+/// What was asked for could not be done. Whoever reads no further is told nothing more.
+fn fail(error: &anyhow::Error) -> u8 {
+    if !error.is::<files::NobodyReads>() {
+        files::tell(&format!("{error:#}"));
+    }
+    REFUSED
+}
+
+/// What the parser gives back instead of matches: a page that was asked for, or a complaint.
+fn refuse(error: &clap::Error, command: &Command, called: &str, words: &[OsString]) -> u8 {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match files::say(&error.to_string()) {
+            Ok(()) => 0,
+            Err(error) => fail(&error),
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            files::tell(error.to_string().trim_end());
+            REFUSED
+        }
+        _ => {
+            let told = words.get(1).and_then(|word| command.find_subcommand(word));
+            let name = told.map_or_else(|| called.to_owned(), |told| format!("{called} {}", told.get_name()));
+            let line = complaint::complaint(error, told.unwrap_or(command), &name, words);
+            files::tell(&format!("error: {line}"));
             REFUSED
         }
     }
