@@ -80,9 +80,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
             let mut found = Vec::new();
             below(Path::new(one), 0, &mut found)?;
             found.sort();
-            found.iter().for_each(|file| take(files::read(file.as_os_str()), false));
+            found.iter().for_each(|file| take(files::manifest(file.as_os_str()), false));
         } else {
-            take(files::read(one), false);
+            take(files::manifest(one), false);
         }
     }
     let everywhere = matches.get_flag("all-namespaces") || (matches.contains_id("namespace") && what.is_empty());

@@ -1,6 +1,6 @@
 //! Files in and out.
 
-use crate::yaml::{File, Place, Refusal};
+use crate::yaml::{File, Place, Refusal, TEMPLATE};
 use anyhow::Context as _;
 use std::ffi::OsStr;
 use std::fs;
@@ -26,6 +26,25 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
         message: format!("this file cannot be read: {error}"),
     };
     File::read(shown, bytes.map_err(unreadable)?)
+}
+
+/// The same of what has to be a manifest, and not the template of one: a file of a chart that has something to be filled in.
+///
+/// # Errors
+/// As [`read`], and such a template.
+pub fn manifest(name: &OsStr) -> Result<File, Refusal> {
+    let file = read(name)?;
+    match file.braces().filter(|_| name != "-" && is_in_chart(Path::new(name))) {
+        Some(at) => Err(file.refusal(at, TEMPLATE)),
+        None => Ok(file),
+    }
+}
+
+/// Is it below the directory `templates` of a chart?
+fn is_in_chart(file: &Path) -> bool {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let templates = file.ancestors().filter(|above| above.file_name().is_some_and(|name| name == "templates"));
+    templates.filter_map(Path::parent).any(|chart| chart.join("Chart.yaml").is_file())
 }
 
 /// Whoever reads standard output has gone. That is no failure that anybody wants to read about.

@@ -9,10 +9,11 @@ pub use record::ANNOTATION;
 
 use super::{REFUSED, files};
 use crate::judge::{Judgement, Verdict, judge};
+use crate::pod::rendered;
 use crate::yaml::{self, File, Refusal};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Nothing was written because something is not known.
@@ -32,6 +33,7 @@ pub enum Injected {
 /// # Errors
 /// A node that must not be touched; or what was put in could not be taken out again to the byte.
 pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
+    rendered(file)?;
     let (mut edits, mut notes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     let mut natives = Vec::new();
     let all = templates(file);
@@ -335,7 +337,8 @@ pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
         Ok(wish) => wish,
         Err(message) => anyhow::bail!("error: {message}"),
     };
-    with_file(matches, |file| {
+    with_file(matches, files::manifest, |file| {
+        rendered(file)?;
         if let Some(tool) = asked {
             for template in templates(file) {
                 if !matches!(plan(&template, &wish)?, Outcome::Missing(_)) {
@@ -365,7 +368,7 @@ pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
 }
 
 pub(super) fn run_eject(matches: &ArgMatches) -> anyhow::Result<u8> {
-    with_file(matches, |file| {
+    with_file(matches, files::read, |file| {
         let in_it = templates(file).iter().any(|template| record::of(template.node).is_some());
         let notes =
             if in_it { Vec::new() } else { vec!["nothing of exeunt's is in it that inject has put in".to_owned()] };
@@ -376,10 +379,11 @@ pub(super) fn run_eject(matches: &ArgMatches) -> anyhow::Result<u8> {
 /// Reads the file, writes what becomes of it, and only then says what was done.
 fn with_file(
     matches: &ArgMatches,
+    read: impl Fn(&OsStr) -> Result<File, Refusal>,
     mut change: impl FnMut(&File) -> Result<Option<(String, Vec<String>)>, Refusal>,
 ) -> anyhow::Result<u8> {
     let name = matches.get_one::<OsString>("file").cloned().unwrap_or_default();
-    let file = files::read(&name)?;
+    let file = read(&name)?;
     let in_place = matches.get_flag("in-place");
     if in_place && name == "-" {
         files::tell("error: standard input cannot be replaced; leave out -i");

@@ -47,7 +47,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let file = if cluster::is_object(name) {
         File::read(cluster::NAME, cluster::get(matches, &[name.to_string_lossy().into_owned()])?)
     } else {
-        files::read(name)
+        files::manifest(name)
     };
     let file = file.map_err(|refusal| anyhow!("{refusal}"))?;
     let read = scenarios(&file, &main).map_err(|refusal| anyhow!("{refusal}"))?;

@@ -16,7 +16,7 @@ pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, Once, Quit, W
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 
-use crate::pod::{Object, objects};
+use crate::pod::{Object, objects, rendered};
 use crate::yaml::{File, Node, Place, Refusal};
 
 /// Would a Pod of this object ever end?
@@ -121,11 +121,7 @@ impl Judgement {
 /// # Errors
 /// The file is a template, or cannot be judged: with the place and what to do.
 pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
-    if let Some(place) = file.template() {
-        let message =
-            "this is a template that nobody has rendered: helm template … | kubectl exeunt check -".to_owned();
-        return Err(Refusal { file: file.name().to_owned(), place, message });
-    }
+    rendered(file)?;
     let (found, passed) = objects(file);
     let mut out = Vec::new();
     let mut comments = ignore::comments(file);

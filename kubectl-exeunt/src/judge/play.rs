@@ -8,7 +8,7 @@ use super::rehearse::{
 };
 use super::shell::{base, script};
 use super::who::{Kind, Party, parties, wrapper};
-use crate::pod::{Object, objects};
+use crate::pod::{Object, objects, rendered};
 use crate::yaml::{File, Node, Refusal};
 use exeunt::machine::Status;
 use exeunt::plan::Plan;
@@ -27,11 +27,7 @@ pub struct Read {
 /// # Errors
 /// The file is a template; a key stands twice; a command line that exeunt would refuse, in its own words: with the place.
 pub fn scenarios(file: &File, mains: &[String]) -> Result<Vec<Read>, Refusal> {
-    if let Some(place) = file.template() {
-        let message =
-            "this is a template that nobody has rendered: helm template … | kubectl exeunt rehearse -".to_owned();
-        return Err(Refusal { file: file.name().to_owned(), place, message });
-    }
+    rendered(file)?;
     let (found, _) = objects(file);
     found.iter().filter(|object| object.spec.entries().len() > 0).map(|object| pod(object, mains)).collect()
 }

@@ -1,6 +1,6 @@
 //! What a Pod template says, each fact with its place.
 
-use crate::yaml::{File, Node};
+use crate::yaml::{File, Node, Refusal, TEMPLATE};
 
 /// An object that makes Pods.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,56 @@ const CONTROLLED: &[(&str, &str)] = &[
     ("BroadcastJob", "OpenKruise"),
     ("ImagePullJob", "OpenKruise"),
 ];
+
+/// Is this a file of manifests, and not of what Helm or another tool makes them of?
+///
+/// `{{ … }}` may stand in a manifest as well: in an annotation, in what a program is told, in a variable. Nothing else of an
+/// object that makes Pods can hold it (a name, a label, an image, a number: the API takes none with braces), and what only
+/// Helm fills in is a template wherever it stands in one line.
+///
+/// # Errors
+/// It is a template, with the first place that says so.
+pub fn rendered(file: &File) -> Result<(), Refusal> {
+    let unquoted =
+        file.template().map(|place| Refusal { file: file.name().to_owned(), place, message: TEMPLATE.to_owned() });
+    let found =
+        objects(file).0.iter().filter_map(|object| template_in(object.node)).min_by_key(|node| node.span().start);
+    let found = found.map(|node| file.refusal(node.span().start, TEMPLATE));
+    unquoted.into_iter().chain(found).min_by_key(|refusal| refusal.place).map_or(Ok(()), Err)
+}
+
+/// Below these keys stand words that the API does not read.
+const FREE: &[&str] =
+    &["annotations", "args", "command", "env", "httpHeaders", "managedFields", "options", "status", "volumeAttributes"];
+
+/// The first node of an object that makes a template of it.
+fn template_in(object: Node<'_>) -> Option<Node<'_>> {
+    let mut stack = vec![(object, false)];
+    let mut found: Option<Node<'_>> = None;
+    while let Some((node, free)) = stack.pop() {
+        let is = node.text().is_some_and(|text| text.contains("{{") && (!free || is_helms(text)));
+        if is && found.is_none_or(|found| node.span().start < found.span().start) {
+            found = Some(node);
+        }
+        let below = node.entries().flat_map(|entry| {
+            let free = free || entry.key.text().is_some_and(|key| FREE.contains(&key));
+            [(entry.key, free), (entry.value, free)]
+        });
+        stack.extend(below.chain(node.items().map(|item| (item, free))).filter(|(node, _)| !node.is_alias()));
+    }
+    found
+}
+
+/// Does one line of text ask for what only Helm knows? A script of many lines may write a chart.
+fn is_helms(text: &str) -> bool {
+    let one_line = !text.trim_end().contains('\n');
+    let actions = text.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap_or(rest));
+    one_line
+        && actions.into_iter().any(|action| {
+            let asks = [".Values.", ".Release.", ".Chart.", ".Capabilities."].iter().any(|name| action.contains(name));
+            asks || action.trim_start_matches('-').trim_start().starts_with("include \"")
+        })
+}
 
 /// Every Job, CronJob and Pod of a file, also in a List, and what is passed over.
 pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {

@@ -9,7 +9,7 @@
 //! nothing else; and without what was put in, it is the input, byte for byte. A result that fails is not given out.
 
 use super::tree::{File, Node, Shape, Span, Style};
-use super::{Kind, Refusal};
+use super::{Kind, Refusal, TEMPLATE};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -528,7 +528,7 @@ pub fn may_touch(node: Node<'_>) -> Result<(), Refusal> {
         return Err(refuse(node, "an alias stands here, and what it repeats must not change; write it out"));
     }
     if node.shape() != Shape::Scalar && node.is_template() {
-        return Err(refuse(node, "a template that is not rendered ({{ }}); render it first: helm template …"));
+        return Err(refuse(node, TEMPLATE));
     }
     if let Some(merge) = node.entries().find(|entry| entry.key.text() == Some("<<")) {
         return Err(refuse(merge.key, "a merge key (<<) stands where something is to be changed; write it out"));

@@ -1,5 +1,6 @@
 //! From the parser's events to the tree.
 
+use super::TEMPLATE;
 use super::place::{self, Place, Refusal};
 use super::tree::{File, Id, Raw, Span, Style, Value};
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
@@ -24,7 +25,6 @@ impl Default for Limits {
 
 pub(super) const BOMB: &str =
     "its aliases (*name) repeat each other until a million nodes are reached; write out what is meant";
-const TEMPLATE: &str = "a template that is not rendered ({{ }}); render it first: helm template … | kubectl exeunt … -";
 
 /// A collection that has not ended.
 struct Open {
@@ -99,22 +99,13 @@ impl File {
             }
             Err((at, message)) => {
                 // A template is seldom good YAML; that it is one helps more than where the parser has given up.
-                let template = braces(&file.text);
-                Err(match template {
+                Err(match file.braces() {
                     Some(at) => file.refusal(at, TEMPLATE),
                     None => file.refusal(at, message),
                 })
             }
         }
     }
-}
-
-/// The first `{{` that is in no comment line.
-fn braces(text: &str) -> Option<usize> {
-    text.match_indices("{{").map(|(at, _)| at).find(|at| {
-        let line = text.get(..*at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
-        !line.trim_start().starts_with('#')
-    })
 }
 
 type Failure = (usize, String);

@@ -9,6 +9,9 @@ mod place;
 mod scalar;
 mod tree;
 
+/// What is said of a template.
+pub const TEMPLATE: &str = "a template that is not rendered ({{ }}); render it first: helm template … | kubectl exeunt … -; a chart has Helm's post-renderer or the library chart";
+
 pub use edit::{Change, Data, Edit, Gap, Moved, Step, apply, is_above_comments, may_touch, moving};
 pub use load::Limits;
 pub use place::{Place, Refusal};

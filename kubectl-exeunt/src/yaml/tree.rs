@@ -150,6 +150,14 @@ impl File {
         self.templates.first().map(|at| self.place(*at))
     }
 
+    /// The first `{{` that is in no comment line, wherever it stands.
+    pub fn braces(&self) -> Option<usize> {
+        self.text.match_indices("{{").map(|(at, _)| at).find(|at| {
+            let line = self.text.get(..*at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
+            !line.trim_start().starts_with('#')
+        })
+    }
+
     /// The place of a byte offset.
     pub fn place(&self, at: usize) -> Place {
         place::place(&self.text, &self.starts, at)

@@ -189,12 +189,8 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
     let containers: Vec<Node<'_>> = list.items().collect();
     for container in &containers {
         may_touch(*container)?;
-        if name(*container).is_none_or(|name| name.contains("{{")) {
-            return Err(refuse(
-                *container,
-                "a container without a name, or with a template for it ({{ }}); render it first: helm template …"
-                    .to_owned(),
-            ));
+        if name(*container).is_none() {
+            return Err(refuse(*container, "a container without a name stands here; give it one".to_owned()));
         }
     }
     if containers.iter().any(|container| is_wrapped(*container)) {
