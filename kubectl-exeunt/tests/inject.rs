@@ -304,6 +304,23 @@ fn a_comment_stays_above_what_it_is_about() {
     }
 }
 
+/// Where the first word of a command is text of several lines: its item begins at the dash, above the text.
+#[test]
+fn a_first_word_of_many_lines_stays_whole() {
+    for header in ["|", ">", "|-", ">+", "|2", ">2-", "|-2", "| # said | so >", "&a |", "!!str >-", "&a !!str |2"] {
+        for blank in ["", "\n", "   \n\n"] {
+            let text =
+                JOB.replace("            - envoy\n", &format!("            - {header}\n{blank}              envoy\n"));
+            for text in [text.replace('\n', "\r\n"), text] {
+                let with = there_and_back(&text, &wish(Deliver::Init));
+                assert_eq!(words(&with, "envoy")[1..4], ["--mode", "sidecar", "--"], "{with}");
+                assert_eq!(words(&with, "envoy")[4].trim(), "envoy", "{with}");
+                assert!(with.contains(&format!("            - {header}")), "{with}");
+            }
+        }
+    }
+}
+
 /// What an earlier build has written is taken out by this one: files as they were written then.
 #[test]
 fn what_an_older_version_has_put_in_is_taken_out() {

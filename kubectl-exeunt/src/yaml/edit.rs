@@ -487,7 +487,7 @@ fn check(
         return Err(failed("the rest would not stay as it is"));
     }
     let after = File::read(file.name(), output.as_bytes().to_vec())
-        .map_err(|refusal| failed(&format!("line {} would be wrong", refusal.place.line)))?;
+        .map_err(|refusal| failed(&format!("line {} would then be wrong: {}", refusal.place.line, refusal.message)))?;
     let mut found = Vec::new();
     for document in after.documents() {
         found.push(document.root().map_or(Ok(Value::Null), Node::json)?);

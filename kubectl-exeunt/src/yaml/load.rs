@@ -255,7 +255,14 @@ impl<'t> Loader<'t> {
         let value = if style == Style::Plain && range.is_empty() { "" } else { value };
         let same = self.text.get(offset(&span.start)..offset(&span.end)) == Some(value);
         let text = (!same).then(|| value.into());
-        self.add(&span, style, Value::Scalar(text), tag, 1)
+        let id = self.add(&span, style, Value::Scalar(text), tag, 1);
+        // The parser reports where the text begins; the node begins at its `|` or `>`.
+        if matches!(style, Style::Literal | Style::Folded)
+            && let (Some(header), Some(raw)) = (header(self.text, range.start), self.nodes.get_mut(id as usize))
+        {
+            raw.outer = raw.outer.min(u32::try_from(header).unwrap_or(u32::MAX));
+        }
+        id
     }
 
     /// Where a value that is not there would start: right behind the colon or dash that announces it.
@@ -319,6 +326,25 @@ impl<'t> Loader<'t> {
             raw.end = if raw.style == Style::Flow { closed } else { last_end.unwrap_or(raw.start) }.max(raw.start);
         }
     }
+}
+
+/// Where the `|` or `>` stands of a block scalar whose text begins here: in the last line above that is not empty.
+fn header(text: &str, at: usize) -> Option<usize> {
+    let line = text.get(..at)?.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+    if !text.get(line..at)?.trim().is_empty() {
+        return None;
+    }
+    let above = text.get(..line)?.trim_end();
+    let line = above.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+    let above = above.get(line..)?;
+    let is_header = |at: &usize| {
+        let (before, rest) = above.split_at(*at);
+        let rest = rest.trim_start_matches(['|', '>']).trim_start_matches(|c: char| "+-123456789".contains(c));
+        let comment = rest.trim_start();
+        (before.is_empty() || before.ends_with([' ', '\t']))
+            && (comment.is_empty() || comment.starts_with('#') && rest != comment)
+    };
+    above.match_indices(['|', '>']).map(|(at, _)| at).find(is_header).map(|at| line + at)
 }
 
 /// The last byte that belongs to a block scalar, line break excluded: of `|+` with the empty lines that it keeps.

@@ -33,7 +33,7 @@ pub(super) struct Raw {
     /// Without tag and anchor. Of a block collection: from its first key or dash to the end of its last value.
     pub start: u32,
     pub end: u32,
-    /// The first of tag, anchor and the node itself.
+    /// The first of tag, anchor, the `|` or `>` of a block scalar, and the node itself.
     pub outer: u32,
     pub style: Style,
     pub value: Value,
@@ -220,7 +220,7 @@ impl<'a> Node<'a> {
         self.raw().map_or(0..0, |raw| raw.start as usize..raw.end as usize)
     }
 
-    /// Its bytes with tag and anchor.
+    /// Its bytes with tag and anchor, and of a block scalar its `|` or `>`.
     pub fn outer_span(self) -> Span {
         self.raw().map_or(0..0, |raw| raw.outer as usize..raw.end as usize)
     }
