@@ -1,5 +1,34 @@
 //! As much of Markdown as the reference uses, turned into roff, so that the manual page says what the reference says.
 
+/// A page of the manual, the same for the same source.
+pub struct Page(String);
+
+impl Page {
+    /// Its head, with the name in capitals. Its date is that of the version, which has none before it is released.
+    pub fn new(name: &str, version: &str) -> Self {
+        let date = date(version);
+        Self(format!(".TH {} 1 \"{date}\" \"exeunt {version}\" \"User Commands\"\n", escaped(name)))
+    }
+
+    /// One more section.
+    pub fn section(&mut self, title: &str, text: &str) {
+        self.0 += &format!(".SH {title}\n{}", text.trim_start_matches(".PP\n"));
+    }
+
+    /// The whole page.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+/// From the line `## 1.2.3 (2026-01-31)` of the changelog.
+fn date(version: &str) -> &'static str {
+    let changelog = include_str!("../../CHANGELOG.md");
+    let heading = changelog.lines().find_map(|line| line.strip_prefix(&format!("## {version} (")));
+    let date = heading.and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+    if date.starts_with(|c: char| c.is_ascii_digit()) { date } else { "" }
+}
+
 /// The text below a heading, without its subsections. `heading` is the whole line.
 pub fn section(text: &str, heading: &str) -> String {
     let mut lines = text.lines().skip_while(|line| *line != heading);

@@ -1,6 +1,6 @@
 //! exeunt(1). What an option means is said by `src/options.rs`; what the files, codes and signals are, by docs/reference.md.
 
-use crate::markdown::{cells, escaped, inline, roff, section};
+use crate::markdown::{Page, cells, escaped, inline, roff, section};
 use clap::{Arg, Command};
 use exeunt::{cli, options};
 
@@ -61,41 +61,30 @@ exeunt --mode main -- sh -c 'echo working; sleep 1; exit 3'
 ```
 ";
 
-/// The page, the same for the same source: its date is that of the version, which has none before it is released.
+/// The page.
 pub fn page() -> String {
     let command = cli::command();
-    let version = env!("CARGO_PKG_VERSION");
-    let mut page = format!(".TH EXEUNT 1 \"{}\" \"exeunt {version}\" \"User Commands\"\n", date(version));
-    let mut section_of =
-        |title: &str, text: &str| page += &format!(".SH {title}\n{}", text.trim_start_matches(".PP\n"));
-    section_of("NAME", &format!("exeunt \\- {}\n", inline(&about(&command).replacen('L', "l", 1))));
-    section_of("SYNOPSIS", &synopsis(&command));
-    section_of("DESCRIPTION", &roff(DESCRIPTION));
-    section_of("OPTIONS", &options(&command, ".SS"));
-    section_of("SUBCOMMANDS", &cli::SUBCOMMANDS.map(|known| subcommand(known.name)).concat());
-    section_of("CONDITIONS", &reference("### Conditions"));
-    section_of("ENVIRONMENT", &environment());
-    section_of("EXIT STATUS", &reference("### Exit codes"));
-    section_of("FILES", &reference("## The shared directory"));
-    section_of("SIGNALS", &reference("### Signals"));
-    section_of("SIDECARS THAT CANNOT BE WRAPPED", &reference("### Sidecars that cannot be wrapped"));
-    section_of("SECURITY", &reference("## Security"));
-    section_of("LIMITS", &reference("## Limits"));
-    section_of("EXAMPLES", &roff(EXAMPLES));
-    section_of(
+    let mut page = Page::new("EXEUNT", env!("CARGO_PKG_VERSION"));
+    page.section("NAME", &format!("exeunt \\- {}\n", inline(&about(&command).replacen('L', "l", 1))));
+    page.section("SYNOPSIS", &synopsis(&command));
+    page.section("DESCRIPTION", &roff(DESCRIPTION));
+    page.section("OPTIONS", &options(&command, ".SS"));
+    page.section("SUBCOMMANDS", &cli::SUBCOMMANDS.map(|known| subcommand(known.name)).concat());
+    page.section("CONDITIONS", &reference("### Conditions"));
+    page.section("ENVIRONMENT", &environment());
+    page.section("EXIT STATUS", &reference("### Exit codes"));
+    page.section("FILES", &reference("## The shared directory"));
+    page.section("SIGNALS", &reference("### Signals"));
+    page.section("SIDECARS THAT CANNOT BE WRAPPED", &reference("### Sidecars that cannot be wrapped"));
+    page.section("SECURITY", &reference("## Security"));
+    page.section("LIMITS", &reference("## Limits"));
+    page.section("EXAMPLES", &roff(EXAMPLES));
+    page.section(
         "SEE ALSO",
         ".BR catatonit (1),\n.BR dumb\\-init (1),\n.BR tini (1),\n.BR flock (2),\n.BR inotify (7),\n\
          .BR pid_namespaces (7),\n.BR signal (7)\n",
     );
-    page
-}
-
-/// From the line `## 1.2.3 (2026-01-31)` of the changelog.
-fn date(version: &str) -> &'static str {
-    let changelog = include_str!("../../CHANGELOG.md");
-    let heading = changelog.lines().find_map(|line| line.strip_prefix(&format!("## {version} (")));
-    let date = heading.and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
-    if date.starts_with(|c: char| c.is_ascii_digit()) { date } else { "" }
+    page.text()
 }
 
 fn reference(heading: &str) -> String {

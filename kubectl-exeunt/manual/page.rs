@@ -6,7 +6,7 @@ mod markdown;
 
 use clap::{Arg, Command};
 use kubectl_exeunt::command;
-use markdown::{escaped, inline, roff};
+use markdown::{Page, escaped, inline, roff};
 
 /// They ask the program itself what fits, so there is nothing in them that could grow old.
 pub const COMPLETIONS: [(&str, &str); 3] = [
@@ -60,30 +60,23 @@ kubectl exeunt policy --image registry.example/exeunt:0.1.0 | kubectl apply -f -
 ```
 ";
 
-/// The page, the same for the same source.
+/// The page.
 pub fn page() -> String {
     let command = command::options("kubectl exeunt");
-    let version = env!("CARGO_PKG_VERSION");
-    let mut page = format!(".TH KUBECTL\\-EXEUNT 1 \"{}\" \"exeunt {version}\" \"User Commands\"\n", date(version));
-    let mut section = |title: &str, text: &str| page += &format!(".SH {title}\n{}", text.trim_start_matches(".PP\n"));
+    let mut page = Page::new("KUBECTL-EXEUNT", env!("CARGO_PKG_VERSION"));
     let visible: Vec<&Command> = command.get_subcommands().filter(|one| !one.is_hide_set()).collect();
-    section("NAME", "kubectl\\-exeunt \\- would this Job ever end? judges manifests, plays Pods, puts exeunt in\n");
+    page.section(
+        "NAME",
+        "kubectl\\-exeunt \\- would this Job ever end? judges manifests, plays Pods, puts exeunt in\n",
+    );
     let lines: Vec<String> = visible.iter().map(|one| usage(one)).collect();
-    section("SYNOPSIS", &format!(".nf\n{}\n.fi\n", lines.join("\n")));
-    section("DESCRIPTION", &roff(DESCRIPTION));
-    section("COMMANDS", &visible.iter().map(|one| subcommand(one)).collect::<String>());
-    section("EXIT STATUS", &roff(EXIT_STATUS));
-    section("EXAMPLES", &roff(EXAMPLES));
-    section("SEE ALSO", ".BR exeunt (1),\n.BR kubectl (1)\n");
-    page
-}
-
-/// From the line `## 1.2.3 (2026-01-31)` of the changelog.
-fn date(version: &str) -> &'static str {
-    let changelog = include_str!("../../CHANGELOG.md");
-    let heading = changelog.lines().find_map(|line| line.strip_prefix(&format!("## {version} (")));
-    let date = heading.and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
-    if date.starts_with(|c: char| c.is_ascii_digit()) { date } else { "" }
+    page.section("SYNOPSIS", &format!(".nf\n{}\n.fi\n", lines.join("\n")));
+    page.section("DESCRIPTION", &roff(DESCRIPTION));
+    page.section("COMMANDS", &visible.iter().map(|one| subcommand(one)).collect::<String>());
+    page.section("EXIT STATUS", &roff(EXIT_STATUS));
+    page.section("EXAMPLES", &roff(EXAMPLES));
+    page.section("SEE ALSO", ".BR exeunt (1),\n.BR kubectl (1)\n");
+    page.text()
 }
 
 fn usage(command: &Command) -> String {
