@@ -243,6 +243,7 @@ fn the_plugin_of_argo_cd_prints_what_kustomize_builds_with_exeunt_in_it() {
     let words = [list("command"), list("args")].concat();
     let place = Place::new("argo");
     place.write("job.yaml", JOB);
+    place.write("--main=load", "a pattern would find this file\n");
     place.write("kustomization.yaml", "resources: [job.yaml]\nnamePrefix: a-\n");
     let generate = |options: &str| {
         let mut command = Command::new(&words[0]);
@@ -252,6 +253,8 @@ fn the_plugin_of_argo_cd_prints_what_kustomize_builds_with_exeunt_in_it() {
     let output = generate("--main load");
     assert!(output.status.success(), "{}", said(&output));
     let text = String::from_utf8(output.stdout).unwrap();
+    let output = generate("--mai?=load");
+    assert!(said(&output).contains("'--mai?'"), "{}", said(&output));
     assert!(text.contains("name: a-nightly"), "{text}");
     assert_eq!(pod_spec(&text)["containers"][1]["command"][2], "sidecar", "{text}");
     // Whatever fails, fails.
@@ -259,6 +262,48 @@ fn the_plugin_of_argo_cd_prints_what_kustomize_builds_with_exeunt_in_it() {
     place.write("kustomization.yaml", "resources: [nothing.yaml]\n");
     let output = generate("--main load");
     assert!(!output.status.success() && output.stdout.is_empty(), "{}", said(&output));
+}
+
+/// What Argo CD's documentation (3.4, "Config Management Plugins") asks of a plugin, its sidecar and an Application.
+#[test]
+fn the_recipe_for_argo_cd_is_as_its_documentation_has_it() {
+    let of = |name: &str| {
+        let text = std::fs::read_to_string(repository("examples/argocd").join(name)).unwrap();
+        data(&text).remove(0)
+    };
+    let (plugin, server, application) = (of("plugin.yaml"), of("repo-server.yaml"), of("application.yaml"));
+    let text = |value: &Value, at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!(text(&plugin, "/apiVersion"), "argoproj.io/v1alpha1");
+    assert_eq!(text(&plugin, "/kind"), "ConfigManagementPlugin");
+    // What discovers its applications takes them from Argo CD's own tools; what has a version is named with it.
+    let known: Vec<&str> = plugin["spec"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(known, ["generate"]);
+    assert_eq!(text(&application, "/spec/source/plugin/name"), text(&plugin, "/metadata/name"));
+    let variable = text(&application, "/spec/source/plugin/env/0/name");
+    assert!(text(&plugin, "/spec/generate/args/0").contains(&format!("${{ARGOCD_ENV_{variable}:-}}")));
+
+    let sidecar = server.pointer("/spec/template/spec/containers/0").unwrap();
+    assert_eq!(sidecar["command"], json!(["/var/run/argocd/argocd-cmp-server"]));
+    assert_eq!(sidecar["securityContext"], json!({"runAsNonRoot": true, "runAsUser": 999}));
+    let mounts: Vec<(String, String)> = sidecar["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(one, "/mountPath"), text(one, "/name")))
+        .collect();
+    // The first two are volumes of the repo server; /tmp must not be.
+    assert_eq!(mounts[0], ("/var/run/argocd".to_owned(), "var-files".to_owned()));
+    assert_eq!(mounts[1], ("/home/argocd/cmp-server/plugins".to_owned(), "plugins".to_owned()));
+    assert_eq!(mounts[2].0, "/home/argocd/cmp-server/config/plugin.yaml");
+    let own: Vec<String> = server
+        .pointer("/spec/template/spec/volumes")
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| text(one, "/name"))
+        .collect();
+    assert_eq!(own, [mounts[2].1.clone(), mounts.iter().find(|(at, _)| at == "/tmp").unwrap().1.clone()]);
 }
 
 /// A registry on the loopback address, with one image for two platforms and one of which they differ.
