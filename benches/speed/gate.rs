@@ -88,7 +88,7 @@ fn once(condition: Condition, directory: &Path) -> f64 {
 }
 
 fn wrapper(mode: &str, options: &[String], directory: &Path) -> Child {
-    let mut command = Command::new(EXEUNT);
+    let mut command = Command::new(&*EXEUNT);
     command.args(["--mode", mode, "--log-level", "error", "--dir"]).arg(directory).args(options);
     command.arg("--").arg(roles::program()).args([roles::FLAG, "stamp"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a wrapper")

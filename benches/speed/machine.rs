@@ -55,6 +55,29 @@ pub fn with_more_inotify_instances<T>(run: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Lets the caller and whatever it starts have no more inotify instances than this, as the kernel does with a user: in a user
+/// namespace of their own, so that nobody else has fewer. `again`: in a further one below, because the kernel still counts
+/// instances for a while that nobody has any more; the limit of the one above is lifted.
+///
+/// # Errors
+/// If this machine lets nobody have one.
+pub fn watch_no_more_than(instances: usize, again: bool) -> std::io::Result<()> {
+    const LIMIT: &str = "/proc/sys/user/max_inotify_instances";
+    if again {
+        std::fs::write(LIMIT, i32::MAX.to_string())?;
+    }
+    // SAFETY: plain system calls; the caller has one thread.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    // SAFETY: as above.
+    if unsafe { libc::unshare(libc::CLONE_NEWUSER) } == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    std::fs::write(LIMIT, instances.to_string())
+}
+
 /// Binds a process (0: the caller) to the first or the second processor, where there is a second.
 pub fn put_on(processor: usize, pid: libc::pid_t) {
     // SAFETY: plain system calls with live locals; a set of processors is a row of bits.

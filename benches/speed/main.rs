@@ -1,12 +1,13 @@
 //! What exeunt costs, beside the inits that people use today and beside the floor that the kernel allows.
 //!
-//!     cargo bench --target x86_64-unknown-linux-musl
+//!     cargo bench -p exeunt --target x86_64-unknown-linux-musl
 //!
 //! builds the static release binary, measures every part and prints tables; takes ten minutes.
 //!
 //!     … -- start goodbye      these parts only
 //!     … -- --runs N           at most N rounds of each; below 20, small sizes as well
 //!     … -- all --page [DIR]   all parts, and then DIR/performance.md and its plots; DIR is docs
+//!     … -- crowd --page       this part, and then what the page says of it; all else on the page stays
 //!     … -- --page [DIR]       the page and its plots once more, of what has been measured last
 //!
 //! All who are compared take turns within one round, so that what else the machine does falls on all alike; read the ratios
@@ -18,6 +19,7 @@
     reason = "children that consist of system calls, and wait4(2), which tells what a child has used"
 )]
 
+mod crowd;
 mod deaf;
 mod forward;
 mod gate;
@@ -39,6 +41,7 @@ mod symbols;
 mod tiny;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Where one run keeps its files, and how often it measures.
 pub struct Bench {
@@ -63,8 +66,17 @@ impl Bench {
     }
 }
 
-/// The program that is measured: the one that cargo built with this benchmark.
-const EXEUNT: &str = env!("CARGO_BIN_EXE_exeunt");
+/// What is shipped is built for this.
+#[cfg(target_arch = "x86_64")]
+const SHIPPED_FOR: &str = "x86_64-unknown-linux-musl";
+#[cfg(target_arch = "aarch64")]
+const SHIPPED_FOR: &str = "aarch64-unknown-linux-musl";
+/// The program that is measured: what is shipped (`peers::prepare` builds it), whatever cargo has built with this benchmark.
+static EXEUNT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let beside = Path::new(env!("CARGO_BIN_EXE_exeunt")).ancestors().nth(2).expect("a directory of builds");
+    let all = if beside.ends_with(SHIPPED_FOR) { beside.parent().expect("a directory of all builds") } else { beside };
+    all.join(SHIPPED_FOR).join("release/exeunt")
+});
 /// Where the raw numbers are left.
 const RAW: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/speed");
 
@@ -82,6 +94,7 @@ fn main() {
         text.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"), PathBuf::from)
     });
     let nothing_named = words.is_empty();
+    let only_the_page = nothing_named && page.is_some();
     if !words.iter().all(|word| word == "all" || part::ALL.iter().any(|part| part.name == *word)) {
         let names: Vec<_> = part::ALL.iter().map(|part| part.name).collect();
         refuse(&format!("the parts are: all, {}; the options: --runs N, --page [DIR]", names.join(", ")));
@@ -96,7 +109,7 @@ fn main() {
     let bench = Bench { memory, disk, programs, runs };
 
     let wanted = |part: &part::Part| match nothing_named {
-        true => page.is_none(),
+        true => !only_the_page,
         false => words.iter().any(|word| word == "all" || word == part.name),
     };
     let mut failed = Vec::new();
@@ -110,7 +123,8 @@ fn main() {
     let _ = std::fs::remove_dir_all(&bench.memory);
     let _ = std::fs::remove_dir_all(&bench.disk);
     if let Some(directory) = page {
-        page::write(&directory);
+        // With parts named, what it says of the others stays.
+        page::write(&directory, |part| only_the_page || wanted(part), &failed);
     }
     if !failed.is_empty() {
         println!("FAILED: {}; each can be measured again by itself", failed.join(", "));

@@ -1,35 +1,41 @@
 //! docs/performance.md: whatever is a number on it is written here, between marks, from the raw numbers of the last run.
 
 use super::numbers::{Section, Table};
-use super::part::{self, Record};
+use super::part::{self, Part, Record};
 use std::fmt::Write;
 use std::path::Path;
 
-/// Writes the page in `directory`, and its plots below.
-pub fn write(directory: &Path) {
+const END: &str = "<!-- /speed -->";
+
+/// Writes the page in `directory`, and its plots below: what it says of the parts that are `wanted`. Of the others it keeps
+/// what it said, and when that was measured.
+pub fn write(directory: &Path, wanted: impl Fn(&Part) -> bool, failed: &[&str]) {
     let file = directory.join("performance.md");
     let mut page = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let plots = directory.join("performance");
     std::fs::create_dir_all(&plots).expect("a directory for the plots");
-    let parts: Vec<_> = part::ALL.iter().map(|part| (part.name, part.last())).collect();
-    for (name, last) in &parts {
-        let text = match last {
-            Some((record, section)) => {
-                for plot in &section.plots {
-                    std::fs::write(plots.join(format!("{}.svg", plot.name)), &plot.svg).expect("a plot");
-                }
-                show(record, section)
+    let (mut measured, mut bars) = (Vec::new(), Vec::new());
+    for part in part::ALL {
+        let name = part.name;
+        if let Some((record, section)) = part.last().filter(|_| wanted(part)) {
+            for plot in &section.plots {
+                std::fs::write(plots.join(format!("{}.svg", plot.name)), &plot.svg).expect("a plot");
             }
-            None => {
-                println!("MISSING: {name} has not been measured; the page says so");
-                "Not measured.\n".to_owned()
-            }
-        };
-        page = replaced(&page, name, &text);
+            measured.push([vec![name.to_owned()], when(&record)].concat());
+            bars.extend(section.bars.iter().map(|bar| [bar.row(), vec![name.to_owned()]].concat()));
+            page = replaced(&page, name, &show(&record, &section));
+        } else if failed.contains(&name) || !between_marks(&page, name).contains('|') {
+            println!("MISSING: {name} has not been measured; the page says so");
+            page = replaced(&page, name, "Not measured.\n");
+        } else {
+            println!("KEPT: what the page says of {name}");
+            measured.extend(rows_of(&page, "machine", name));
+            bars.extend(rows_of(&page, "bars", name));
+        }
     }
-    page =
-        replaced(&page, "machine", &machines(parts.iter().filter_map(|(name, last)| Some((*name, &last.as_ref()?.0)))));
-    page = replaced(&page, "bars", &bars(parts.iter().filter_map(|(_, last)| Some(&last.as_ref()?.1))));
+    let table = |head, rows| Table { title: String::new(), head, rows }.text();
+    page = replaced(&page, "machine", &table(vec!["part", "measured", "load then", "on"], measured));
+    page = replaced(&page, "bars", &table(vec!["what", "bar", "measured", "verdict", "part"], bars));
     std::fs::write(&file, page).expect("the page");
     println!("Written: {}, and the plots in {}", file.display(), plots.display());
 }
@@ -48,42 +54,34 @@ fn show(record: &Record, section: &Section) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// On which machine, when, and what else it did: a line for each machine, which is one line unless a part was measured again
-/// somewhere else.
-fn machines<'a>(records: impl Iterator<Item = (&'a str, &'a Record)>) -> String {
-    let mut machines: Vec<(&str, Vec<&str>, Vec<&str>, f64)> = Vec::new();
-    for (name, record) in records {
-        let (what, rest) = record.machine.split_once(", load ").unwrap_or((&record.machine, ""));
-        let (load, date) = rest.split_once(", ").unwrap_or_default();
-        let load = load.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN);
-        match machines.last_mut().filter(|machine| machine.0 == what) {
-            Some((_, names, dates, most)) => {
-                names.push(name);
-                dates.push(date);
-                *most = most.max(load);
-            }
-            None => machines.push((what, vec![name], vec![date], load)),
-        }
-    }
-    let line = |(what, names, mut dates, load): (&str, Vec<&str>, Vec<&str>, f64)| {
-        dates.sort_unstable();
-        let (first, last) = (dates.first().copied().unwrap_or_default(), dates.last().copied().unwrap_or_default());
-        let (names, load) = (names.join(", "), format!("{load:.1}"));
-        format!("- {what}\n  from {first} to {last} ({names}); load at the start of a part: at most {load}\n")
-    };
-    machines.into_iter().map(line).collect()
+/// When a part was measured, how busy the machine was then, and which machine that was.
+fn when(record: &Record) -> Vec<String> {
+    let (machine, rest) = record.machine.split_once(", load ").unwrap_or((&record.machine, ""));
+    let (load, date) = rest.split_once(", ").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("-");
+    [date, load, machine].map(str::to_owned).to_vec()
 }
 
-fn bars<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
-    let rows = sections.flat_map(|section| section.bars.iter().map(super::numbers::Bar::row)).collect();
-    Table { title: String::new(), head: vec!["what", "bar", "measured", "verdict"], rows }.text()
+/// The rows of a table on the page that are about a part, which stands at one end of them.
+fn rows_of(page: &str, mark: &str, part: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| -> Option<Vec<String>> {
+        let line = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        Some(line.split('|').map(|cell| cell.trim().to_owned()).collect())
+    };
+    let rows = between_marks(page, mark).lines().filter_map(cells);
+    rows.filter(|row| [row.first(), row.last()].into_iter().flatten().any(|cell| cell == part)).collect()
+}
+
+/// What stands between the marks of `name`.
+fn between_marks<'a>(page: &'a str, name: &str) -> &'a str {
+    let begin = format!("<!-- speed: {name} -->\n");
+    let rest = page.split_once(&begin).and_then(|(_, rest)| rest.split_once(END));
+    rest.unwrap_or_else(|| panic!("performance.md has no mark {begin:?}, or no {END:?} after it")).0
 }
 
 /// `page` with `text` between the marks of `name`.
 fn replaced(page: &str, name: &str, text: &str) -> String {
-    let (begin, end) = (format!("<!-- speed: {name} -->\n"), "<!-- /speed -->");
-    let whole = || panic!("performance.md has no mark {begin:?}, or no {end:?} after it");
-    let (head, rest) = page.split_once(&begin).unwrap_or_else(whole);
-    let (_, tail) = rest.split_once(end).unwrap_or_else(whole);
-    format!("{head}{begin}\n{}\n\n{end}{tail}", text.trim_end())
+    let before = between_marks(page, name);
+    let at = before.as_ptr().addr() - page.as_ptr().addr();
+    format!("{}\n{}\n\n{}", &page[..at], text.trim_end(), &page[at + before.len()..])
 }

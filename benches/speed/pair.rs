@@ -51,7 +51,7 @@ impl Kind {
         let mut command;
         match self {
             Self::Exeunt => {
-                command = Command::new(EXEUNT);
+                command = Command::new(&*EXEUNT);
                 command.args(["--mode", mode, "--log-level", "error", "--dir"]).arg(directory).arg("--");
             }
             Self::Floor => {

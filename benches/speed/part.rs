@@ -2,7 +2,7 @@
 
 use super::numbers::Section;
 use super::{Bench, RAW, machine, roles};
-use super::{deaf, forward, gate, goodbye, growth, idle, reap, size, start};
+use super::{crowd, deaf, forward, gate, goodbye, growth, idle, reap, size, start};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +33,7 @@ pub const ALL: &[Part] = &[
     part!("start", start),
     part!("goodbye", goodbye),
     part!("growth", growth),
+    part!("crowd", crowd),
     part!("idle", idle),
     part!("deaf", deaf),
     part!("forward", forward),

@@ -1,7 +1,7 @@
 //! Who is compared: exeunt, the inits that are found on this machine, and what is built here to measure by.
 
 use super::plot::Look;
-use super::{Bench, EXEUNT};
+use super::{Bench, EXEUNT, SHIPPED_FOR};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub fn all(bench: &Bench) -> Vec<Peer> {
     let main = ["--mode", "main", "--dir"].map(OsString::from).into_iter().chain([pod.into()]).collect();
     let mut peers = vec![
         Peer { name: "the command alone", kind: Kind::Alone, program: None, words: Vec::new() },
-        Peer { name: "exeunt --mode main", kind: Kind::Exeunt, program: Some(EXEUNT.into()), words: main },
+        Peer { name: "exeunt --mode main", kind: Kind::Exeunt, program: Some(EXEUNT.clone()), words: main },
     ];
     for (name, words) in INITS {
         let words = words.iter().map(OsString::from).collect();
@@ -105,10 +105,11 @@ pub fn prepare(bench: &Bench) {
             println!("MISSING: {tool} is not installed; {what}");
         }
     }
+    ship();
     let source = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed/floor").join(name);
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
     rustc.args(["--edition=2024", "-O", "-Cpanic=abort", "-Cstrip=symbols", "-Clto=fat"]);
-    rustc.arg(format!("--target={}-unknown-linux-musl", std::env::consts::ARCH)).arg("-Clinker=rust-lld");
+    rustc.arg(format!("--target={SHIPPED_FOR}")).arg("-Clinker=rust-lld");
     build(rustc.arg(source("stub.rs")), &bench.programs.join("stub"), STUB);
     // musl is the smaller start, where it is installed (Debian: musl-tools).
     let compiler = if find("musl-gcc").is_some() { "musl-gcc" } else { "cc" };
@@ -119,6 +120,17 @@ pub fn prepare(bench: &Bench) {
     }
     let mut cc = Command::new(compiler);
     build(cc.args(["-O2", "-static", "-s"]).arg(source("floor.c")), &bench.programs.join("floor"), FLOOR);
+}
+
+/// Builds what is shipped, as it is shipped. What cargo has built with this benchmark is another program where it was not told
+/// `-p exeunt`: packages that the plugin uses as well have more features then.
+fn ship() {
+    let directory = EXEUNT.ancestors().nth(3).expect("the directory of all builds");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["build", "--quiet", "--release", "--locked", "-p", "exeunt", "--target", SHIPPED_FOR, "--target-dir"]);
+    cargo.arg(directory).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    let built = cargo.status().is_ok_and(|status| status.success());
+    assert!(built && EXEUNT.is_file(), "{} cannot be built", EXEUNT.display());
 }
 
 fn build(compiler: &mut Command, to: &Path, name: &str) {

@@ -11,6 +11,7 @@ pub fn play(words: &[String]) -> ! {
         ["part", name, runs, memory, disk] => part::play(name, runs, memory, disk),
         ["job"] => job(),
         ["helper"] => helper(),
+        ["member"] => member(),
         ["stamp"] => stamp(),
         ["echo"] => echo(),
         ["parent", orphans] => reap::parent(orphans.parse().expect("a number")),
@@ -41,6 +42,23 @@ fn stamp() -> ! {
 fn helper() -> ! {
     extern "C" fn terminated(_signal: libc::c_int) {
         say(&now().to_ne_bytes());
+        leave()
+    }
+    handle(libc::SIGTERM, terminated);
+    say(b"r");
+    rest()
+}
+
+/// As [`helper`], one of many who write into one pipe: says below whom it runs, and when.
+fn member() -> ! {
+    extern "C" fn terminated(_signal: libc::c_int) {
+        // SAFETY: a plain system call, which a handler may make.
+        let above = unsafe { libc::getppid() }.unsigned_abs();
+        let mut word = [0; 16];
+        word[..8].copy_from_slice(&u64::from(above).to_ne_bytes());
+        word[8..].copy_from_slice(&now().to_ne_bytes());
+        // In one piece, as the kernel writes whatever is so short.
+        say(&word);
         leave()
     }
     handle(libc::SIGTERM, terminated);

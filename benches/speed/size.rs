@@ -4,7 +4,7 @@ use super::numbers::{Bar, Plot, Section, Table};
 use super::peers;
 use super::plot::{self, Look};
 use super::symbols;
-use super::{Bench, EXEUNT, RAW};
+use super::{Bench, EXEUNT, RAW, SHIPPED_FOR};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -81,18 +81,17 @@ fn packages(bench: &Bench) -> Result<Vec<(String, u64)>, String> {
     if bench.is_short() {
         return Err("wants a build of its own; left out of a short run".to_owned());
     }
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let directory = Path::new(RAW).with_file_name("with-names");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo
-        .args(["build", "--quiet", "--release", "--locked", "-p", "exeunt", "--target", &target, "--target-dir"])
+        .args(["build", "--quiet", "--release", "--locked", "-p", "exeunt", "--target", SHIPPED_FOR, "--target-dir"])
         .arg(&directory);
     cargo.args(["--config", "profile.release.strip=false"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = cargo.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
-    let file = directory.join(target).join("release/exeunt");
+    let file = directory.join(SHIPPED_FOR).join("release/exeunt");
     let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     symbols::by_package(&bytes).ok_or("the binary cannot be read".to_owned())
 }
@@ -118,7 +117,7 @@ fn compressed(directory: &Path) -> Option<u64> {
 /// The binary as the archive that is an image's only layer.
 fn layer(directory: &Path) -> Option<PathBuf> {
     let layer = directory.join("layer.tar");
-    let binary = Path::new(EXEUNT);
+    let binary = EXEUNT.as_path();
     let mut tar = Command::new("tar");
     tar.arg("-cf").arg(&layer).arg("-C").arg(binary.parent()?).arg(binary.file_name()?);
     tar.status().ok()?.success().then_some(layer)

@@ -4,6 +4,8 @@
  *     floor -- COMMAND...                   an init: every signal to the command, every child reaped, its exit code
  *     floor --main DIR -- COMMAND...        the same job: at the command's end a rename in DIR says so
  *     floor --sidecar DIR -- COMMAND...     waits for that rename by inotify, then SIGTERM to the command
+ *     floor --keeper DIR -- COMMAND...      the job once more: it keeps a lock until it has renamed
+ *     floor --waiter DIR -- COMMAND...      waits for that lock, then SIGTERM to the command
  *
  * It checks nothing, survives nothing and says nothing: a mark to measure by, not something to use.
  */
@@ -13,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,14 +61,20 @@ static int run(const sigset_t *all, char **command)
 	}
 }
 
-static int run_main(const sigset_t *all, const char *directory, char **command)
+static int run_main(const sigset_t *all, const char *directory, char **command, int keep)
 {
 	char running[4096], terminated[4096];
 	snprintf(running, sizeof running, "%s/main-job-running", directory);
 	snprintf(terminated, sizeof terminated, "%s/main-job-terminated", directory);
-	close(open(running, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	int life = open(running, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (keep)
+		flock(life, LOCK_EX);
+	else
+		close(life);
 	int result = run(all, command);
 	rename(running, terminated);
+	if (keep)
+		close(life);
 	return result;
 }
 
@@ -95,6 +104,18 @@ static int run_sidecar(const char *directory, char **command)
 	return 0;
 }
 
+static int run_waiter(const char *directory, char **command)
+{
+	char running[4096];
+	snprintf(running, sizeof running, "%s/main-job-running", directory);
+	int life = open(running, O_RDONLY | O_CLOEXEC);
+	pid_t child = spawn(command);
+	flock(life, LOCK_SH);
+	kill(child, SIGTERM);
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
 int main(int count, char **words)
 {
 	sigset_t all;
@@ -103,8 +124,12 @@ int main(int count, char **words)
 	if (count > 2 && strcmp(words[1], "--") == 0)
 		_exit(run(&all, words + 2));
 	if (count > 4 && strcmp(words[1], "--main") == 0)
-		_exit(run_main(&all, words[2], words + 4));
+		_exit(run_main(&all, words[2], words + 4, 0));
 	if (count > 4 && strcmp(words[1], "--sidecar") == 0)
 		_exit(run_sidecar(words[2], words + 4));
+	if (count > 4 && strcmp(words[1], "--keeper") == 0)
+		_exit(run_main(&all, words[2], words + 4, 1));
+	if (count > 4 && strcmp(words[1], "--waiter") == 0)
+		_exit(run_waiter(words[2], words + 4));
 	return 2;
 }
