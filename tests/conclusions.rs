@@ -163,6 +163,17 @@ fn several_names_are_between_attempts_only_if_none_of_them_runs_or_is_still_to_c
     }
 }
 
+/// `--absence-timeout` counts while none of them is there: another that has not come must not end the sidecar of one that runs.
+#[test]
+fn several_names_have_not_started_only_if_none_of_them_is_there_or_may_be() {
+    for job in every_job() {
+        let there = job.iter().any(|one| matches!(one, Conclusion::Running | Conclusion::Unproven));
+        let to_come = job.is_empty() || job.contains(&Conclusion::NotStarted);
+        let concluded = together(job.iter().copied(), false);
+        assert_eq!(concluded == Conclusion::NotStarted, to_come && !there, "{job:?}: {concluded:?}");
+    }
+}
+
 /// Whether the next attempt comes: what the record says of its own end, or its codes of the end that it left (137, if none).
 #[test]
 fn an_end_is_repeated_as_the_kubelet_would_repeat_it() {

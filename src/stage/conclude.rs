@@ -72,7 +72,9 @@ pub fn together(conclusions: impl Iterator<Item = Conclusion>, any: bool) -> Con
                 }
             }
             Conclusion::BetweenAttempts(_) => paused = Some(conclusion),
-            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => open = Some(conclusion),
+            // Where one of them is there, or may be, the job is: that another has not come does not make it absent.
+            Conclusion::NotStarted => open = open.or(Some(conclusion)),
+            Conclusion::Running | Conclusion::Unproven => open = Some(conclusion),
         }
     }
     match (open, paused, worst_of_over) {
