@@ -1,6 +1,7 @@
 //! A simulated kubelet plays whole lives of Pods, many at once, with real processes: jobs that pass, fail, crash, fork,
-//! ignore signals, cannot be found, or are killed with their wrapper; restarts with back-off; sidecars that crash and come
-//! back; deletion at any moment; a volume that is slow, or full at the end. What is promised is checked from outside.
+//! ignore signals, cannot be found, or are killed with their wrapper; restarts with back-off, by the policy and by rules; Pods
+//! that begin again as a whole; jobs that do not come; sidecars that crash and come back; deletion at any moment; a volume that is
+//! slow, or full at the end. What is promised is checked from outside.
 //!
 //! EXEUNT_POD_LIVES says how many (10,000; with EXEUNT_FULL=1 30,000), EXEUNT_POD_SEED which is the first: a failure prints its seed, and that seed with
 //! one life plays it again.
@@ -11,7 +12,7 @@ mod plays;
 
 use house::{House, counts};
 use plays::pod::{Pod, may_mount};
-use plays::script::{Attempt, Job, Plays, RestartPolicy, Role, Script};
+use plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Script};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -84,16 +85,10 @@ fn a_sidecar_that_leaves_early_would_be_noticed() {
 
 /// One job that passes, and one sidecar.
 fn quiet_script(takes: Duration) -> Script {
-    let attempt = Attempt { job: Job::Exits(0), takes, killed_after: None };
-    let role = |name: &str, plays, ms| Role {
-        name: name.to_owned(),
-        starts_at: Duration::from_millis(ms),
-        plays,
-        options: Vec::new(),
-    };
-    let sidecar = Plays::Sidecar { helper: plays::script::Helper::Plain, killed_after: None };
-    let roles = vec![role("main-job", Plays::Main(vec![attempt]), 300), role("sidecar-0", sidecar, 0)];
-    Script { seed: 0, policy: RestartPolicy::Never, roles, deleted_at: None, small_volume: false, slow_volume: false }
+    let job = Plays::Main(vec![Attempt { job: Job::Exits(0), takes, killed_after: None }]);
+    let main = Role::new("main-job", Duration::from_millis(300), job);
+    let sidecar = Role::new("sidecar-0", Duration::ZERO, Plays::helper(Helper::Plain));
+    Script::quiet(RestartPolicy::Never, vec![main, sidecar])
 }
 
 /// What has been played, for the report.
@@ -113,7 +108,7 @@ impl Totals {
     fn count(&self, pod: &Pod) {
         self.lives.fetch_add(1, SeqCst);
         self.starts.fetch_add(pod.containers.iter().map(|container| container.starts).sum(), SeqCst);
-        self.killed.fetch_add(pod.containers.iter().filter(|container| container.killed).count(), SeqCst);
+        self.killed.fetch_add(pod.containers.iter().map(|container| container.kills).sum(), SeqCst);
         self.deleted.fetch_add(usize::from(pod.is_deleted()), SeqCst);
         self.unseen.fetch_add(usize::from(pod.unseen), SeqCst);
         self.small.fetch_add(usize::from(pod.script.small_volume), SeqCst);

@@ -1,7 +1,8 @@
 //! A kubelet as far as one Pod sees it: it starts containers, looks at their exit codes, starts failed ones again with
 //! back-off, and deletes the Pod with a grace period. It knows nothing of what the containers say to each other.
 
-use super::script::{Attempt, Dice, Helper, Job, Plays, RestartPolicy, Role, Script};
+use super::commands;
+use super::script::{Dice, Helper, Plays, Role, Script};
 use super::slow;
 use crate::house::{self, proc};
 use std::ffi::CString;
@@ -14,14 +15,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// terminationGracePeriodSeconds, in the same proportion to everything else as 30 s are to a real Pod.
-const GRACE: Duration = Duration::from_millis(400);
+pub const GRACE: Duration = Duration::from_millis(400);
 /// Within so many milliseconds all containers of a deleted Pod are asked to end, in any order.
 const APART: u64 = 10;
 /// Before the third start; each further one waits twice as long, up to sixteen times this.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
-enum State {
+pub enum State {
+    /// Its turn has not come: the init container has not ended, or its image is not to be had.
+    Pending,
     Waiting(Instant),
     Running(Child),
     Over,
@@ -29,7 +32,7 @@ enum State {
 
 pub struct Container {
     pub role: Role,
-    state: State,
+    pub state: State,
     /// How often it has been started, and how often an attempt of the script has been played to its end.
     pub starts: usize,
     pub played: usize,
@@ -38,23 +41,46 @@ pub struct Container {
     pub course: Vec<(Duration, Option<i32>)>,
     kill_at: Option<Instant>,
     /// When the deletion of the Pod reaches it: no kubelet tells all containers in the same moment.
-    asked_at: Option<Instant>,
+    pub asked_at: Option<Instant>,
+    /// When the kubelet has asked it to end, in this round.
+    pub asked: Option<Instant>,
+    /// Its wrapper was killed, since its last start; and how often that happened.
     pub killed: bool,
-    /// How long after its first start its wrapper is stopped, as by the freezer or by throttling, and for how long.
+    pub kills: usize,
+    /// When its last start was, when its command was seen to have begun then, and when it was last seen to run.
+    pub started: Instant,
+    pub begun: Option<Instant>,
+    pub seen: Instant,
+    /// How many commands had begun in this round before its last start.
+    begun_before: usize,
     stall: Option<(Duration, Duration)>,
     stalled: Option<(Instant, Instant)>,
     stopped: bool,
-    /// It is sent a SIGTERM as soon as its command has begun.
-    early: bool,
+    /// When somebody else sends it a SIGTERM, after its command has begun; and when that was, with whether the job was over.
+    told_after: Option<Duration>,
+    pub told: Option<(Instant, bool)>,
+    /// When the file that it waits for is made, and when it was.
+    opens_at: Option<Instant>,
+    pub opened: Option<Instant>,
+    /// How many of its commands had begun when it was sent a SIGUSR1 between two of them.
+    pub rotated: Option<usize>,
+    /// Start by start: by when it had certainly come, and until when it had certainly not gone.
+    pub there: Vec<(Instant, Instant)>,
 }
 
 pub struct Pod {
     pub script: Script,
-    dir: PathBuf,
+    pub dir: PathBuf,
     begun: Instant,
     pub containers: Vec<Container>,
     pub back_off: Duration,
     deleted: Option<Instant>,
+    /// How often all containers have begun again.
+    pub round: usize,
+    /// The init container of this round is still to be run.
+    pub prepares: bool,
+    /// All containers begin again: those that are still to be ended, one after the other.
+    pub leaving: Option<Vec<usize>>,
     /// A main container has ended for good without having been seen in the shared directory.
     pub unseen: bool,
     /// When the last main container ended for good.
@@ -79,27 +105,40 @@ impl Pod {
         let hold =
             OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&hold).expect("a fifo");
         let begun = Instant::now();
-        let mut dice = Dice::new(!script.seed);
-        // Around the end, as often as not: a job takes up to 50 ms.
-        let mut container = |role: &Role| Container {
-            role: role.clone(),
-            state: State::Waiting(begun + role.starts_at),
+        let container = |role: &Role| Container {
+            state: match () {
+                () if role.is_native() => State::Waiting(begun),
+                () if script.reset || script.late && role.is_main() => State::Pending,
+                () => State::Waiting(begun + role.starts_at),
+            },
             starts: 0,
             played: 0,
             last: None,
             course: Vec::new(),
             kill_at: None,
             asked_at: None,
+            asked: None,
             killed: false,
-            stall: dice.percent(20).then(|| (dice.ms(100), dice.ms(60))),
+            kills: 0,
+            started: begun,
+            begun: None,
+            seen: begun,
+            begun_before: 0,
+            stall: role.stall,
             stalled: None,
             stopped: false,
-            early: matches!(role.plays, Plays::Sidecar { helper: Helper::StopsByInt, .. }),
+            told_after: role.told_after,
+            told: None,
+            opens_at: None,
+            opened: None,
+            rotated: None,
+            there: Vec::new(),
+            role: role.clone(),
         };
-        let containers = script.roles.iter().map(&mut container).collect();
+        let containers = script.roles.iter().map(container).collect();
         let (timeline, faults) = (Vec::new(), Vec::new());
         let (deleted, job_over, lasted) = (None, None, Duration::ZERO);
-        let back_off = BACK_OFF;
+        let (back_off, prepares) = (BACK_OFF, script.reset);
         Self {
             script,
             dir,
@@ -107,6 +146,9 @@ impl Pod {
             containers,
             back_off,
             deleted,
+            round: 0,
+            prepares,
+            leaving: None,
             unseen: false,
             job_over,
             lasted,
@@ -126,10 +168,12 @@ impl Pod {
             for index in 0..self.containers.len() {
                 self.attend(index, now);
             }
+            self.attend_the_round(now);
             if self.deleted.is_some_and(|at| now >= at + GRACE) {
                 self.containers.iter().for_each(|container| container.signal(libc::SIGKILL));
             }
-            if self.job_over.is_some_and(|at| now >= at + bound) || now >= self.begun + 6 * bound {
+            let waits_for_nobody = self.script.late && now >= self.begun + bound && self.no_job_has_come();
+            if self.job_over.is_some_and(|at| now >= at + bound) || waits_for_nobody || now >= self.begun + 6 * bound {
                 self.fault(format!("not all containers have ended within {bound:?}"));
                 break;
             }
@@ -139,17 +183,21 @@ impl Pod {
     }
 
     fn attend(&mut self, index: usize, now: Instant) {
-        let begun = self.containers[index].early && self.log(&self.containers[index].role.name).contains("begin ");
         let container = &mut self.containers[index];
         match &mut container.state {
-            State::Waiting(_) if self.deleted.is_some() => container.state = State::Over,
+            State::Pending | State::Waiting(_) if self.deleted.is_some() => container.state = State::Over,
             State::Waiting(at) if *at <= now => self.start(index),
-            State::Waiting(_) | State::Over => {}
+            State::Pending | State::Waiting(_) | State::Over => {}
             State::Running(child) => {
                 let pid = child.id().cast_signed();
+                // Before it is looked at: until then it was certainly there.
+                let looked = Instant::now();
                 if let Some(status) = child.try_wait().expect("waiting for our own child") {
                     self.ended(index, status);
-                } else if container.stalled.is_some_and(|(from, _)| from <= now) && !container.stopped {
+                    return;
+                }
+                container.seen = looked;
+                if container.stalled.is_some_and(|(from, _)| from <= now) && !container.stopped {
                     container.stopped = true;
                     proc::signal(pid, libc::SIGSTOP);
                     let line = format!("{}: its wrapper is stopped", container.role.name);
@@ -159,46 +207,123 @@ impl Pod {
                     proc::signal(pid, libc::SIGCONT);
                     let line = format!("{}: its wrapper goes on", container.role.name);
                     self.say(line);
-                } else if begun {
-                    container.early = false;
-                    proc::signal(pid, libc::SIGTERM);
                 } else if container.asked_at.take_if(|at| *at <= now).is_some() {
+                    container.asked = Some(now);
                     proc::signal(pid, libc::SIGTERM);
                 } else if container.kill_at.take_if(|at| *at <= now).is_some() {
                     container.killed = true;
+                    container.kills += 1;
                     let line = format!("{}: its wrapper is killed", container.role.name);
                     proc::signal(pid, libc::SIGKILL);
                     self.say(line);
+                } else {
+                    self.interfere(index, pid, now);
                 }
             }
         }
     }
 
+    /// What others do to a container: they open a gate, tell it to end, ask it to rotate its log.
+    fn interfere(&mut self, index: usize, pid: i32, now: Instant) {
+        if self.containers[index].opens_at.take_if(|at| *at <= now).is_some() {
+            fs::write(self.gate(&self.containers[index].role.name), "").expect("the gate is opened");
+            self.containers[index].opened = Some(Instant::now());
+            self.say(format!("{}: its gate is open", self.containers[index].role.name));
+        }
+        self.heed_the_begin(index);
+        let over = self.job_over.is_some();
+        let container = &mut self.containers[index];
+        let begun = container.begun;
+        if container.told_after.take_if(|after| begun.is_some_and(|at| at + *after <= now)).is_some() {
+            // Before it is sent: whatever is due after this time is due after that, too.
+            container.told = Some((Instant::now(), over));
+            proc::signal(pid, libc::SIGTERM);
+            let line = format!("{}: told to end{}", container.role.name, if over { ", after its job" } else { "" });
+            self.say(line);
+        }
+        let container = &self.containers[index];
+        let rotates = matches!(container.role.plays, Plays::Sidecar { helper: Helper::Rotates(..), .. });
+        if rotates && container.rotated.is_none() {
+            let log = self.log(&container.role.name);
+            let commands: Vec<i32> = begun_in(&log).collect();
+            // Reaped: it is nobody's child any more.
+            if commands.last().is_some_and(|last| proc::parent(*last) != Some(pid)) {
+                proc::signal(pid, libc::SIGUSR1);
+                self.containers[index].rotated = Some(commands.len());
+                self.say(format!("{}: asked to rotate between two starts", self.containers[index].role.name));
+            }
+        }
+    }
+
+    /// Takes note of a command that has begun since the container's last start.
+    fn heed_the_begin(&mut self, index: usize) {
+        let container = &self.containers[index];
+        if container.begun.is_none() && begun_in(&self.log(&container.role.name)).count() > container.begun_before {
+            let container = &mut self.containers[index];
+            container.begun = Some(Instant::now());
+            container.there.push((Instant::now(), container.started));
+        }
+        let container = &mut self.containers[index];
+        let seen = container.seen;
+        if let (Some(_), Some((_, to))) = (container.begun, container.there.last_mut()) {
+            *to = seen.max(*to);
+        }
+    }
+
+    fn no_job_has_come(&self) -> bool {
+        self.containers.iter().all(|container| !container.role.is_main() || container.starts == 0)
+    }
+
+    fn gate(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.gate"))
+    }
+
     fn start(&mut self, index: usize) {
         let (dir, policy) = (self.dir.clone(), self.script.policy);
-        let mains = self.script.roles.iter().filter(|role| matches!(role.plays, Plays::Main(_)));
+        let mains = self.script.roles.iter().filter(|role| role.is_main());
         let jobs: Vec<String> = mains.map(|role| role.name.clone()).collect();
+        let log = self.log_of(&self.containers[index].role.name);
+        let begun_before = begun_in(&self.log(&self.containers[index].role.name)).count();
+        let first_round = self.round == 0;
         let container = &mut self.containers[index];
         container.starts += 1;
+        let tidy = |helper: &Helper| match helper {
+            Helper::FailsInTheFirstRound(..) if !first_round => Helper::Tidy,
+            other => *other,
+        };
         let (mode, command, killed_after) = match &container.role.plays {
             Plays::Main(attempts) => {
                 let attempt = attempts.get(container.played).unwrap_or(&attempts[attempts.len() - 1]);
                 // Somebody has made room: a kubelet evicts, an operator cleans.
                 let _ = fs::remove_file(dir.join("pod/fill"));
-                ("main", job(attempt, &dir, &container.role.name), attempt.killed_after)
+                ("main", commands::job(attempt, &dir, &log), attempt.killed_after)
             }
             Plays::Sidecar { helper, killed_after } => {
                 let killed_after = killed_after.filter(|_| container.starts == 1);
-                ("sidecar", help(*helper, &dir, &container.role.name, &jobs), killed_after)
+                ("sidecar", commands::help(tidy(helper), &dir, &log, &jobs), killed_after)
             }
+            Plays::Native => ("sidecar", commands::help(Helper::Tidy, &dir, &log, &jobs), None),
         };
         let now = Instant::now();
+        (container.started, container.seen, container.begun) = (now, now, None);
+        (container.begun_before, container.killed) = (begun_before, false);
         container.kill_at = killed_after.map(|after| now + after);
         container.stopped = false;
         container.stalled = container.stall.take().map(|(after, time)| (now + after, now + after + time));
         let transcript = dir.join(format!("{}.{}", container.role.name, container.starts));
         let mut run = Command::new(house::EXEUNT);
         run.arg("--dir").arg(dir.join("pod")).args(["--mode", mode, "--restart-policy", policy.word()]);
+        if let Some(rule) = container.role.rule {
+            run.args(["--restart-on", rule.word]);
+        }
+        if let Some(gate) = container.role.gate {
+            let file = dir.join(format!("{}.gate", container.role.name));
+            run.arg("--wait-for").arg(format!("file://{}", file.display()));
+            run.arg("--wait-timeout").arg(format!("{}ms", gate.timeout.as_millis()));
+            if container.opened.is_none() && container.opens_at.is_none() {
+                container.opens_at = Some(now + gate.opens);
+            }
+        }
         run.args(&container.role.options).arg("--").args(&command);
         run.env(proc::MARK, &transcript).stdin(Stdio::null());
         run.stdout(File::create(transcript.with_added("out")).expect("a file for stdout"));
@@ -215,35 +340,62 @@ impl Pod {
     }
 
     fn ended(&mut self, index: usize, status: ExitStatus) {
-        let again = self.script.policy == RestartPolicy::OnFailure && !status.success() && self.deleted.is_none();
+        self.heed_the_begin(index);
+        let stays = self.deleted.is_none() && self.leaving.is_none();
+        let native = self.containers[index].role.is_native();
+        let repeated = match native {
+            true => self.others_are_on().then_some(false),
+            false => self.script.repeats(&self.containers[index].role, code(status) as u8),
+        };
+        let again = repeated.filter(|_| stays);
+        let refused = self.is_refused(index, status);
         let container = &mut self.containers[index];
         container.last = Some(status);
         container.course.push((self.begun.elapsed(), Some(code(status))));
-        // A full volume keeps a container from starting; the attempt has not been played.
-        let refused = self.script.small_volume && status.code() == Some(125);
+        // A full volume keeps a container from starting, and so does a gate; the attempt has not been played.
         container.played += usize::from(!refused);
         // The first time it is started again at once, as a real kubelet does.
         let back_off = match container.starts {
             1 => Duration::ZERO,
             starts => self.back_off * (1 << (starts - 2).min(4)),
         };
-        container.state = if again { State::Waiting(Instant::now() + back_off) } else { State::Over };
-        let line =
-            format!("{}: ended with {status}{}", container.role.name, if again { ", to be started again" } else { "" });
+        container.state = if again == Some(false) { State::Waiting(Instant::now() + back_off) } else { State::Over };
+        let then = match again {
+            None => "",
+            Some(false) => ", to be started again",
+            Some(true) => ", and all containers begin again",
+        };
+        let line = format!("{}: ended with {status}{then}", container.role.name);
         self.say(line);
-        self.judge(index, status);
-        let mains = || self.containers.iter().filter(|container| matches!(container.role.plays, Plays::Main(_)));
-        if self.job_over.is_none() && mains().all(|main| matches!(main.state, State::Over)) {
+        self.judge(index, status, refused);
+        if again == Some(true) {
+            self.begin_again(index);
+        }
+        let mains = || self.containers.iter().filter(|container| container.role.is_main());
+        let over = self.leaving.is_none() && mains().all(|main| matches!(main.state, State::Over));
+        if self.job_over.is_none() && over {
             self.job_over = Some(Instant::now());
             // Killed before it could show itself, a job cannot be told from one that has not begun.
-            self.unseen = mains().any(|main| main.starts > 0 && !self.seen(&main.role.name));
+            let gives_up = self.script.late || self.script.without_rules;
+            self.unseen = !gives_up && mains().any(|main| main.starts > 0 && !self.is_seen(main));
             self.say("the job is over".to_owned());
         }
     }
 
-    pub fn seen(&self, name: &str) -> bool {
-        let pod = self.dir.join("pod");
-        ["running", "terminated"].iter().any(|kind| pod.join(format!("{name}-{kind}")).exists())
+    /// Whether the command has not been started, for a reason that is not its own.
+    fn is_refused(&self, index: usize, status: ExitStatus) -> bool {
+        let role = &self.containers[index].role;
+        let full = self.script.small_volume && status.code() == Some(125);
+        full || role.gate.is_some()
+            && status.code() == Some(124)
+            && self.stderr(&self.containers[index]).contains("given up after")
+    }
+
+    /// Whether the last start of a main container has left a trace in the volume, and not only one before it.
+    fn is_seen(&self, main: &Container) -> bool {
+        let there = |kind| self.dir.join(format!("pod/{}-{kind}", main.role.name)).exists();
+        let before = self.text(&format!("pod/{}-running", main.role.name)).contains("\"final\":false");
+        there("terminated") || there("running") && !(main.killed && before)
     }
 
     fn delete(&mut self, why: &str) {
@@ -271,14 +423,23 @@ impl Pod {
         self.faults.push(what);
     }
 
-    /// What a container has written: "err" of its last start.
+    /// What a container has said to people: "err" of its last start.
     pub fn stderr(&self, container: &Container) -> String {
-        self.text(&format!("{}.{}.err", container.role.name, container.starts))
+        let text = self.text(&format!("{}.{}.err", container.role.name, container.starts));
+        text.lines().filter(|line| !line.contains(": debug: ")).map(|line| format!("{line}\n")).collect()
     }
 
-    /// What the commands of a container have noted: `begin PID`, `end CODE`.
+    /// What the commands of a container have noted in this round: `begin PID`, `end CODE`.
     pub fn log(&self, name: &str) -> String {
-        self.text(&format!("{name}.log"))
+        String::from_utf8_lossy(&fs::read(self.log_of(name)).unwrap_or_default()).into_owned()
+    }
+
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.log_of_round(name, self.round)
+    }
+
+    pub fn log_of_round(&self, name: &str, round: usize) -> PathBuf {
+        self.dir.join(format!("{name}.{round}.log"))
     }
 
     pub fn text(&self, file: &str) -> String {
@@ -308,7 +469,11 @@ impl Pod {
 }
 
 impl Container {
-    fn signal(&self, signal: i32) {
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    pub fn signal(&self, signal: i32) {
         if let State::Running(child) = &self.state {
             // Not reaped yet, so the number is still its own.
             proc::signal(child.id().cast_signed(), signal);
@@ -347,46 +512,9 @@ impl WithAdded for PathBuf {
     }
 }
 
-fn job(attempt: &Attempt, dir: &Path, name: &str) -> Vec<String> {
-    let log = dir.join(format!("{name}.log"));
-    let before = match attempt.job {
-        Job::IsMissing => return vec!["/no/such/command".to_owned()],
-        Job::Exits(_) | Job::Crashes => String::new(),
-        Job::Forks(_) => "(sleep 0.03 &); ".to_owned(),
-        Job::IgnoresTerm(_) => "trap '' TERM; ".to_owned(),
-        Job::FillsTheVolume(_) => format!("head -c 300000 /dev/zero > {}/pod/fill 2>&-; ", dir.display()),
-    };
-    let after = match attempt.job {
-        Job::Crashes => "kill -9 $$".to_owned(),
-        _ => format!("exit {}", attempt.code()),
-    };
-    let (log, takes, code) = (log.display(), attempt.takes.as_secs_f64(), attempt.code());
-    shell(format!("{before}echo begin $$ >> {log}; sleep {takes:.4}; echo end {code} >> {log}; {after}"))
-}
-
-fn help(helper: Helper, dir: &Path, name: &str, jobs: &[String]) -> Vec<String> {
-    let (log, hold) = (dir.join(format!("{name}.log")), dir.join("hold"));
-    let (begin, hold) = (format!("echo begin $$ >> {}", log.display()), format!("read x < {}", hold.display()));
-    shell(match helper {
-        Helper::Plain => format!("{begin}; exec sleep 1000"),
-        Helper::Tidy => format!("trap 'exit 0' TERM; {begin}; {hold}"),
-        Helper::IgnoresTerm => format!("trap '' TERM; {begin}; {hold}"),
-        Helper::SeesTheSentinel(code) => {
-            let pod = dir.join("pod");
-            let there = |job: &str| format!("[ -e {}/{job}-terminated ]", pod.display());
-            let all = jobs.iter().map(|job| there(job)).collect::<Vec<_>>().join(" && ");
-            format!("trap '' TERM; {begin}; until {all}; do :; done; exit {code}")
-        }
-        // Not by `hold`: a signal between the shell's last look and its read would wait for ever.
-        Helper::StopsByInt => format!("trap '' TERM; trap 'exit 0' INT; {begin}; while :; do sleep 0.02; done"),
-        Helper::Fails(code, ms) => {
-            format!("{begin}; sleep {:.3}; exit {code}", Duration::from_millis(ms).as_secs_f64())
-        }
-    })
-}
-
-fn shell(line: String) -> Vec<String> {
-    vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
+/// The commands that have begun, by their numbers.
+pub fn begun_in(log: &str) -> impl Iterator<Item = i32> {
+    log.lines().filter_map(|line| line.strip_prefix("begin ")?.parse().ok())
 }
 
 /// A namespace of mounts for this thread and what it starts. Whether we may.

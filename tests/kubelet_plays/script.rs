@@ -50,6 +50,45 @@ impl RestartPolicy {
     }
 }
 
+/// `restartPolicyRules` of a container: after which codes it begins again, whatever the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The codes, as `--restart-on` has them.
+    pub word: &'static str,
+    pub codes: &'static [u8],
+    /// The operator is `NotIn`.
+    pub all_but: bool,
+    /// The action is `RestartAllContainers`: the whole Pod begins again with it, on the same volumes.
+    pub all_begin: bool,
+}
+
+impl Rule {
+    pub const fn after(word: &'static str, codes: &'static [u8]) -> Self {
+        Self { word, codes, all_but: false, all_begin: false }
+    }
+
+    pub const fn after_all_but(word: &'static str, codes: &'static [u8]) -> Self {
+        Self { all_but: true, ..Self::after(word, codes) }
+    }
+
+    pub const fn for_all(self) -> Self {
+        Self { all_begin: true, ..self }
+    }
+
+    pub fn holds(&self, code: u8) -> bool {
+        self.codes.contains(&code) != self.all_but
+    }
+}
+
+/// Lists, a range, all but some; with and without the code of a container that was killed.
+const RULES: [Rule; 5] = [
+    Rule::after("42,43", &[42, 43]),
+    Rule::after("40-49", &[40, 41, 42, 43, 44, 45, 46, 47, 48, 49]),
+    Rule::after("0,42", &[0, 42]),
+    Rule::after("42,137", &[42, 137]),
+    Rule::after_all_but("!0,1", &[0, 1]),
+];
+
 /// How one attempt of a job goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
@@ -95,8 +134,12 @@ pub enum Helper {
     Tidy,
     /// Takes no notice of SIGTERM.
     IgnoresTerm,
-    /// Ends by itself, with this code, so many milliseconds after each start.
+    /// Ends by itself, with this code, so many milliseconds after each start; and notes it if the job is over by then.
     Fails(u8, u64),
+    /// The same, until all containers begin again; from then on it is tidy.
+    FailsInTheFirstRound(u8, u64),
+    /// Fails in the same way, and notes each SIGUSR1: the kubelet sends one when it has just failed.
+    Rotates(u8, u64),
     /// Knows the volume, as the shell recipe does: takes no notice of SIGTERM, and ends with this code because the sentinels
     /// of all jobs are there.
     SeesTheSentinel(u8),
@@ -104,12 +147,63 @@ pub enum Helper {
     StopsByInt,
 }
 
+/// A file that is waited for before the command is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// When it is made, after the first start.
+    pub opens: Duration,
+    /// `--wait-timeout`.
+    pub timeout: Duration,
+}
+
 #[derive(Clone, Debug)]
 pub struct Role {
     pub name: String,
     pub starts_at: Duration,
+    /// After the init container, when all containers begin again.
+    pub again_at: Duration,
     pub plays: Plays,
+    /// What exeunt is told by `--restart-on`, and the kubelet goes by.
+    pub rule: Option<Rule>,
+    pub gate: Option<Gate>,
+    /// When somebody sends it a SIGTERM, after its command has begun.
+    pub told_after: Option<Duration>,
+    /// When its wrapper is stopped, as by the freezer or by throttling, after its first start; and for how long.
+    pub stall: Option<(Duration, Duration)>,
     pub options: Vec<String>,
+}
+
+impl Role {
+    pub fn new(name: &str, starts_at: Duration, plays: Plays) -> Self {
+        Self {
+            name: name.to_owned(),
+            starts_at,
+            again_at: starts_at,
+            plays,
+            rule: None,
+            gate: None,
+            told_after: None,
+            stall: None,
+            options: Vec::new(),
+        }
+    }
+
+    pub fn is_main(&self) -> bool {
+        matches!(self.plays, Plays::Main(_))
+    }
+
+    /// An init container that goes on (`restartPolicy: Always`).
+    pub fn is_native(&self) -> bool {
+        matches!(self.plays, Plays::Native)
+    }
+
+    /// The time of an option: of `--linger`, of `--outlive-main`.
+    pub fn time_of(&self, option: &str) -> Option<Duration> {
+        let mut words = self.options.iter().flat_map(|word| word.split('='));
+        words.find(|word| *word == option)?;
+        let ms = words.next()?.strip_suffix("ms")?.parse().ok()?;
+        Some(Duration::from_millis(ms))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -121,6 +215,15 @@ pub enum Plays {
         /// When its wrapper is killed, after its first start.
         killed_after: Option<Duration>,
     },
+    /// A tidy helper in a native sidecar: there before the other init containers, and started again until all others are over.
+    Native,
+}
+
+impl Plays {
+    /// One helper that nobody kills.
+    pub fn helper(helper: Helper) -> Self {
+        Plays::Sidecar { helper, killed_after: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -133,51 +236,169 @@ pub struct Script {
     pub small_volume: bool,
     /// Every call that has to do with the volume takes some milliseconds.
     pub slow_volume: bool,
+    /// An init container runs `exeunt reset`, in each round.
+    pub reset: bool,
+    /// Nobody has told the kubelet of the rules that exeunt has been told.
+    pub without_rules: bool,
+    /// The jobs cannot be started (their image is not to be had) until all sidecars have given up.
+    pub late: bool,
 }
 
-impl Script {
-    /// The life that belongs to a seed.
-    pub fn new(seed: u64, may_mount: bool) -> Self {
-        let dice = &mut Dice::new(seed);
-        let policy = dice.one_of(&[RestartPolicy::Never, RestartPolicy::OnFailure]);
-        let small_volume = may_mount && dice.percent(10);
-        let jobs: &[&str] = if dice.percent(20) { &["main-job", "other-job"] } else { &["main-job"] };
-        let mut roles: Vec<Role> = jobs.iter().map(|name| main(dice, name, policy, small_volume)).collect();
-        for number in 0..=dice.below(3) {
-            roles.push(sidecar(dice, number, policy, jobs));
+/// What a life is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Policies, kills, deletion, volumes, deadlines.
+    Ordinary,
+    /// A job is repeated by its rule.
+    ByRule,
+    /// All containers begin again, by the rule of the job or of a sidecar.
+    AllBegin,
+    /// No job comes.
+    NobodyComes,
+    /// The next attempt that exeunt was told of does not come.
+    NoNextAttempt,
+    /// A helper gets a signal between two of its starts.
+    Rotation,
+}
+
+impl Kind {
+    fn new(dice: &mut Dice) -> Self {
+        match dice.below(100) {
+            0..12 => Kind::ByRule,
+            12..18 => Kind::AllBegin,
+            18..21 => Kind::NobodyComes,
+            21..24 => Kind::NoNextAttempt,
+            24..26 => Kind::Rotation,
+            _ => Kind::Ordinary,
         }
-        let deleted_at = dice.percent(15).then(|| dice.ms(120));
-        let slow_volume = dice.percent(5);
-        Self { seed, policy, roles, deleted_at, small_volume, slow_volume }
     }
 }
 
-fn main(dice: &mut Dice, name: &str, policy: RestartPolicy, small_volume: bool) -> Role {
-    let most = if policy == RestartPolicy::OnFailure { dice.below(3) } else { 0 };
-    let mut attempts: Vec<Attempt> = (0..most).map(|_| attempt(dice, small_volume, false)).collect();
-    attempts.push(attempt(dice, small_volume, policy == RestartPolicy::OnFailure));
-    let options = vec!["--name".to_owned(), name.to_owned()];
-    Role { name: name.to_owned(), starts_at: dice.ms(40), plays: Plays::Main(attempts), options }
+impl Script {
+    /// Nothing happens but what the roles do.
+    pub fn quiet(policy: RestartPolicy, roles: Vec<Role>) -> Self {
+        Self {
+            seed: 0,
+            policy,
+            roles,
+            deleted_at: None,
+            small_volume: false,
+            slow_volume: false,
+            reset: false,
+            without_rules: false,
+            late: false,
+        }
+    }
+
+    /// The life that belongs to a seed.
+    pub fn new(seed: u64, may_mount: bool) -> Self {
+        let dice = &mut Dice::new(seed);
+        let kind = Kind::new(dice);
+        let policy = match kind {
+            Kind::NobodyComes | Kind::NoNextAttempt => RestartPolicy::Never,
+            _ => dice.one_of(&[RestartPolicy::Never, RestartPolicy::OnFailure]),
+        };
+        let jobs: &[&str] = if dice.percent(20) { &["main-job", "other-job"] } else { &["main-job"] };
+        let mut script = Self::quiet(policy, Vec::new());
+        script.seed = seed;
+        // Where a whole round begins anew, nobody clears the volume but `reset`.
+        script.small_volume = may_mount && kind != Kind::AllBegin && dice.percent(10);
+        script.roles = jobs.iter().map(|name| main(dice, name, policy, kind, script.small_volume)).collect();
+        for number in 0..=dice.below(3) {
+            script.roles.push(sidecar(dice, number, policy, kind, jobs));
+        }
+        script.deleted_at = dice.percent(15).then(|| dice.ms(120));
+        script.slow_volume = dice.percent(5);
+        script.without_rules = kind == Kind::NoNextAttempt;
+        script.late = kind == Kind::NobodyComes;
+        script.reset = kind == Kind::AllBegin;
+        if script.reset {
+            begins_again(dice, &mut script.roles);
+        }
+        for role in &mut script.roles {
+            // Around the end, as often as not: a job takes up to 50 ms.
+            let chance = if role.gate.is_some() || role.told_after.is_some() { 60 } else { 20 };
+            role.stall = dice.percent(chance).then(|| (dice.ms(100), dice.ms(60)));
+        }
+        script
+    }
+
+    /// Whether exeunt was told that this code of this container is not final.
+    pub fn is_said_to_repeat(&self, role: &Role, code: u8) -> bool {
+        role.rule.is_some_and(|rule| rule.holds(code)) || self.policy == RestartPolicy::OnFailure && code != 0
+    }
+
+    /// Whether the kubelet starts this container again after this code; and all others with it.
+    pub fn repeats(&self, role: &Role, code: u8) -> Option<bool> {
+        let rule = role.rule.filter(|rule| !self.without_rules && rule.holds(code));
+        let again = self.is_said_to_repeat(role, code) && !self.without_rules;
+        again.then(|| rule.is_some_and(|rule| rule.all_begin))
+    }
 }
 
-/// One attempt. The last under OnFailure passes, or the Pod would never end.
-fn attempt(dice: &mut Dice, small_volume: bool, passes: bool) -> Attempt {
-    let code = if passes { 0 } else { dice.one_of(&[0, 0, 1, 3, 42, 143]) };
-    let code = if passes || code != 0 { code } else { dice.one_of(&[0, 0, 7]) };
+fn main(dice: &mut Dice, name: &str, policy: RestartPolicy, kind: Kind, small_volume: bool) -> Role {
+    let mut role = Role::new(name, dice.ms(40), Plays::Main(Vec::new()));
+    role.options = vec!["--name".to_owned(), name.to_owned()];
+    role.rule = match kind {
+        // Where 0 is repeated, a failure has to be the end.
+        Kind::ByRule => Some(loop {
+            let rule = dice.one_of(&RULES);
+            if policy == RestartPolicy::Never || !rule.holds(0) {
+                break rule;
+            }
+        }),
+        Kind::NoNextAttempt => Some(RULES[0]),
+        _ => None,
+    };
+    let repeated =
+        |code: u8| role.rule.is_some_and(|rule| rule.holds(code)) || policy == RestartPolicy::OnFailure && code != 0;
+    let any = &[0, 0, 0, 1, 3, 7, 42, 143];
+    let by_rule: Vec<u8> =
+        [42, 43, 9, 0].into_iter().filter(|code| role.rule.is_some_and(|it| it.holds(*code))).collect();
+    let mut attempts = Vec::new();
+    for _ in 0..if policy == RestartPolicy::OnFailure { dice.below(3) } else { 0 } {
+        attempts.push(attempt(dice, small_volume, any, |_| true));
+    }
+    for _ in 0..if by_rule.is_empty() { 0 } else { 1 + dice.below(2) } {
+        attempts.push(attempt(dice, small_volume, &by_rule, |_| true));
+    }
+    // After the last there is no other, or the Pod would never end.
+    let last: Vec<u8> = any.iter().copied().filter(|code| !repeated(*code)).collect();
+    attempts.push(attempt(dice, small_volume, &last, |code| !repeated(code)));
+    if kind == Kind::Rotation {
+        // Longer than the pause between two starts of a helper.
+        attempts.iter_mut().for_each(|attempt| attempt.takes += Duration::from_millis(200));
+    }
+    if kind == Kind::Ordinary && dice.percent(8) {
+        role.gate = Some(gate(dice));
+    }
+    role.plays = Plays::Main(attempts);
+    role
+}
+
+/// One attempt. `may`: whether it may end with this code, where that is not chosen.
+fn attempt(dice: &mut Dice, small_volume: bool, codes: &[u8], may: impl Fn(u8) -> bool) -> Attempt {
+    let code = dice.one_of(codes);
     let job = match dice.below(10) {
-        0 if !passes => Job::Crashes,
-        1 if !passes => Job::IsMissing,
+        0 if may(137) => Job::Crashes,
+        1 if may(127) => Job::IsMissing,
         2 => Job::Forks(code),
         3 => Job::IgnoresTerm(code),
         4..=7 if small_volume => Job::FillsTheVolume(code),
         _ => Job::Exits(code),
     };
-    let killed_after = (!passes && dice.percent(25)).then(|| dice.ms(60));
+    let killed_after = (may(137) && dice.percent(25)).then(|| dice.ms(60));
     Attempt { job, takes: dice.ms(50), killed_after }
 }
 
-fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, jobs: &[&str]) -> Role {
+/// It opens before the time is up, or after it.
+fn gate(dice: &mut Dice) -> Gate {
+    Gate { opens: dice.ms(120), timeout: Duration::from_millis(80) }
+}
+
+fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, kind: Kind, jobs: &[&str]) -> Role {
     let helper = match dice.below(10) {
+        _ if kind == Kind::Rotation && number == 0 => Helper::Rotates(9, 20),
         0..=3 => Helper::Plain,
         4..=6 => Helper::Tidy,
         7 => Helper::IgnoresTerm,
@@ -186,29 +407,76 @@ fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, jobs: &[&str]) -
         _ if policy == RestartPolicy::OnFailure || dice.percent(50) => Helper::Fails(9, dice.below(60)),
         _ => Helper::Plain,
     };
-    let name = format!("sidecar-{number}");
-    let mut options = vec!["--until".to_owned(), jobs.join(","), "--grace".to_owned()];
+    let killed_after = (helper != Helper::Rotates(9, 20) && dice.percent(15)).then(|| dice.ms(80));
+    let mut role = Role::new(&format!("sidecar-{number}"), dice.ms(40), Plays::Sidecar { helper, killed_after });
+    role.options = vec!["--until".to_owned(), jobs.join(","), "--grace".to_owned()];
+    let options = &mut role.options;
     // Whoever ends by the signal that he has asked for is never to be killed.
     options.push(if helper == Helper::StopsByInt { "1m" } else { "150ms" }.to_owned());
     if helper == Helper::StopsByInt {
         options.extend(["--stop-signal", "INT"].map(str::to_owned));
+        role.told_after = Some(Duration::ZERO);
     }
     if dice.percent(10) {
         options.extend(["--linger", "20ms"].map(str::to_owned));
     }
     if dice.percent(50) {
-        options.extend(["--name".to_owned(), name.clone()]);
+        options.extend(["--name".to_owned(), role.name.clone()]);
     }
     // What is held is passed on as the stop signal, by which this one would end.
     if dice.percent(20) && helper != Helper::StopsByInt {
-        options.push("--outlive-main=100ms".to_owned());
+        options.push("--outlive-main=60ms".to_owned());
+        // A failed attempt ends the holding, as it has to where the Pod is deleted.
+        let told = kind == Kind::Ordinary && policy == RestartPolicy::Never;
+        role.told_after = (told && matches!(helper, Helper::Plain | Helper::Tidy)).then(|| dice.ms(90));
     }
-    if dice.percent(15) {
+    if dice.percent(15) || matches!(helper, Helper::Rotates(..)) {
         options.extend(["--restart", "on-failure"].map(str::to_owned));
     }
     if dice.percent(5) {
         options.extend(["--watch", "poll"].map(str::to_owned));
     }
-    let killed_after = dice.percent(15).then(|| dice.ms(80));
-    Role { name, starts_at: dice.ms(40), plays: Plays::Sidecar { helper, killed_after }, options }
+    match kind {
+        Kind::NobodyComes | Kind::NoNextAttempt => {
+            options.extend(["--absence-timeout".to_owned(), format!("{}ms", 30 + dice.below(60))]);
+        }
+        Kind::Ordinary | Kind::ByRule if dice.percent(8) => {
+            options.extend(["--absence-timeout", "150ms"].map(str::to_owned));
+        }
+        Kind::Ordinary if dice.percent(8) && role.told_after.is_none() => role.gate = Some(gate(dice)),
+        _ => {}
+    }
+    role
+}
+
+/// One of them lets all begin again; and there may be a native sidecar, which lives while `reset` runs.
+fn begins_again(dice: &mut Dice, roles: &mut Vec<Role>) {
+    const BY_A_SIDECAR: Rule = Rule::after("9", &[9]).for_all();
+    for role in roles.iter_mut() {
+        role.again_at = dice.ms(40);
+    }
+    if dice.percent(50) {
+        let Plays::Main(attempts) = &mut roles[0].plays else { unreachable!("the first is a job") };
+        let takes = dice.ms(50);
+        let first = Attempt { job: dice.one_of(&[Job::Exits(42), Job::Forks(42)]), takes, killed_after: None };
+        attempts.insert(0, first);
+        // 42 would be the end of no round.
+        attempts.iter_mut().skip(1).filter(|attempt| attempt.code() == 42).for_each(|it| it.job = Job::Exits(0));
+        roles[0].rule = Some(Rule::after("42", &[42]).for_all());
+    } else {
+        let role = roles.iter_mut().find(|role| !role.is_main()).expect("a sidecar");
+        role.plays = Plays::helper(Helper::FailsInTheFirstRound(9, dice.below(60)));
+        role.rule = Some(BY_A_SIDECAR);
+        role.told_after = None;
+        role.options.retain(|option| !matches!(option.as_str(), "--restart" | "on-failure"));
+    }
+    if dice.percent(50) {
+        let mut native = Role::new("native", Duration::ZERO, Plays::Native);
+        let jobs: Vec<_> = roles.iter().filter(|role| role.is_main()).map(|role| role.name.clone()).collect();
+        native.options = ["--name", "native", "--until", &jobs.join(",")].map(str::to_owned).into();
+        for main in roles.iter_mut().filter(|role| role.is_main()) {
+            main.options.extend(["--wait-for", "native", "--wait-timeout", "20s"].map(str::to_owned));
+        }
+        roles.push(native);
+    }
 }

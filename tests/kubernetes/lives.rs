@@ -6,7 +6,7 @@
 
 use crate::house::House;
 use crate::plays::pod::Pod;
-use crate::plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Script};
+use crate::plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Rule, Script};
 use crate::row::Row;
 use RestartPolicy::{Never, OnFailure};
 use serde_json::{Deserializer, Value, json};
@@ -137,6 +137,10 @@ struct Life {
     mains: Vec<Vec<Attempted>>,
     sidecars: Vec<Aside>,
     deleted: Option<u32>,
+    /// Of the mains.
+    rule: Option<Rule>,
+    /// exeunt was told of it, and the Pod does not have it.
+    without_rules: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +156,9 @@ struct Aside {
     killed: Option<u32>,
     restart: bool,
     outlives: bool,
+    /// `--absence-timeout`.
+    waits: Option<u32>,
+    rule: Option<Rule>,
 }
 
 fn tries(job: Job, takes: u32) -> Attempted {
@@ -159,11 +166,18 @@ fn tries(job: Job, takes: u32) -> Attempted {
 }
 
 fn aside(helper: Helper) -> Aside {
-    Aside { helper, killed: None, restart: false, outlives: false }
+    Aside { helper, killed: None, restart: false, outlives: false, waits: None, rule: None }
 }
 
 fn life(policy: RestartPolicy, attempts: &[Attempted], sidecars: &[Aside]) -> Life {
-    Life { policy, mains: vec![attempts.to_vec()], sidecars: sidecars.to_vec(), deleted: None }
+    Life {
+        policy,
+        mains: vec![attempts.to_vec()],
+        sidecars: sidecars.to_vec(),
+        deleted: None,
+        rule: None,
+        without_rules: false,
+    }
 }
 
 fn lives() -> Vec<Life> {
@@ -242,7 +256,16 @@ impl Life {
         if aside.outlives {
             options.push(format!("--outlive-main={}ms", 3 * unit.as_millis()));
         }
+        if let Some(units) = aside.waits {
+            options.push(format!("--absence-timeout={}ms", (units * unit).as_millis()));
+        }
         options
+    }
+
+    /// Whether all containers may begin again, by the rule of one of them.
+    fn begins_again(&self) -> bool {
+        let rules = self.sidecars.iter().filter_map(|aside| aside.rule).chain(self.rule);
+        rules.into_iter().any(|rule| rule.all_begin)
     }
 
     fn is_the_same_on_both(&self, house: &House, row: &Row, number: u64) -> Result<(), String> {
@@ -259,22 +282,28 @@ impl Life {
                 takes: tried.takes * SIMULATED,
                 killed_after: tried.killed.map(|units| units * SIMULATED),
             };
-            let plays = Plays::Main(attempts.iter().map(attempt).collect());
             // The others are there before it, as under the real kubelet.
-            Role { starts_at: SIMULATED / 2, plays, options: vec!["--name".to_owned(), name.clone()], name }
+            let mut role = Role::new(&name, SIMULATED / 2, Plays::Main(attempts.iter().map(attempt).collect()));
+            (role.options, role.rule) = (vec!["--name".to_owned(), name], self.rule);
+            role
         });
         let sidecars = self.sidecars().map(|(name, aside)| {
+            let ms = |units: u64| units * SIMULATED.as_millis() as u64;
             let helper = match aside.helper {
-                Helper::Fails(code, units) => Helper::Fails(code, units * SIMULATED.as_millis() as u64),
+                Helper::Fails(code, units) => Helper::Fails(code, ms(units)),
+                Helper::FailsInTheFirstRound(code, units) => Helper::FailsInTheFirstRound(code, ms(units)),
                 other => other,
             };
             let plays = Plays::Sidecar { helper, killed_after: aside.killed.map(|units| units * SIMULATED) };
-            Role { name, starts_at: Duration::ZERO, plays, options: self.options(aside, SIMULATED) }
+            let mut role = Role::new(&name, Duration::ZERO, plays);
+            (role.options, role.rule) = (self.options(aside, SIMULATED), aside.rule);
+            role
         });
-        let roles = mains.chain(sidecars).collect();
-        let deleted_at = self.deleted.map(|units| units * SIMULATED);
-        let script =
-            Script { seed: number, policy: self.policy, roles, deleted_at, small_volume: false, slow_volume: false };
+        let mut script = Script::quiet(self.policy, mains.chain(sidecars).collect());
+        script.seed = number;
+        script.deleted_at = self.deleted.map(|units| units * SIMULATED);
+        script.reset = self.begins_again();
+        script.without_rules = self.without_rules;
         let mut pod = Pod::new(script, house.path(format!("life-{number}")));
         pod.back_off = BACK_OFF * SIMULATED;
         pod.play(Duration::from_secs(20));
@@ -373,7 +402,7 @@ impl Life {
             } else {
                 vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
             };
-            self.container(&name, "main", &["--name".to_owned(), name.clone()], &command)
+            self.container(&name, "main", &["--name".to_owned(), name.clone()], self.rule, &command)
         });
         let sidecars = self.sidecars().map(|(name, aside)| {
             let (began, on) = (began(&name), "while :; do sleep 0.1; done");
@@ -382,15 +411,24 @@ impl Life {
                 Helper::Tidy => format!("trap 'exit 0' TERM; {began} {on}"),
                 Helper::IgnoresTerm => format!("trap '' TERM; {began} {on}"),
                 Helper::Fails(code, units) => format!("{began} sleep {}; exit {code}", seconds(units as u32)),
-                Helper::SeesTheSentinel(_) | Helper::StopsByInt => panic!("{:?} has no command here", aside.helper),
+                Helper::FailsInTheFirstRound(code, units) => format!(
+                    "[ -e /life/{name}.failed ] && trap 'exit 0' TERM; {began}
+                    while [ -e /life/{name}.failed ]; do sleep 0.1; done;
+                    sleep {}; touch /life/{name}.failed; exit {code}",
+                    seconds(units as u32)
+                ),
+                Helper::SeesTheSentinel(_) | Helper::StopsByInt | Helper::Rotates(..) => {
+                    panic!("{:?} has no command here", aside.helper)
+                }
             };
-            self.container(&name, "sidecar", &self.options(aside, REAL), &["/bin/sh".into(), "-c".into(), line])
+            let command = ["/bin/sh".into(), "-c".into(), line];
+            self.container(&name, "sidecar", &self.options(aside, REAL), aside.rule, &command)
         });
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "finalizers": ["exeunt.test/kept"]},
             "spec": {
-                "restartPolicy": if self.policy == Never { "Never" } else { "OnFailure" },
+                "restartPolicy": self.policy_word(),
                 "terminationGracePeriodSeconds": 10, "automountServiceAccountToken": false,
                 "containers": sidecars.chain(mains).collect::<Vec<_>>(),
                 "volumes": [{"name": "pod", "emptyDir": {}}, {"name": "life", "emptyDir": {}}],
@@ -398,13 +436,27 @@ impl Life {
         })
     }
 
-    fn container(&self, name: &str, mode: &str, options: &[String], command: &[String]) -> Value {
+    fn container(&self, name: &str, mode: &str, options: &[String], rule: Option<Rule>, command: &[String]) -> Value {
         let wrapper = ["/bin/exeunt", "--mode", mode, "--restart-policy", self.policy.word()].map(str::to_owned);
-        let command = [&wrapper[..], options, &["--".to_owned()], command].concat();
-        json!({
+        let told = rule.map(|rule| vec!["--restart-on".to_owned(), rule.word.to_owned()]).unwrap_or_default();
+        let command = [&wrapper[..], &told, options, &["--".to_owned()], command].concat();
+        let mut container = json!({
             "name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": command,
             "volumeMounts": [{"name": "pod", "mountPath": "/tmp/pod"}, {"name": "life", "mountPath": "/life"}],
-        })
+        });
+        if let Some(rule) = rule.filter(|_| !self.without_rules) {
+            let operator = if rule.all_but { "NotIn" } else { "In" };
+            let action = if rule.all_begin { "RestartAllContainers" } else { "Restart" };
+            let codes = json!({"operator": operator, "values": rule.codes});
+            container["restartPolicy"] = json!(self.policy_word());
+            container["restartPolicyRules"] = json!([{"action": action, "exitCodes": codes}]);
+        }
+        container
+    }
+
+    /// As a Pod has it.
+    fn policy_word(&self) -> &'static str {
+        if self.policy == Never { "Never" } else { "OnFailure" }
     }
 }
 
