@@ -34,17 +34,21 @@ enum Whom<'a> {
 impl Whom<'_> {
     /// Their part of somebody's options.
     fn options(self, whose: Whose) -> impl Iterator<Item = Arg> {
-        let names = |word: &OsString, name: &str| {
-            let rest = word.as_encoded_bytes().strip_prefix(b"--").and_then(|word| word.strip_prefix(name.as_bytes()));
-            rest.is_some_and(|rest| matches!(rest, [] | [b'=', ..]))
-        };
+        let words = if let Whom::Words(words) = self { words } else { &[] };
+        let named: Vec<&[u8]> = words.iter().filter_map(named_by).collect();
         let wanted = move |option: &&Opt| match self {
             Whom::People | Whom::All => true,
             // Those without a value are few, and known by a letter, too.
-            Whom::Words(words) => option.value().is_none() || words.iter().any(|word| names(word, option.name)),
+            Whom::Words(_) => option.value().is_none() || named.contains(&option.name.as_bytes()),
         };
         options::of(whose).filter(wanted).map(move |option| argument(self, option))
     }
+}
+
+/// The option that a word names, if it is one: `--name`, `--name=value`.
+fn named_by(word: &OsString) -> Option<&[u8]> {
+    let name = word.as_encoded_bytes().strip_prefix(b"--")?;
+    name.split(|byte| *byte == b'=').next()
 }
 
 fn define(whom: Whom) -> Command {

@@ -24,8 +24,8 @@ const STACK: usize = 256 * 1024;
 /// The way to the volume.
 pub struct Door {
     place: Place,
-    /// No worker is wanted for it, or none is to be had.
-    alone: bool,
+    /// A worker has found it to be local.
+    local: bool,
     bell: Option<Bell>,
     /// The number of the last look that was asked for, and of the last that was answered.
     asked: u64,
@@ -78,7 +78,7 @@ struct Wishes {
 impl Door {
     /// A door that leads nowhere yet.
     pub fn new() -> Door {
-        Door { place: Place::Closed, alone: false, bell: None, asked: 0, answered: 0 }
+        Door { place: Place::Closed, local: false, bell: None, asked: 0, answered: 0 }
     }
 
     /// Opens the volume, if it is not open. Whether it is; if not, that is answered later by `Opened`.
@@ -91,15 +91,15 @@ impl Door {
             Place::Beside(worker) => return Ok(worker.opened),
             Place::Closed => {}
         }
-        if !self.alone && !mounts::answers_at_once(&plan.dir) {
+        let local = self.local || mounts::answers_at_once(&plan.dir);
+        if !local {
             let bell = self.bell();
             if let Some(worker) = bell.and_then(|bell| Worker::start(Arc::clone(plan), report, bell)) {
                 self.place = Place::Beside(worker);
                 return Ok(false);
             }
         }
-        self.alone = true;
-        self.place = Place::Here(Box::new(Volume::open(Arc::clone(plan), report)?));
+        self.place = Place::Here(Box::new(Volume::open(Arc::clone(plan), report, local)?));
         Ok(true)
     }
 
@@ -172,7 +172,8 @@ impl Door {
         worker.go_on();
         if let Answer::Opened(Ok(true) | Err(_)) = answer {
             // It has ended: nobody is needed where nothing hangs.
-            (self.place, self.alone) = (Place::Closed, true);
+            self.place = Place::Closed;
+            self.local = matches!(answer, Answer::Opened(Ok(_)));
         }
         self.note(&answer);
         Some(answer)
@@ -216,7 +217,7 @@ impl Worker {
             // exec(2) closes the copies that a child has of our descriptors, and the kernel asks some volumes (FUSE) about each:
             // what is opened here must not be open there, or no child could be started while the volume hangs.
             descriptors::have_a_table_of_our_own();
-            let mut volume = match Volume::open(plan, report) {
+            let mut volume = match Volume::open(plan, report, false) {
                 Ok(volume) => volume,
                 Err(error) => return tell(Answer::Opened(Err(error))),
             };

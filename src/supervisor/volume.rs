@@ -217,14 +217,14 @@ enum Awaited {
 }
 
 impl Volume {
-    /// The directory of a plan.
+    /// The directory of a plan. `local`: it is known to be on a file system that answers at once, or never.
     ///
     /// # Errors
     /// One line that says which volume is missing.
-    pub fn open(plan: Arc<Plan>, report: Report) -> Result<Volume> {
+    pub fn open(plan: Arc<Plan>, report: Report, local: bool) -> Result<Volume> {
         let dir = Directory::open(&plan.dir)?;
         Ok(Volume {
-            local: dir.is_local(),
+            local: local || dir.is_local(),
             alarms: false,
             how: plan.watch,
             plan,
