@@ -1,13 +1,11 @@
 //! The subcommands `probe` and `goodbye`: whatever has to wait for somebody else's answer is done in a process of its own,
 //! and never in the loop of an init.
-#![allow(clippy::disallowed_methods, reason = "a process of its own: it may sleep, and wait for the command it tests")]
-
 use crate::condition::{Condition, Kind};
 use crate::http;
 use crate::machine::Status;
 use crate::report::Report;
-use crate::stage::Directory;
 use crate::stage::observe::Observer;
+use crate::stage::{Directory, stat};
 use crate::sys::child::{self, Launch, Refused};
 use crate::sys::signals;
 use crate::url::Url;
@@ -56,7 +54,7 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
     // Whatever hangs (a name server, a socket that accepts and is silent, a command) is cut off by the clock.
     let limit = surroundings.limit;
     let watchdog = thread::Builder::new().spawn(move || {
-        thread::sleep(limit);
+        signals::pause(limit);
         let _last_word = LAST_WORD.lock();
         let condition = watched.lock().map(|text| text.clone()).unwrap_or_default();
         report.error(&format!("{condition}: no answer within {}", humantime::format_duration(limit)));
@@ -94,7 +92,7 @@ fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) 
         }
         Kind::Tcp(address) => http::connect(address, Instant::now() + left).map(drop),
         Kind::Unix(path) => UnixStream::connect(path).map(drop).map_err(|error| http::plain(&error)),
-        Kind::File(path) => std::fs::metadata(path).map(drop).map_err(|error| http::plain(&error)),
+        Kind::File(path) => stat(path).map(drop).map_err(anyhow::Error::new),
         Kind::Exec(words) => command(words),
         Kind::Name(name) => {
             let dir = Directory::open(surroundings.dir)?;
@@ -175,7 +173,7 @@ fn post(url: &Url) -> Result<()> {
                 }
             }
         }
-        thread::sleep(pause);
+        signals::pause(pause);
         pause *= 2;
     }
     Ok(())

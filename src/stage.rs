@@ -26,5 +26,5 @@ pub mod reset;
 pub mod watch;
 
 #[cfg(target_os = "linux")]
-pub use directory::{Directory, Identity, Lock, identity};
+pub use directory::{Directory, Identity, Lock, identity, stat};
 pub use names::{ready, running, terminated};

@@ -1,7 +1,5 @@
 //! The subcommand `status`: what the shared directory says, for people.
 
-#![allow(clippy::disallowed_methods, reason = "a process of its own, and no init: it may sleep")]
-
 use crate::exit;
 use crate::machine::{Status, Verdict};
 use crate::report::Report;
@@ -10,6 +8,7 @@ use crate::stage::conclude::Conclusion;
 use crate::stage::observe::Observer;
 use crate::stage::record::{Policy, Record};
 use crate::stage::{Directory, names, ready, running, terminated};
+use crate::sys::signals;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -85,7 +84,7 @@ pub fn watch(show: impl Fn() -> Result<String>, print: impl Fn(&str) -> bool) ->
             }
             shown = text;
         }
-        std::thread::sleep(PAUSE);
+        signals::pause(PAUSE);
     }
 }
 

@@ -1,6 +1,6 @@
-//! Surroundings that are odd, and real: filters that refuse calls, limits, file systems, namespaces, what was inherited.
+//! Surroundings that are odd, and real: limits, file systems, namespaces, name servers, what was inherited.
 //!
-//! docs/reliability.md has a table of them. What cannot be made on the machine that runs this says so and is not run.
+//! docs/reliability.md has a table of them; `filters.rs` has those that refuse system calls. What cannot be made on the machine that runs this says so and is not run.
 
 mod house;
 #[path = "house/init.rs"]
@@ -15,171 +15,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use house::filter::Filtered;
 use house::here::{on_path, pass_over};
 use house::scene::{HELPER, JOB};
 use house::{EXEUNT, House, PATIENCE, Process, Run, wait_for, wait_until};
-use init::{both_modes, check, read_to_end};
+use init::{both_modes, check};
 use stand_in::{Answer, Server};
 
-// --- filters
-
-/// System calls that came after others, which older filters do not know: containerd's, Docker's and systemd's have refused
-/// each of them with EPERM at one time. A number alone, or with values of its third argument.
-const NEWER: [(&str, libc::c_long, &[u32]); 20] = [
-    ("pwritev2", libc::SYS_pwritev2, &[]),
-    ("preadv2", libc::SYS_preadv2, &[]),
-    ("close_range", libc::SYS_close_range, &[]),
-    ("statx", libc::SYS_statx, &[]),
-    ("faccessat2", libc::SYS_faccessat2, &[]),
-    ("openat2", libc::SYS_openat2, &[]),
-    ("statmount", 457, &[]),
-    ("epoll_pwait2", libc::SYS_epoll_pwait2, &[]),
-    ("clone3", libc::SYS_clone3, &[]),
-    ("renameat2", libc::SYS_renameat2, &[]),
-    ("copy_file_range", libc::SYS_copy_file_range, &[]),
-    ("getrandom", libc::SYS_getrandom, &[]),
-    ("pidfd_open", libc::SYS_pidfd_open, &[]),
-    ("memfd_create", libc::SYS_memfd_create, &[]),
-    ("rseq", libc::SYS_rseq, &[]),
-    ("inotify_init1", libc::SYS_inotify_init1, &[]),
-    ("eventfd2", libc::SYS_eventfd2, &[]),
-    ("ppoll", libc::SYS_ppoll, &[]),
-    ("pselect6", libc::SYS_pselect6, &[]),
-    ("madvise(MADV_POPULATE_READ or _WRITE)", libc::SYS_madvise, &[22, 23]),
-];
-
-/// A filter that answers `errno` to these calls and lets all others pass (seccomp(2), and Linux's filter.rst).
-fn filter(calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Vec<libc::sock_filter> {
-    let step = |code: u32, jt: usize, jf: usize, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: jt as u8,
-        jf: jf as u8,
-        k,
-    };
-    let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
-    let is = |value, yes, no| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value);
-    let answer = |value| step(libc::BPF_RET | libc::BPF_K, 0, 0, value);
-    // struct seccomp_data: the number, the architecture, the instruction, and six arguments of eight bytes.
-    const NUMBER: u32 = 0;
-    const THIRD: u32 = 16 + 2 * 8;
-    let refused = libc::SECCOMP_RET_ERRNO | errno as u32;
-    let mut program = vec![load(NUMBER)];
-    for (_, number, values) in calls {
-        if values.is_empty() {
-            program.extend([is(*number as u32, 0, 1), answer(refused)]);
-            continue;
-        }
-        program.extend([is(*number as u32, 0, values.len() + 3), load(THIRD)]);
-        for (at, value) in values.iter().enumerate() {
-            program.push(is(*value, values.len() - at, 0));
-        }
-        program.extend([answer(libc::SECCOMP_RET_ALLOW), answer(refused)]);
-    }
-    program.push(answer(libc::SECCOMP_RET_ALLOW));
-    program
-}
-
-trait Filtered {
-    fn filtered(self, calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Self;
-}
-
-impl Filtered for Run {
-    fn filtered(self, calls: &[(&str, libc::c_long, &[u32])], errno: i32) -> Self {
-        let mut program = filter(calls, errno);
-        self.hook(move || {
-            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-            // SAFETY: the kernel reads the program, which lives in this closure.
-            unsafe {
-                check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-                check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter))
-            }
-        })
-    }
-}
-
-/// The filter is one: a call that it names has failed, and others have not.
-#[test]
-fn the_filter_of_these_tests_refuses_what_it_names_and_nothing_else() {
-    let house = House::new();
-    let calls = [("mkdir", libc::SYS_mkdirat, &[][..])];
-    #[cfg(target_arch = "x86_64")]
-    let calls = [calls[0], ("mkdir", libc::SYS_mkdir, &[])];
-    let run = |errno| house.run("mkdir").arg(house.path("made")).env("LC_ALL", "C").filtered(&calls, errno).finish();
-    for (errno, text) in [(libc::EPERM, "Operation not permitted"), (libc::ENOSYS, "Function not implemented")] {
-        let mut refused = run(errno);
-        assert_eq!(refused.code(), 1);
-        assert!(refused.err().contains(text), "{}", refused.err());
-        assert!(!house.path("made").exists());
-    }
-    // By a value of the third argument: F_SETFD to one, and not to another.
-    let close_on_exec = |mode: u32| {
-        let run = house.run("true").filtered(&[("fcntl", libc::SYS_fcntl, &[77, 78])], libc::EPERM);
-        let run = run.hook(move || {
-            // SAFETY: a flag of a standard descriptor; unknown bits of it are not looked at.
-            check(unsafe { libc::fcntl(0, libc::F_SETFD, mode & !1) })
-        });
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.finish().code())).ok()
-    };
-    assert_eq!(close_on_exec(76), Some(0));
-    assert_eq!(close_on_exec(78), None);
-}
-
-/// Each of the calls alone, and all of them together, with EPERM and with ENOSYS.
-#[track_caller]
-fn for_every_filter(play: impl Fn(&House, &dyn Fn(Run) -> Run, &str)) {
-    for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
-        for call in &NEWER {
-            play(&House::new(), &|run| run.filtered(&[*call], errno), &format!("{name} from {}", call.0));
-        }
-        play(&House::new(), &|run| run.filtered(&NEWER, errno), &format!("{name} from all"));
-    }
-}
-
-/// Every line was lost under a profile that did not know pwritev2: containerd/containerd#4492, opencontainers/runc#2151.
-/// Reported as canonical/snapd#15527, containers/crun#671.
-#[test]
-fn under_a_filter_that_refuses_newer_calls_every_message_comes_out() {
-    for_every_filter(|house, under, what| {
-        let mut into_a_file = under(house.main().arg("--no-such-option").command("true")).finish();
-        assert_eq!(into_a_file.code(), 125, "{what}");
-        assert!(into_a_file.err().contains("--no-such-option"), "{what}: {:?}", into_a_file.err());
-        let (reader, writer) = std::io::pipe().unwrap();
-        let mut into_a_pipe = under(house.main().stderr(writer).arg("--no-such-option").command("true")).finish();
-        assert_eq!(into_a_pipe.code(), 125, "{what}");
-        let said = read_to_end(reader);
-        assert!(said.contains("--no-such-option") && said.ends_with('\n'), "{what}: {said:?}");
-        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let theirs = std::os::fd::OwnedFd::from(theirs);
-        let mut into_a_socket = under(house.main().stderr(theirs).arg("--no-such-option").command("true")).finish();
-        assert_eq!(into_a_socket.code(), 125, "{what}");
-        let mut said = String::new();
-        ours.read_to_string(&mut said).unwrap();
-        assert!(said.contains("--no-such-option") && said.ends_with('\n'), "{what}: {said:?}");
-        // And what is said once a command runs.
-        let mut killed = under(house.main().without_cores().command("kill -9 $$")).finish();
-        assert_eq!(killed.code(), 137, "{what}");
-        assert!(killed.err().contains("SIGKILL"), "{what}: {:?}", killed.err());
-    });
-}
-
-#[test]
-fn under_a_filter_that_refuses_newer_calls_the_code_passes_the_goodbye_is_said_and_the_sidecar_leaves() {
-    for_every_filter(|house, under, what| {
-        let server = Server::new(|_| Answer::Status(200, ""));
-        let mut sidecar = under(house.sidecar().command(HELPER)).start();
-        sidecar.ready();
-        let goodbyes = ["/a", "/b"].map(|path| format!("--on-exit={}", server.url(path)));
-        let mut main = under(house.main().args(goodbyes).args(["--wait-for", "exec:true"]).command(JOB)).start();
-        main.ready();
-        house.cue(7);
-        assert_eq!(main.code(), 7, "{what}: {}", main.err());
-        assert_eq!(sidecar.code(), 0, "{what}: {}", sidecar.err());
-        sidecar.expect("term");
-        let mut asked = server.asked();
-        asked.sort();
-        assert_eq!(asked, ["POST /a", "POST /b"], "{what}: {}", main.err());
-    });
-}
+// --- filters and limits of threads
 
 /// Where no thread can be started, nobody watches a probe's clock but the kernel.
 #[test]

@@ -55,11 +55,11 @@ impl Life {
         // else may hold that lock for reasons of his own; there the lock of the life itself has to do.
         let turn = match turn {
             Turn::Awaited => {
-                let lock = File::from(dir.fd.try_clone().map_err(|error| cannot_write(dir, "", error))?);
-                if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+                let lock = dir.fd.try_clone().ok().map(File::from);
+                if matches!(lock.as_ref().map(File::try_lock), Some(Err(TryLockError::WouldBlock))) {
                     return Ok(Claim::Contested);
                 }
-                Some(lock)
+                lock
             }
             Turn::Foregone => None,
         };
@@ -248,7 +248,8 @@ fn open_new(dir: &Directory, name: &str) -> Result<File, Errno> {
         opened => opened,
     };
     let file = File::from(opened?);
-    // Whatever the umask.
-    fchmod(&file, READABLE)?;
+    // Whatever the umask. A volume without modes (vfat, CIFS, a bucket) refuses it to whoever is not the user that it was
+    // mounted for, and who can read there can.
+    let _ = fchmod(&file, READABLE);
     Ok(file)
 }

@@ -1,8 +1,6 @@
 //! To begin anew in a volume that holds lives of an earlier round: `RestartAllContainers` (KEP-5532) starts every container
 //! of a Pod again, init containers first, and keeps the volumes, so the sentinel of the round before is still there.
 
-#![allow(clippy::disallowed_methods, reason = "a process of its own, and no init: it may sleep")]
-
 use super::{Directory, Lock};
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
@@ -38,7 +36,7 @@ pub fn run(dir: &Directory) -> Result<Reset> {
             "{} is locked by another process, which may be taking a name; try again",
             dir.path().display()
         );
-        std::thread::sleep(PAUSE);
+        crate::sys::signals::pause(PAUSE);
     }
     let mut reset = Reset::default();
     let mut failed = None;

@@ -121,6 +121,7 @@ impl Watch {
     /// If there is no inotify instance left (128 for each user of a node is a common limit, shared by all its
     /// containers), or none at all.
     pub fn set(directory: &Path, files: Vec<Matter>, bell: &Bell) -> Result<Watch> {
+        descriptors::ask_whether_epoll_waits()?;
         let end = Arc::new(End::default());
         let directory_name = directory.as_os_str().to_owned();
         let ringer = Ringer { bell: bell.clone(), end: Arc::clone(&end), files, directory: directory_name };

@@ -13,7 +13,7 @@ use crate::stage::observe::Observer;
 use crate::stage::publish::{Claim, Life, Turn, publish_bare};
 use crate::stage::record::Record;
 use crate::stage::watch::{Bell, Meaning, Watch};
-use crate::stage::{Directory, running, terminated};
+use crate::stage::{Directory, running, stat, terminated};
 use crate::sys::signals;
 use crate::words;
 use anyhow::{Context, Result};
@@ -415,7 +415,7 @@ impl Volume {
         let names: Vec<_> = self.observers.iter().map(|observer| observer.name().to_owned()).collect();
         self.watch = None;
         let set = bell
-            .context("no descriptor is left for it")
+            .context("no eventfd is to be had")
             .and_then(|bell| Watch::set(self.dir.path(), Watch::files_of(&names), bell));
         match set {
             Ok(watch) => self.watch = Some(watch),
@@ -614,7 +614,7 @@ impl Awaited {
 
     fn holds(&mut self, dir: &Directory) -> bool {
         match self {
-            Awaited::File(_, path) => std::fs::metadata(path).is_ok(),
+            Awaited::File(_, path) => stat(path).is_ok(),
             Awaited::Name(_, observer, seen) => {
                 let ready = observer.is_ready(dir);
                 *seen |= observer.conclusion == Conclusion::Running;

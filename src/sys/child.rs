@@ -146,8 +146,7 @@ impl Launch {
             return Ok(Started { pid, seen: shared });
         }
         // The child has ended without becoming the command: reap it here, nobody else shall hear of it.
-        // SAFETY: a plain system call; it cannot wait, for the child is gone.
-        unsafe { libc::waitpid(pid.as_raw(), std::ptr::null_mut(), 0) };
+        let _ = status_of(pid.as_raw(), 0);
         Err(match Errno::from_raw(failure) {
             errno @ (Errno::ENOENT | Errno::ENOTDIR) => Refused::NotFound(errno),
             errno => Refused::NotExecutable(errno),
@@ -167,9 +166,9 @@ impl Launch {
         // SAFETY: plain system calls.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // 0 is no dead parent, but one in another namespace (unshare --pid without --fork).
+            // 0 is no dead parent, but one in another namespace (unshare --pid without --fork); less is none that may be asked for.
             let above = nix::unistd::getppid();
-            if above != parent && above.as_raw() != 0 {
+            if above != parent && above.as_raw() > 0 {
                 libc::_exit(127);
             }
             if let Some(directory) = &self.directory {
@@ -368,15 +367,36 @@ pub enum Found {
     NoChildren,
 }
 
+/// The number of a child that has changed, 0 if none has, and how, as wait(2) puts it. Two ways, for a filter that refuses the
+/// first. Decoded by hand: nix's `WaitStatus` fails for a child that a real-time signal ended.
+fn status_of(child: libc::pid_t, options: libc::c_int) -> Result<(libc::pid_t, libc::c_int), Errno> {
+    let mut status = 0;
+    // SAFETY: writes one int.
+    match Errno::result(unsafe { libc::waitpid(child, &raw mut status, options) }) {
+        Err(Errno::EPERM | Errno::ENOSYS) => {}
+        answer => return answer.map(|pid| (pid, status)),
+    }
+    let (kind, id) = if child < 0 { (libc::P_ALL, 0) } else { (libc::P_PID, child.unsigned_abs()) };
+    // SAFETY: plain data, the kernel writes into a live local, and what is read of it is there for a child.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        Errno::result(libc::waitid(kind, id, &raw mut info, options | libc::WEXITED))?;
+        let value = info.si_status();
+        let status = match info.si_code {
+            libc::CLD_EXITED => value << 8,
+            libc::CLD_STOPPED => value << 8 | 0x7f,
+            _ => value,
+        };
+        Ok((info.si_pid(), status))
+    }
+}
+
 /// Reaps one child, adopted ones included. SIGCHLD says nothing but "look": to be called until there is nobody left.
 pub fn reap() -> Found {
     loop {
-        let mut status = 0;
-        // SAFETY: writes one int. Decoded by hand: nix's `WaitStatus` fails for a child that a real-time signal ended.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
-        return match Errno::result(pid) {
-            Ok(0) => Found::Nobody,
-            Ok(pid) => {
+        return match status_of(-1, libc::WNOHANG | libc::WUNTRACED) {
+            Ok((0, _)) => Found::Nobody,
+            Ok((pid, status)) => {
                 let pid = Pid::from_raw(pid);
                 if libc::WIFEXITED(status) {
                     Found::Ended(pid, Status::Exited((libc::WEXITSTATUS(status) & 0xff) as u8))
@@ -396,12 +416,12 @@ pub fn reap() -> Found {
 
 /// Waits for one child. For a process that has nothing else to do; `None` if it is none of ours.
 pub fn wait(child: Pid) -> Option<Status> {
-    let mut status = 0;
     loop {
-        // SAFETY: writes one int.
-        match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, 0) }) {
-            Ok(_) if libc::WIFSIGNALED(status) => return Some(Status::Killed((libc::WTERMSIG(status) & 0x7f) as u8)),
-            Ok(_) => return Some(Status::Exited((libc::WEXITSTATUS(status) & 0xff) as u8)),
+        match status_of(child.as_raw(), 0) {
+            Ok((_, status)) if libc::WIFSIGNALED(status) => {
+                return Some(Status::Killed((libc::WTERMSIG(status) & 0x7f) as u8));
+            }
+            Ok((_, status)) => return Some(Status::Exited((libc::WEXITSTATUS(status) & 0xff) as u8)),
             Err(Errno::EINTR) => {}
             Err(_) => return None,
         }

@@ -1,6 +1,7 @@
 //! Descriptors: none of ours for the child, none of the child's kept by us.
 #![allow(unsafe_code, reason = "fcntl(2) and close(2) on descriptors that were inherited and have no owner in Rust")]
 
+use nix::errno::Errno;
 use std::mem::ManuallyDrop;
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -128,9 +129,37 @@ pub fn leave_inotify_to_the_kernel() -> Option<Adrift> {
 }
 
 /// Gives the calling thread, and those it starts, a table of descriptors of its own: what it opens is not open for the others,
-/// nor for their children. Where a filter refuses that, all is as it would be without.
+/// nor for their children. Two ways: engines' own filters refuse the first to whoever has no right to make namespaces, and
+/// kernels before 5.9 do not know the second, which closes numbers that nobody has. Where both are refused, all is as it would
+/// be without.
 pub fn have_a_table_of_our_own() {
-    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
+    let (none, unshare) = (libc::c_int::MAX, libc::CLOSE_RANGE_UNSHARE);
+    // SAFETY: plain system calls; nothing is open behind the greatest number.
+    unsafe {
+        if libc::unshare(libc::CLONE_FILES) != 0 {
+            libc::syscall(libc::SYS_close_range, none, none, unshare);
+        }
+    }
+}
+
+/// Whether epoll_wait(2) may be called at all. Where a filter refuses it, a thread that relies on it ends the process.
+///
+/// # Errors
+/// The answer of the filter.
+pub fn ask_whether_epoll_waits() -> Result<(), Errno> {
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: writes into a live local at most; there is no descriptor -1, and that is the answer.
+    unsafe { libc::epoll_wait(-1, &raw mut event, 1, 0) };
+    match Errno::last() {
+        Errno::EBADF => Ok(()),
+        refused => Err(refused),
+    }
+}
+
+/// Closes here what a thread with a table of its own has taken along, and owns.
+pub fn close_what_others_have(number: RawFd) {
+    // SAFETY: its owner is in the other thread, and closes its own copy there; nobody uses the number in this table.
+    unsafe { libc::close(number) };
 }
 
 /// A pipe on which a child tells us something.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub mod counts;
+pub mod filter;
 pub mod here;
 pub mod proc;
 mod process;
