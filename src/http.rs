@@ -3,11 +3,13 @@
 //! The proxy is another container's program and may answer anything. The head of its answer is read up to a limit, all of it
 //! within a time, and judged by a parser; the body is not read.
 
+use crate::sys::lookup::{self, Family};
 use crate::url::Url;
 use anyhow::{Result, anyhow, bail, ensure};
 use nix::errno::Errno;
+use std::ffi::CString;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The longest head of an answer that is read.
@@ -15,36 +17,38 @@ const HEAD_AT_MOST: usize = 64 * 1024;
 /// The most headers in one: Envoy's own limit.
 const HEADERS_AT_MOST: usize = 100;
 
-/// Connects to the first address of HOST:PORT that accepts.
+/// Connects to the first address of HOST:PORT that accepts. Of a name those for IPv4 are looked up and tried first: a name
+/// server that fails for the other family, or is silent about it, fails for it alone.
 ///
 /// # Errors
-/// Why the last did not.
+/// Why the last did not, or why there is none.
 pub fn connect(address: &str, end: Instant) -> Result<TcpStream> {
-    let mut last = anyhow!("the name has no address");
-    let found = look_up(address)?;
-    for (tried, address) in found.iter().enumerate() {
-        // One that is silent leaves the others their share of the time.
-        let share = u32::try_from(found.len() - tried).unwrap_or(1);
-        match TcpStream::connect_timeout(address, left(end) / share) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = plain(&error),
+    if let Ok(address) = address.parse() {
+        return TcpStream::connect_timeout(&address, left(end)).map_err(|error| plain(&error));
+    }
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let port = port.parse().unwrap_or_default();
+    let host = CString::new(host)?;
+    let mut failed = None;
+    let mut unknown = None;
+    for (families, family) in [(1, Family::V4), (0, Family::V6)] {
+        let found = match lookup::addresses(&host, family) {
+            Ok(found) => found,
+            Err(reason) => {
+                unknown = unknown.or(Some(reason));
+                continue;
+            }
+        };
+        for (tried, address) in found.iter().enumerate() {
+            // One that is silent leaves the others, and the other family, their share of the time.
+            let share = u32::try_from(found.len() - tried + families).unwrap_or(1);
+            match TcpStream::connect_timeout(&SocketAddr::new(*address, port), left(end) / share) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = Some(plain(&error)),
+            }
         }
     }
-    Err(last)
-}
-
-/// The addresses of HOST:PORT. A name server that fails for one family (SERVFAIL for AAAA) makes the resolver fail for both,
-/// so each family is then asked for by itself.
-fn look_up(address: &str) -> Result<Vec<SocketAddr>> {
-    let error = match address.to_socket_addrs() {
-        Ok(found) => return Ok(found.collect()),
-        Err(error) => error,
-    };
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let port = port.parse::<u16>().unwrap_or_default();
-    let found = crate::sys::lookup::one_family_at_a_time(host);
-    ensure!(!found.is_empty(), "the name cannot be looked up: {}", crate::words::io(&error));
-    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    Err(failed.unwrap_or_else(|| anyhow!("the name cannot be looked up: {}", unknown.unwrap_or_default())))
 }
 
 /// Sends a request and returns the status of the answer.

@@ -9,7 +9,7 @@ mod stand_in;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -546,6 +546,65 @@ fn of_several_addresses_a_silent_one_leaves_the_others_their_share_of_the_time()
         let wait = "exeunt main: waiting for the answers to --on-exit; gives up after 7s\n";
         assert_eq!((run.code(), run.err().replace(wait, "")), (3, String::new()), "{bad} is silent");
         assert_eq!(server.asked(), ["GET /ready", "POST /quit"]);
+    }
+}
+
+/// A name server on an address of our own, which knows 127.0.0.1 for every name, and does with a question for IPv6 what it is
+/// told: an answer with this code, or none.
+fn name_server(address: Ipv4Addr, other: Option<u8>) {
+    const AAAA: [u8; 2] = [0, 28];
+    let socket = UdpSocket::bind((address, 53)).expect("port 53, which is for root");
+    thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut question) {
+            // Behind twelve bytes the name, which ends in an empty part, the kind and the class (RFC 1035, 4.1).
+            let Some(end) = question[12..length].iter().position(|byte| *byte == 0).map(|end| 12 + end + 5) else {
+                continue;
+            };
+            let code = if question[end - 4..end - 2] == AAAA { other } else { Some(0) };
+            let Some(code) = code else { continue };
+            let found = code == 0 && question[end - 4..end - 2] != AAAA;
+            let mut answer = question[..2].to_vec();
+            answer.extend([0x81, 0x80 | code, 0, 1, 0, u8::from(found), 0, 0, 0, 0]);
+            answer.extend(&question[12..end]);
+            if found {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+}
+
+/// Name servers that know IPv4 alone say so in many ways, or not at all; musl and glibc then wait for five seconds and more,
+/// and a probe has no more than that.
+#[test]
+fn a_name_server_that_fails_for_one_family_fails_for_it_alone() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        pass_over("it needs root, to be a name server");
+        return;
+    }
+    let house = House::new();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    fs::write(house.path("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    let prepare = "mount --bind \"$1/resolv.conf\" /etc/resolv.conf
+        [ ! -e /etc/nsswitch.conf ] || mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf";
+    // Nothing of that kind, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, and silence.
+    for (number, other) in [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), None].into_iter().enumerate() {
+        let address = Ipv4Addr::new(127, 64 + number as u8, high, low);
+        name_server(address, other);
+        fs::write(house.path("resolv.conf"), format!("nameserver {address}\n")).unwrap();
+        let server = Server::new(|_| Answer::Status(200, ""));
+        let url = server.url("/").replace("127.0.0.1", "proxy.test");
+        let mut probe =
+            house.run(EXEUNT).args(["probe", "--timeout", "4s", &url]).after(prepare, house.path("")).finish();
+        assert_eq!((probe.code(), probe.err()), (0, String::new()), "{other:?}");
+        let pod = House::new();
+        let main = pod.main().args(["--on-exit", &url]).command("exit 3").after(prepare, house.path(""));
+        let mut main = main.finish();
+        assert_eq!(main.code(), 3, "{other:?}: {}", main.err());
+        assert!(!main.err().contains("warning"), "{other:?}: {}", main.err());
+        assert_eq!(server.asked(), ["GET /", "POST /"], "{other:?}");
     }
 }
 
