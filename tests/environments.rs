@@ -18,7 +18,7 @@ use std::thread;
 use house::filter::Filtered;
 use house::here::{on_path, pass_over};
 use house::scene::{HELPER, JOB};
-use house::{EXEUNT, House, PATIENCE, Process, Run, wait_for, wait_until};
+use house::{EXEUNT, House, PATIENCE, Process, Run, proc, wait_for, wait_until};
 use init::{both_modes, check};
 use stand_in::{Answer, Server};
 
@@ -337,7 +337,7 @@ fn with_closed_standard_descriptors_no_warning_is_sent_to_a_server() {
     // The first three of them are silent, so that theirs are the numbers, and the fourth is worth a warning at once.
     let angry = Server::new(|_| Answer::Status(500, ""));
     let mut plays = Vec::new();
-    for closed in [vec![2], vec![1, 2], vec![0, 1, 2], vec![0, 2]] {
+    for closed in [vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]] {
         let servers = [Silent::new(), Silent::new(), Silent::new()];
         let name = format!("closed-{}", plays.len());
         let mut run = house.main().args(["--name", &name]);
@@ -350,7 +350,7 @@ fn with_closed_standard_descriptors_no_warning_is_sent_to_a_server() {
         assert_eq!(run.code(), 3);
         servers.iter().for_each(Silent::heard_a_request_alone);
     }
-    assert_eq!(angry.asked(), ["POST /"; 4]);
+    assert_eq!(angry.asked(), ["POST /"; 7]);
 }
 
 trait Deaf {
@@ -606,6 +606,48 @@ fn a_name_server_that_fails_for_one_family_fails_for_it_alone() {
         assert!(!main.err().contains("warning"), "{other:?}: {}", main.err());
         assert_eq!(server.asked(), ["GET /", "POST /"], "{other:?}");
     }
+}
+
+// --- users
+
+/// gosu, su-exec, setpriv, and the images of databases: the command becomes another user by itself, and the kernel forgets that
+/// it is to die with its parent. In a container that is PID 1, and its end the end of all.
+#[test]
+fn a_command_that_changes_its_user_by_itself_is_signalled_and_dies_with_pid_1() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 || on_path("setpriv").is_none() {
+        pass_over("it needs root and setpriv");
+        return;
+    }
+    const LINE: &str = "trap 'exit 4' TERM; echo \"ready $$\"; while :; do sleep 0.02; done";
+    let words = ["--", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", LINE];
+    let pid =
+        |run: &mut Process| run.line().strip_prefix("ready ").and_then(|pid| pid.parse().ok()).expect("its number");
+    for run in both_modes(&House::new()) {
+        let mut run = run.args(words).start();
+        let _: i32 = pid(&mut run);
+        run.signal(libc::SIGTERM);
+        assert_eq!(run.code(), 4, "{}", run.err());
+    }
+    for run in both_modes(&House::new()) {
+        let mut run = run.args(words).pid_1().start();
+        let _: i32 = pid(&mut run);
+        let inner = run.inner();
+        let command = *proc::children(inner).first().expect("the command");
+        proc::signal(inner, libc::SIGKILL);
+        wait_until("the command to be gone", || !proc::alive(command));
+        run.ended();
+    }
+    // Elsewhere it goes on: docs/reliability.md, limits. Its sidecar has been told that it is dead.
+    let house = House::new();
+    let mut main = house.main().args(words).start();
+    let command = pid(&mut main);
+    let mut sidecar = house.helper(&[]);
+    main.signal(libc::SIGKILL);
+    main.ended();
+    assert_eq!(sidecar.code(), 0);
+    assert!(proc::alive(command), "the kernel has learned better: the limits can be shorter");
+    proc::signal(command, libc::SIGKILL);
 }
 
 // --- file systems
