@@ -75,7 +75,11 @@ fn injected(arguments: &[&str]) -> String {
 }
 
 fn helm(place: &Place) -> Option<Command> {
-    let mut helm = Command::new(program("helm")?);
+    helm_of(place, "helm")
+}
+
+fn helm_of(place: &Place, version: &str) -> Option<Command> {
+    let mut helm = Command::new(program(version)?);
     for (variable, inside) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
     {
         helm.env(variable, place.path(inside));
@@ -173,6 +177,39 @@ fn the_post_renderer_is_a_plugin_of_helm() {
     // What is not known stops Helm, with the reason.
     let output =
         helm(&place).unwrap().args(["template", "nightly", "app", "--post-renderer", "exeunt"]).output().unwrap();
+    assert!(!output.status.success() && said(&output).contains("which of load, proxy is the job"), "{}", said(&output));
+}
+
+/// Helm 3 takes the script itself, keeps every comment, and does not pass its hooks through it.
+#[test]
+fn the_post_renderer_is_a_program_for_helm_3() {
+    let place = Place::new("post-renderer-3");
+    place.write("app/Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.0.0\n");
+    place.write(
+        "app/templates/job.yaml",
+        &JOB.replace("        - name: load", "        # the job\n        - name: load"),
+    );
+    let hook = JOB.replace("name: nightly", "name: before\n  annotations: {helm.sh/hook: pre-install}");
+    place.write("app/templates/hook.yaml", &hook);
+    let script = repository("deploy/helm-post-renderer/exeunt.sh").canonicalize().unwrap();
+    let template = |more: &[&str]| {
+        let mut command = helm_of(&place, "helm3")?;
+        command.args(["template", "nightly", "app", "--post-renderer"]).arg(&script).args(more);
+        Some(command)
+    };
+    let Some(mut told) = template(&["--post-renderer-args", "--main=load"]) else { return };
+    let version = done(helm_of(&place, "helm3").unwrap().args(["version", "--short"]));
+    assert!(version.starts_with("v3."), "{version}");
+    let rendered = done(&mut told);
+    assert!(rendered.contains("# the job\n        - name: load"), "{rendered}");
+    let helper = |name: &str| {
+        let job = data(&rendered).into_iter().find(|one| one["metadata"]["name"] == name).unwrap();
+        job.pointer("/spec/template/spec/containers/1/command").unwrap().clone()
+    };
+    assert_eq!(helper("nightly"), json!(["/tmp/pod/exeunt", "--mode", "sidecar", "--", "/proxy"]), "{rendered}");
+    assert_eq!(helper("before"), json!(["/proxy"]), "{rendered}");
+    // What is not known stops Helm, with the reason.
+    let output = template(&[]).unwrap().output().unwrap();
     assert!(!output.status.success() && said(&output).contains("which of load, proxy is the job"), "{}", said(&output));
 }
 
