@@ -1,10 +1,10 @@
 //! `check`: would it ever end?
 
 use super::{cluster, files};
-use crate::judge::{Judgement, Severity, Verdict, hangs, is_owned, judge};
+use crate::judge::{Judgement, Severity, Verdict, hangs, is_owned, judge_each};
 use crate::out;
 use crate::pod::objects;
-use crate::yaml::{File, Refusal};
+use crate::yaml::{File, Refusal, Text};
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -50,26 +50,28 @@ pub(super) fn options() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let mains: Vec<String> = matches.get_many::<String>("main").into_iter().flatten().cloned().collect();
     let what: Vec<&OsString> = matches.get_many::<OsString>("what").into_iter().flatten().collect();
-    let (mut all, mut complaints): (Vec<Judgement>, Vec<String>) = (Vec::new(), Vec::new());
+    let format = matches.get_one::<String>("format").map_or("text", String::as_str);
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = (format == "text").then(|| out::Text { colour, ..out::Text::default() });
+    let (mut all, mut complaints) = (Report { text, ..Report::default() }, Vec::new());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let mut take = |file: Result<File, Refusal>, live: bool| {
-        let judged = file.and_then(|file| Ok((judge(&file, &mains)?, hangs(&file, &mains, now), owned(&file))));
-        let (judged, hanging, owned) = match judged {
-            Ok(all) => all,
-            Err(refusal) => return complaints.push(refusal.to_string()),
-        };
-        for mut one in judged {
-            // Of a cluster, what makes a Pod is judged, not the Pod; and what is not meant to end is no news there.
-            let part = live && owned.contains(&one.line);
-            if part {
-                one.findings.clear();
+    let mut take = |text: Result<Text, Refusal>, live: bool| {
+        let told = text.and_then(|text| {
+            let mark = all.mark();
+            if text.is_long() {
+                let judged = text.pieces().try_for_each(|file| all.add(&file?, &mains, now, live));
+                if judged.is_ok() {
+                    return judged;
+                }
+                // Who knows the whole says best what is wrong with it.
+                all.back_to(&mark);
             }
-            one.findings.extend(hanging.iter().filter(|(line, _)| *line == one.line).map(|(_, found)| found.clone()));
-            let idle = live && one.kind == "Pod" && one.verdict == Verdict::NotJudged;
-            if !(part || idle) || !one.findings.is_empty() {
-                all.push(one);
-            }
+            let judged = text.whole().and_then(|file| all.add(&file, &mains, now, live));
+            judged.inspect_err(|_| all.back_to(&mark))
+        });
+        if let Err(refusal) = told {
+            complaints.push(refusal.to_string());
         }
     };
     let mut asked = Vec::new();
@@ -80,18 +82,18 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
             let mut found = Vec::new();
             below(Path::new(one), 0, &mut found)?;
             found.sort();
-            found.iter().for_each(|file| take(files::manifest(file.as_os_str()), false));
+            found.iter().for_each(|file| take(files::manifests(file.as_os_str()), false));
         } else {
-            take(files::manifest(one), false);
+            take(files::manifests(one), false);
         }
     }
     let everywhere = matches.get_flag("all-namespaces") || (matches.contains_id("namespace") && what.is_empty());
     if everywhere || !asked.is_empty() {
         let bytes = cluster::get(matches, &asked)?;
-        take(File::read(cluster::NAME, bytes), true);
+        take(Text::new(cluster::NAME, bytes), true);
         // A Job does not tell whether it hangs; its Pods do.
         if let Some(bytes) = cluster::pods_of(matches, &asked)? {
-            take(File::read(cluster::NAME, bytes), true);
+            take(Text::new(cluster::NAME, bytes), true);
         }
     } else if what.is_empty() {
         bail!("nothing is named: give a FILE, a DIR, - for standard input, KIND/NAME, or -A");
@@ -99,23 +101,79 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }
-    if all.is_empty() && !everywhere && !matches.get_flag("allow-none") {
+    if all.objects == 0 && !everywhere && !matches.get_flag("allow-none") {
         let first = what.first().map_or_else(String::new, |first| first.to_string_lossy().into_owned());
         bail!("{first}:1:1: error: there is no Job, CronJob or Pod in it; nothing was judged");
     }
-    let format = matches.get_one::<String>("format").map_or("text", String::as_str);
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = match format {
-        "json" => format!("{:#}\n", out::json(&all)),
-        "sarif" => format!("{:#}\n", out::sarif(&all)),
-        "junit" => out::junit(&all),
-        "github" => out::github(&all),
-        _ => out::text(&all, colour),
+    let Report { kept, text, worst, .. } = all;
+    let written = match (text, format) {
+        (Some(text), _) => [text.findings, text.verdicts],
+        (None, "json") => [format!("{:#}\n", out::json(&kept)), String::new()],
+        (None, "sarif") => [format!("{:#}\n", out::sarif(&kept)), String::new()],
+        (None, "junit") => [out::junit(&kept), String::new()],
+        (None, _) => [out::github(&kept), String::new()],
     };
-    files::say(&text)?;
+    written.iter().try_for_each(|text| files::say(text))?;
     let threshold = if matches.get_flag("strict") { Severity::Warning } else { Severity::Error };
-    let bad = all.iter().flat_map(|one| &one.findings).any(|finding| finding.severity >= threshold);
+    let bad = worst.is_some_and(|worst| worst >= threshold);
     Ok(if bad && !matches.get_flag("exit-zero") { FOUND } else { 0 })
+}
+
+/// All that is to be said. Text is written down at once: it is much smaller than what it says.
+#[derive(Default)]
+struct Report {
+    text: Option<out::Text>,
+    kept: Vec<Judgement>,
+    objects: usize,
+    worst: Option<Severity>,
+}
+
+/// How far a report was.
+struct Mark {
+    text: (usize, usize),
+    kept: usize,
+    objects: usize,
+    worst: Option<Severity>,
+}
+
+impl Report {
+    fn mark(&self) -> Mark {
+        let text = self.text.as_ref().map_or((0, 0), |text| (text.findings.len(), text.verdicts.len()));
+        Mark { text, kept: self.kept.len(), objects: self.objects, worst: self.worst }
+    }
+
+    /// As if nothing had come since.
+    fn back_to(&mut self, mark: &Mark) {
+        if let Some(text) = &mut self.text {
+            text.findings.truncate(mark.text.0);
+            text.verdicts.truncate(mark.text.1);
+        }
+        self.kept.truncate(mark.kept);
+        (self.objects, self.worst) = (mark.objects, mark.worst);
+    }
+
+    /// What comes of some documents.
+    fn add(&mut self, file: &File, mains: &[String], now: i64, live: bool) -> Result<(), Refusal> {
+        let (hanging, owned) = (hangs(file, mains, now), owned(file));
+        judge_each(file, mains, |mut one| {
+            // Of a cluster, what makes a Pod is judged, not the Pod; and what is not meant to end is no news there.
+            let part = live && owned.contains(&one.line);
+            if part {
+                one.findings.clear();
+            }
+            one.findings.extend(hanging.iter().filter(|(line, _)| *line == one.line).map(|(_, found)| found.clone()));
+            let idle = live && one.kind == "Pod" && one.verdict == Verdict::NotJudged;
+            if (part || idle) && one.findings.is_empty() {
+                return;
+            }
+            self.objects += 1;
+            self.worst = self.worst.max(one.findings.iter().map(|finding| finding.severity).max());
+            match &mut self.text {
+                Some(text) => text.add(&one),
+                None => self.kept.push(one),
+            }
+        })
+    }
 }
 
 /// The lines of the Pods that something else has made.

@@ -1,6 +1,6 @@
 //! Files in and out.
 
-use crate::yaml::{File, Place, Refusal, TEMPLATE};
+use crate::yaml::{File, Place, Refusal, TEMPLATE, Text};
 use anyhow::Context as _;
 use std::ffi::OsStr;
 use std::fs;
@@ -12,6 +12,10 @@ use std::path::Path;
 /// # Errors
 /// It is not there, or cannot be read as YAML.
 pub fn read(name: &OsStr) -> Result<File, Refusal> {
+    text(name)?.whole()
+}
+
+fn text(name: &OsStr) -> Result<Text, Refusal> {
     let shown = name.to_string_lossy();
     let bytes = if name == "-" {
         let mut bytes = Vec::new();
@@ -25,7 +29,7 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
         place: Place { line: 1, column: 1 },
         message: format!("this file cannot be read: {error}"),
     };
-    File::read(shown, bytes.map_err(unreadable)?)
+    Text::new(shown, bytes.map_err(unreadable)?)
 }
 
 /// The same of what has to be a manifest, and not the template of one: a file of a chart that has something to be filled in.
@@ -33,10 +37,18 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
 /// # Errors
 /// As [`read`], and such a template.
 pub fn manifest(name: &OsStr) -> Result<File, Refusal> {
-    let file = read(name)?;
-    match file.braces().filter(|_| name != "-" && is_in_chart(Path::new(name))) {
-        Some(at) => Err(file.refusal(at, TEMPLATE)),
-        None => Ok(file),
+    manifests(name)?.whole()
+}
+
+/// The text of it, to be read some documents at a time.
+///
+/// # Errors
+/// It is not there, or no text, or such a template.
+pub fn manifests(name: &OsStr) -> Result<Text, Refusal> {
+    let text = text(name)?;
+    match text.braces().filter(|_| name != "-" && is_in_chart(Path::new(name))) {
+        Some(place) => Err(Refusal { file: text.name().to_owned(), place, message: TEMPLATE.to_owned() }),
+        None => Ok(text),
     }
 }
 

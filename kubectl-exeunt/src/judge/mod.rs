@@ -16,7 +16,7 @@ pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, Once, Quit, W
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 
-use crate::pod::{Object, objects, rendered};
+use crate::pod::{Object, Passed, objects, rendered};
 use crate::yaml::{File, Node, Place, Refusal};
 
 /// Would a Pod of this object ever end?
@@ -121,20 +121,41 @@ impl Judgement {
 /// # Errors
 /// The file is a template, or cannot be judged: with the place and what to do.
 pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
+    let mut all = Vec::new();
+    judge_each(file, mains, |one| all.push(one))?;
+    Ok(all)
+}
+
+/// The same, one after the other in the order of the file: what is said of one need not stay for the next.
+///
+/// # Errors
+/// As [`judge`]; what came before does not count then.
+pub fn judge_each(file: &File, mains: &[String], mut each: impl FnMut(Judgement)) -> Result<(), Refusal> {
     rendered(file)?;
     let (found, passed) = objects(file);
-    let mut out = Vec::new();
     let mut comments = ignore::comments(file);
-    // A comment belongs to the object after whose first line it stands, the first ones to the first.
+    // A comment belongs to the object after whose first line it stands, or in whose document; the first ones to the first.
     let mut starts: Vec<usize> = found.iter().map(|object| object.node.place().line).collect();
     starts.sort_unstable();
+    for document in file.documents() {
+        let (own, root) = (file.place(document.span().start).line, document.root().map_or(0, |root| root.place().line));
+        let next = starts.partition_point(|start| *start < root);
+        if let Some(start) = starts.get_mut(next).filter(|start| **start == root) {
+            *start = own;
+        }
+    }
+    let name = file.name().to_owned();
+    let mut passed = passed.into_iter().map(|one| passed_over(&name, one)).peekable();
     for object in found {
+        let line = object.node.place().line;
+        while let Some(one) = passed.next_if(|one| one.line < line) {
+            each(one);
+        }
         duplicates(object.node)?;
         let mut bench = Bench { object, findings: Vec::new() };
         let (verdict, why) = ends::verdict(&mut bench, mains);
         let deadline = bench.object.deadline();
         let mut bench = Bench { object, findings: ignore::apply(bench, &mut comments) };
-        let line = object.node.place().line;
         let next = starts.get(starts.partition_point(|start| *start <= line)).copied().unwrap_or(usize::MAX);
         ignore::unused(&mut bench, &mut comments, next);
         let mut findings = bench.findings;
@@ -142,23 +163,24 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
         let (kind, name) = (object.kind.to_owned(), object.name.to_owned());
         let namespace = namespace(bench.object.node);
         let file = file.name().to_owned();
-        out.push(Judgement { file, line, kind, name, namespace, verdict, why, deadline, findings });
+        each(Judgement { file, line, kind, name, namespace, verdict, why, deadline, findings });
     }
-    for one in passed {
-        out.push(Judgement {
-            file: file.name().to_owned(),
-            line: one.node.place().line,
-            kind: one.kind.to_owned(),
-            name: one.name.to_owned(),
-            namespace: namespace(one.node),
-            verdict: Verdict::NotJudged,
-            why: format!("{} makes its Pods and ends them", one.controller),
-            deadline: None,
-            findings: Vec::new(),
-        });
+    passed.for_each(each);
+    Ok(())
+}
+
+fn passed_over(file: &str, one: Passed<'_>) -> Judgement {
+    Judgement {
+        file: file.to_owned(),
+        line: one.node.place().line,
+        kind: one.kind.to_owned(),
+        name: one.name.to_owned(),
+        namespace: namespace(one.node),
+        verdict: Verdict::NotJudged,
+        why: format!("{} makes its Pods and ends them", one.controller),
+        deadline: None,
+        findings: Vec::new(),
     }
-    out.sort_by_key(|judgement| judgement.line);
-    Ok(out)
 }
 
 fn namespace(node: Node<'_>) -> String {

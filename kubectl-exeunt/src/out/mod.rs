@@ -6,9 +6,29 @@ use std::fmt::Write as _;
 
 /// Text for people. `colour`: for a terminal.
 pub fn text(all: &[Judgement], colour: bool) -> String {
-    let mut out = String::new();
-    let paint = |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
-    for judgement in all {
+    let mut text = Text { colour, ..Text::default() };
+    all.iter().for_each(|judgement| text.add(judgement));
+    text.findings + &text.verdicts
+}
+
+/// Text for people, as it comes: what was found, and after all of that the verdicts.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// For a terminal.
+    pub colour: bool,
+    /// What was found.
+    pub findings: String,
+    /// A line for each object.
+    pub verdicts: String,
+}
+
+impl Text {
+    /// What comes of one more object.
+    pub fn add(&mut self, judgement: &Judgement) {
+        let colour = self.colour;
+        let paint =
+            |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+        let out = &mut self.findings;
         for finding in &judgement.findings {
             let code = match finding.severity {
                 Severity::Error => "1;31",
@@ -35,13 +55,10 @@ pub fn text(all: &[Judgement], colour: bool) -> String {
             finding.notes.iter().for_each(|note| _ = writeln!(out, "      {}", clean(note)));
             out.push('\n');
         }
-    }
-    for judgement in all {
         let space = if judgement.namespace.is_empty() { "" } else { " in " };
         let name = clean(&format!("{}/{}{space}{}", judgement.kind, judgement.name, judgement.namespace));
-        let _ = writeln!(out, "{name} {}", clean(&judgement.words()));
+        let _ = writeln!(self.verdicts, "{name} {}", clean(&judgement.words()));
     }
-    out
 }
 
 /// A manifest must not move the cursor of whoever reads what we say of it.

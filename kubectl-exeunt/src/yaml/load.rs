@@ -2,7 +2,7 @@
 
 use super::TEMPLATE;
 use super::place::{self, Place, Refusal};
-use super::tree::{File, Id, Raw, Span, Style, Value};
+use super::tree::{File, Id, Members, Raw, Span, Style, Value, braces};
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 use std::collections::HashMap;
 
@@ -29,20 +29,29 @@ pub(super) const BOMB: &str =
 /// A collection that has not ended.
 struct Open {
     id: Id,
-    /// The key whose value is awaited.
-    key: Option<Id>,
+    /// Where its members begin among those that are not yet placed.
+    from: usize,
+    /// How many nodes it is so far, aliases expanded.
+    size: u64,
+    /// Its anchor, by the parser's number; 0: none.
+    anchor: usize,
 }
 
 struct Loader<'t> {
     text: &'t str,
     nodes: Vec<Raw>,
+    members: Vec<Id>,
+    texts: Vec<Box<str>>,
     open: Vec<Open>,
+    /// The members of all that is open, the innermost last.
+    waiting: Vec<Id>,
     root: Option<Id>,
-    anchors: HashMap<usize, Id>,
+    /// What each anchor stands for, and how many nodes that is.
+    targets: HashMap<usize, (Id, u64)>,
+    anchors: HashMap<Id, Box<str>>,
+    tags: HashMap<Id, Box<str>>,
     comments: Vec<Span>,
     templates: Vec<usize>,
-    /// How many nodes each node is, aliases expanded.
-    sizes: Vec<u64>,
 }
 
 impl File {
@@ -59,32 +68,21 @@ impl File {
     /// # Errors
     /// As [`File::read`].
     pub fn read_within(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<File, Refusal> {
-        let first = |message: String| Refusal { file: name.to_owned(), place: Place { line: 1, column: 1 }, message };
-        if bytes.len() > limits.bytes.min(u32::MAX as usize - 1) {
-            return Err(first(format!("{} bytes are more than {}; split it", bytes.len(), limits.bytes)));
-        }
-        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            return Err(first("it is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8".to_owned()));
-        }
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let bytes = error.into_bytes();
-                let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or(&[])).into_owned();
-                let place = place::place(&before, &place::line_starts(&before), before.len());
-                return Err(Refusal {
-                    place,
-                    ..first("it is not UTF-8; convert it, or is it no text at all?".to_owned())
-                });
-            }
-        };
+        File::of(name, text_of(name, bytes, limits)?, 0, limits)
+    }
+
+    fn of(name: &str, text: String, lines_before: usize, limits: Limits) -> Result<File, Refusal> {
         let starts = place::line_starts(&text);
         let mut file = File {
             name: name.to_owned(),
             text,
             starts,
+            lines_before,
             nodes: Vec::new(),
+            members: Vec::new(),
+            texts: Vec::new(),
+            anchors: HashMap::new(),
+            tags: HashMap::new(),
             documents: Vec::new(),
             comments: Vec::new(),
             templates: Vec::new(),
@@ -92,6 +90,9 @@ impl File {
         match Loader::run(&file.text, limits) {
             Ok((loader, documents)) => {
                 file.nodes = loader.nodes;
+                file.members = loader.members;
+                file.texts = loader.texts;
+                (file.anchors, file.tags) = (loader.anchors, loader.tags);
                 file.comments = loader.comments;
                 file.templates = loader.templates;
                 file.documents = documents;
@@ -108,6 +109,102 @@ impl File {
     }
 }
 
+/// The text of a file, if it is one that can be read at all.
+fn text_of(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<String, Refusal> {
+    let first = |message: String| Refusal { file: name.to_owned(), place: Place { line: 1, column: 1 }, message };
+    if bytes.len() > limits.bytes.min(u32::MAX as usize - 1) {
+        return Err(first(format!("{} bytes are more than {}; split it", bytes.len(), limits.bytes)));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(first("it is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8".to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let bytes = error.into_bytes();
+        let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or(&[])).into_owned();
+        let place = place::place(&before, &place::line_starts(&before), before.len());
+        Refusal { place, ..first("it is not UTF-8; convert it, or is it no text at all?".to_owned()) }
+    })
+}
+
+/// A file that is read some documents at a time: of a long one, what has been looked at need not stay.
+#[derive(Debug)]
+pub struct Text {
+    name: String,
+    text: String,
+    limits: Limits,
+}
+
+/// So many bytes of documents are read at once.
+const AT_ONCE: usize = 256 << 10;
+
+impl Text {
+    /// # Errors
+    /// It is no text, or too long.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Text, Refusal> {
+        let limits = Limits::default();
+        Ok(Text { name: name.to_owned(), text: text_of(name, bytes, limits)?, limits })
+    }
+
+    /// The documents, some at a time and in their order: each file has the places of the whole. What one of them complains of
+    /// may be said otherwise by [`Text::whole`], which knows all.
+    pub fn pieces(&self) -> impl Iterator<Item = Result<File, Refusal>> + '_ {
+        let (mut at, mut lines, mut limits) = (0, 0, self.limits);
+        std::iter::from_fn(move || {
+            let rest = self.text.get(at..).filter(|rest| at == 0 || !rest.is_empty())?;
+            let piece = rest.get(..piece(rest, AT_ONCE)).unwrap_or(rest);
+            let file = File::of(&self.name, piece.to_owned(), lines, limits);
+            at += piece.len().max(1);
+            if let Ok(file) = &file {
+                // The last line has no end, and is the first of what follows.
+                lines += file.starts.len() - 1;
+                limits.nodes = limits.nodes.saturating_sub(file.nodes.len());
+            }
+            Some(file)
+        })
+    }
+
+    /// Has it more than one piece, and none that is most of it? Everything else is read at once.
+    pub fn is_long(&self) -> bool {
+        piece(&self.text, AT_ONCE) < self.text.len() / 2
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the first `{{` stands that is in no comment line.
+    pub fn braces(&self) -> Option<Place> {
+        braces(&self.text).map(|at| place::place(&self.text, &place::line_starts(&self.text), at))
+    }
+
+    /// All of it at once.
+    ///
+    /// # Errors
+    /// As [`File::read`].
+    pub fn whole(self) -> Result<File, Refusal> {
+        File::of(&self.name, self.text, 0, self.limits)
+    }
+}
+
+/// Where the first documents end that are together as long as this: at a line `---`, which no scalar can hold. What stands
+/// before the first document belongs to it.
+fn piece(text: &str, least: usize) -> usize {
+    let mut from = least.min(text.len());
+    while let Some(found) =
+        text.as_bytes().get(from..).and_then(|rest| rest.windows(4).position(|four| four == b"\n---"))
+    {
+        let at = from + found + 1;
+        let ends = text.as_bytes().get(at + 3).is_none_or(|next| matches!(next, b' ' | b'\t' | b'\r' | b'\n'));
+        if ends {
+            return at;
+        }
+        from = at;
+    }
+    text.len()
+}
+
 type Failure = (usize, String);
 type Documents = Vec<(Span, Option<Id>)>;
 
@@ -115,13 +212,18 @@ impl<'t> Loader<'t> {
     fn run(text: &'t str, limits: Limits) -> Result<(Self, Documents), Failure> {
         let mut loader = Loader {
             text,
-            nodes: Vec::new(),
+            // What is not used is not paid for, and growing would be paid for twice.
+            nodes: Vec::with_capacity(text.len() / 8),
+            members: Vec::with_capacity(text.len() / 8),
+            texts: Vec::new(),
             open: Vec::new(),
+            waiting: Vec::new(),
             root: None,
+            targets: HashMap::new(),
             anchors: HashMap::new(),
+            tags: HashMap::new(),
             comments: Vec::new(),
             templates: Vec::new(),
-            sizes: Vec::new(),
         };
         let mut documents: Documents = Vec::new();
         let options = granit_parser::options! {
@@ -140,7 +242,7 @@ impl<'t> Loader<'t> {
             }
             match event {
                 Event::DocumentStart(..) => {
-                    loader.anchors.clear();
+                    loader.targets.clear();
                     loader.root = None;
                     documents.push((offset(&span.start)..text.len(), None));
                 }
@@ -153,67 +255,68 @@ impl<'t> Loader<'t> {
                 Event::Comment(..) => loader.comment(offset(&span.start)..offset(&span.end)),
                 Event::Anchor(_, name) => loader.anchor(&span, &name),
                 Event::Alias(anchor) => {
-                    let target =
-                        *loader.anchors.get(&anchor).ok_or((offset(&span.start), "an unknown alias".to_owned()))?;
-                    let size = loader.sizes.get(target as usize).copied().unwrap_or(1);
+                    let (target, size) =
+                        *loader.targets.get(&anchor).ok_or((offset(&span.start), "an unknown alias".to_owned()))?;
                     loader.add(&span, Style::Plain, Value::Alias(target), None, size);
                 }
                 Event::Scalar(value, style, anchor, tag) => {
                     let id = loader.scalar(&value, style, &span, tag.map(|tag| name_of(&tag)));
-                    loader.anchors.insert(anchor, id);
+                    loader.remember(anchor, id);
                 }
                 Event::SequenceStart(style, anchor, tag) => {
-                    let id = loader.start(&span, style, Value::Seq(Vec::new()), tag.map(|tag| name_of(&tag)));
-                    loader.anchors.insert(anchor, id);
+                    let value = Value::Seq(Members::default());
+                    let id = loader.start(&span, style, value, tag.map(|tag| name_of(&tag)));
+                    loader.remember(anchor, id);
                 }
                 Event::MappingStart(style, anchor, tag) => {
-                    let id = loader.start(&span, style, Value::Map(Vec::new()), tag.map(|tag| name_of(&tag)));
-                    loader.anchors.insert(anchor, id);
+                    let value = Value::Map(Members::default());
+                    let id = loader.start(&span, style, value, tag.map(|tag| name_of(&tag)));
+                    loader.remember(anchor, id);
                 }
                 Event::SequenceEnd | Event::MappingEnd => loader.end(&span),
                 _ => {}
             }
-            if let Some(size) = loader.sizes.last()
-                && *size > 1_000_000_000
-            {
+            if loader.open.last().is_some_and(|open| open.size > 1_000_000_000) {
                 return Err((offset(&span.start), BOMB.to_owned()));
             }
         }
         Ok((loader, documents))
     }
 
+    /// Of what has no anchor the parser says 0.
+    fn remember(&mut self, anchor: usize, id: Id) {
+        if anchor != 0 {
+            self.targets.insert(anchor, (id, 1));
+            if let Some(open) = self.open.last_mut().filter(|open| open.id == id) {
+                open.anchor = anchor;
+            }
+        }
+    }
+
     fn add(&mut self, span: &granit_parser::Span, style: Style, value: Value, tag: Option<Box<str>>, size: u64) -> Id {
         let id = Id::try_from(self.nodes.len()).unwrap_or(Id::MAX);
         let start = offset(&span.start);
         let outer = span.tag_start.map_or(start, |tag| offset(&tag).min(start));
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let named = tag.is_some();
+        if let Some(tag) = tag {
+            self.tags.insert(id, tag);
+        }
         self.nodes.push(Raw {
             start: number(start),
             end: number(offset(&span.end).max(start)),
             outer: number(outer),
-            style,
             value,
-            anchor: None,
-            tag,
+            style,
+            named,
         });
-        self.sizes.push(size);
-        self.place_in_parent(id);
-        id
-    }
-
-    fn place_in_parent(&mut self, id: Id) {
-        let Some(parent) = self.open.last_mut() else {
-            self.root = Some(id);
-            return;
-        };
-        match self.nodes.get_mut(parent.id as usize).map(|raw| &mut raw.value) {
-            Some(Value::Seq(items)) => items.push(id),
-            Some(Value::Map(entries)) => match parent.key.take() {
-                Some(key) => entries.push((key, id)),
-                None => parent.key = Some(id),
-            },
-            _ => {}
+        match self.open.last_mut() {
+            Some(parent) => {
+                parent.size = parent.size.saturating_add(size);
+                self.waiting.push(id);
+            }
+            None => self.root = Some(id),
         }
+        id
     }
 
     /// Comments are kept in the order of the file, in which the parser hands out nearly all of them.
@@ -223,9 +326,11 @@ impl<'t> Loader<'t> {
     }
 
     fn anchor(&mut self, span: &granit_parser::Span, name: &str) {
+        let id = number(self.nodes.len().saturating_sub(1));
         if let Some(raw) = self.nodes.last_mut() {
-            raw.anchor = Some(name.into());
-            raw.outer = raw.outer.min(u32::try_from(offset(&span.start)).unwrap_or(u32::MAX));
+            raw.named = true;
+            raw.outer = raw.outer.min(number(offset(&span.start)));
+            self.anchors.insert(id, name.into());
         }
     }
 
@@ -254,21 +359,26 @@ impl<'t> Loader<'t> {
         // Of such a nothing the parser says "~".
         let value = if style == Style::Plain && range.is_empty() { "" } else { value };
         let same = self.text.get(offset(&span.start)..offset(&span.end)) == Some(value);
-        let text = (!same).then(|| value.into());
-        let id = self.add(&span, style, Value::Scalar(text), tag, 1);
+        let value = if same {
+            Value::Source
+        } else {
+            self.texts.push(value.into());
+            Value::Text(number(self.texts.len() - 1))
+        };
+        let id = self.add(&span, style, value, tag, 1);
         // The parser reports where the text begins; the node begins at its `|` or `>`.
         if matches!(style, Style::Literal | Style::Folded)
             && let (Some(header), Some(raw)) = (header(self.text, range.start), self.nodes.get_mut(id as usize))
         {
-            raw.outer = raw.outer.min(u32::try_from(header).unwrap_or(u32::MAX));
+            raw.outer = raw.outer.min(number(header));
         }
         id
     }
 
     /// Where a value that is not there would start: right behind the colon or dash that announces it.
     fn nothing_at(&self, reported: usize) -> usize {
-        if let Some(Open { key: Some(key), .. }) = self.open.last() {
-            let end = self.nodes.get(*key as usize).map_or(reported, |raw| raw.end as usize);
+        if let Some(key) = self.awaiting() {
+            let end = self.nodes.get(key as usize).map_or(reported, |raw| raw.end as usize);
             let rest = self.text.get(end..).unwrap_or("");
             let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
             let colon = rest.get(blanks..).is_some_and(|rest| rest.starts_with(':'));
@@ -286,6 +396,13 @@ impl<'t> Loader<'t> {
         }
     }
 
+    /// The key whose value comes next.
+    fn awaiting(&self) -> Option<Id> {
+        let open = self.open.last()?;
+        let map = matches!(self.nodes.get(open.id as usize)?.value, Value::Map(_));
+        self.waiting.last().copied().filter(|_| map && (self.waiting.len() - open.from) % 2 == 1)
+    }
+
     fn start(&mut self, span: &granit_parser::Span, style: StructureStyle, value: Value, tag: Option<Box<str>>) -> Id {
         let style = match style {
             StructureStyle::Flow => Style::Flow,
@@ -296,34 +413,30 @@ impl<'t> Loader<'t> {
             self.templates.push(at);
         }
         let id = self.add(span, style, value, tag, 1);
-        self.open.push(Open { id, key: None });
+        self.open.push(Open { id, from: self.waiting.len(), size: 0, anchor: 0 });
         id
     }
 
     fn end(&mut self, span: &granit_parser::Span) {
-        let Some(open) = self.open.pop() else { return };
-        let (mut last, mut size) = (None, 1_u64);
-        let mut add =
-            |id: &Id, sizes: &[u64]| size = size.saturating_add(sizes.get(*id as usize).copied().unwrap_or(1));
-        match self.nodes.get(open.id as usize).map(|raw| &raw.value) {
-            Some(Value::Seq(items)) => {
-                items.iter().for_each(|id| add(id, &self.sizes));
-                last = items.last().copied();
-            }
-            Some(Value::Map(entries)) => {
-                entries.iter().for_each(|(_, id)| add(id, &self.sizes));
-                last = entries.last().map(|(_, value)| *value);
-            }
+        let Some(Open { id, from, size, anchor }) = self.open.pop() else { return };
+        let members = Members { from: number(self.members.len()), count: number(self.waiting.len() - from) };
+        let last = self.waiting.last().copied().filter(|_| members.count > 0);
+        self.members.extend(self.waiting.drain(from..));
+        let last_end = last.and_then(|id| self.nodes.get(id as usize)).map(|raw| raw.end);
+        if let Some(parent) = self.open.last_mut() {
+            // Itself is counted there already.
+            parent.size = parent.size.saturating_add(size);
+        }
+        let Some(raw) = self.nodes.get_mut(id as usize) else { return };
+        match &mut raw.value {
+            Value::Seq(own) | Value::Map(own) => *own = members,
             _ => {}
         }
-        let last_end = last.and_then(|id| self.nodes.get(id as usize)).map(|raw| raw.end);
-        if let Some(own) = self.sizes.get_mut(open.id as usize) {
-            *own = size;
-        }
-        if let Some(raw) = self.nodes.get_mut(open.id as usize) {
-            let closed = u32::try_from(offset(&span.end)).unwrap_or(u32::MAX);
-            // The end of a block collection is reported at the next token.
-            raw.end = if raw.style == Style::Flow { closed } else { last_end.unwrap_or(raw.start) }.max(raw.start);
+        let closed = number(offset(&span.end));
+        // The end of a block collection is reported at the next token.
+        raw.end = if raw.style == Style::Flow { closed } else { last_end.unwrap_or(raw.start) }.max(raw.start);
+        if let Some((_, its)) = self.targets.get_mut(&anchor) {
+            *its = size.saturating_add(1);
         }
     }
 }
@@ -345,6 +458,11 @@ fn header(text: &str, at: usize) -> Option<usize> {
             && (comment.is_empty() || comment.starts_with('#') && rest != comment)
     };
     above.match_indices(['|', '>']).map(|(at, _)| at).find(is_header).map(|at| line + at)
+}
+
+/// A place that fits: no file is longer than 4 GiB.
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// The last byte that belongs to a block scalar, line break excluded: of `|+` with the empty lines that it keeps.

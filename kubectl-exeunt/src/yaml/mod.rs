@@ -13,7 +13,7 @@ mod tree;
 pub const TEMPLATE: &str = "a template that is not rendered ({{ }}); render it first: helm template … | kubectl exeunt … -; a chart has Helm's post-renderer or the library chart";
 
 pub use edit::{Change, Data, Edit, Gap, Moved, Step, apply, is_above_comments, may_touch, moving};
-pub use load::Limits;
+pub use load::{Limits, Text};
 pub use place::{Place, Refusal};
 pub use scalar::Kind;
 pub use tree::{Comment, Document, Entry, File, Node, Shape, Span, Style};

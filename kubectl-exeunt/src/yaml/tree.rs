@@ -2,6 +2,7 @@
 
 use super::place::{self, Place, Refusal};
 use super::scalar::{self, Kind};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A range of bytes of the file.
@@ -28,6 +29,7 @@ pub enum Style {
 
 pub(super) type Id = u32;
 
+/// Small on purpose: a file of ten megabytes has more than a million of them.
 #[derive(Debug)]
 pub(super) struct Raw {
     /// Without tag and anchor. Of a block collection: from its first key or dash to the end of its last value.
@@ -35,19 +37,29 @@ pub(super) struct Raw {
     pub end: u32,
     /// The first of tag, anchor, the `|` or `>` of a block scalar, and the node itself.
     pub outer: u32,
-    pub style: Style,
     pub value: Value,
-    pub anchor: Option<Box<str>>,
-    pub tag: Option<Box<str>>,
+    pub style: Style,
+    /// Has it a tag, or an anchor? They stand in maps of their own: hardly a node has one.
+    pub named: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
-    /// The text, unless it is what stands in the file.
-    Scalar(Option<Box<str>>),
-    Seq(Vec<Id>),
-    Map(Vec<(Id, Id)>),
+    /// What stands in the file.
+    Source,
+    /// Another text than what stands in the file, by its number.
+    Text(u32),
+    Seq(Members),
+    /// Keys and values in turn.
+    Map(Members),
     Alias(Id),
+}
+
+/// The nodes of a collection, in [`File::members`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Members {
+    pub from: u32,
+    pub count: u32,
 }
 
 /// A file that has been read.
@@ -56,7 +68,13 @@ pub struct File {
     pub(super) name: String,
     pub(super) text: String,
     pub(super) starts: Vec<u32>,
+    /// So many lines of the whole stand before it.
+    pub(super) lines_before: usize,
     pub(super) nodes: Vec<Raw>,
+    pub(super) members: Vec<Id>,
+    pub(super) texts: Vec<Box<str>>,
+    pub(super) anchors: HashMap<Id, Box<str>>,
+    pub(super) tags: HashMap<Id, Box<str>>,
     pub(super) documents: Vec<(Span, Option<Id>)>,
     pub(super) comments: Vec<Span>,
     pub(super) templates: Vec<usize>,
@@ -152,19 +170,18 @@ impl File {
 
     /// The first `{{` that is in no comment line, wherever it stands.
     pub fn braces(&self) -> Option<usize> {
-        self.text.match_indices("{{").map(|(at, _)| at).find(|at| {
-            let line = self.text.get(..*at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
-            !line.trim_start().starts_with('#')
-        })
+        braces(&self.text)
     }
 
     /// The place of a byte offset.
     pub fn place(&self, at: usize) -> Place {
-        place::place(&self.text, &self.starts, at)
+        let Place { line, column } = place::place(&self.text, &self.starts, at);
+        Place { line: line + self.lines_before, column }
     }
 
     /// The text of a line (from 1), without its end.
     pub fn line(&self, line: usize) -> &str {
+        let line = line.saturating_sub(self.lines_before);
         let start =
             line.checked_sub(1).and_then(|line| self.starts.get(line)).map_or(self.text.len(), |at| *at as usize);
         let end = self.starts.get(line).map_or(self.text.len(), |at| *at as usize);
@@ -179,6 +196,19 @@ impl File {
     fn raw(&self, id: Id) -> Option<&Raw> {
         self.nodes.get(id as usize)
     }
+
+    fn members(&self, members: Members) -> &[Id] {
+        let from = members.from as usize;
+        self.members.get(from..from + members.count as usize).unwrap_or(&[])
+    }
+}
+
+/// The first `{{` that is in no comment line.
+pub(super) fn braces(text: &str) -> Option<usize> {
+    text.match_indices("{{").map(|(at, _)| at).find(|at| {
+        let line = text.get(..*at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
+        !line.trim_start().starts_with('#')
+    })
 }
 
 impl<'a> Document<'a> {
@@ -247,12 +277,16 @@ impl<'a> Node<'a> {
 
     /// The name of its anchor.
     pub fn anchor(self) -> Option<&'a str> {
-        self.raw().and_then(|raw| raw.anchor.as_deref())
+        self.file.anchors.get(&self.id).filter(|_| self.is_named()).map(|name| &**name)
     }
 
     /// Its tag as resolved, such as `tag:yaml.org,2002:str`.
     pub fn tag(self) -> Option<&'a str> {
-        self.raw().and_then(|raw| raw.tag.as_deref())
+        self.file.tags.get(&self.id).filter(|_| self.is_named()).map(|name| &**name)
+    }
+
+    fn is_named(self) -> bool {
+        self.raw().is_some_and(|raw| raw.named)
     }
 
     /// Is it written as an alias, `*name`?
@@ -280,9 +314,9 @@ impl<'a> Node<'a> {
     /// The text of a scalar, escapes read, whatever its kind: `8080` and `"8080"` alike. Nothing for collections.
     pub fn text(self) -> Option<&'a str> {
         let node = self.target();
-        match &node.raw()?.value {
-            Value::Scalar(Some(text)) => Some(text),
-            Value::Scalar(None) => Some(node.source()),
+        match node.raw()?.value {
+            Value::Source => Some(node.source()),
+            Value::Text(number) => node.file.texts.get(number as usize).map(|text| &**text),
             _ => None,
         }
     }
@@ -329,8 +363,8 @@ impl<'a> Node<'a> {
     /// The items of a list, aliases followed for the list itself but not for its items. Empty for everything else.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Node<'a>> + ExactSizeIterator + Clone {
         let node = self.target();
-        let ids: &'a [Id] = match node.raw().map(|raw| &raw.value) {
-            Some(Value::Seq(ids)) => ids,
+        let ids: &'a [Id] = match node.raw().map(|raw| raw.value) {
+            Some(Value::Seq(members)) => node.file.members(members),
             _ => &[],
         };
         ids.iter().map(move |id| Node { file: node.file, id: *id })
@@ -339,12 +373,13 @@ impl<'a> Node<'a> {
     /// The entries of a mapping as written: merge keys (`<<`) are among them. Empty for everything else.
     pub fn entries(self) -> impl DoubleEndedIterator<Item = Entry<'a>> + ExactSizeIterator + Clone {
         let node = self.target();
-        let ids: &'a [(Id, Id)] = match node.raw().map(|raw| &raw.value) {
-            Some(Value::Map(ids)) => ids,
+        let ids: &'a [Id] = match node.raw().map(|raw| raw.value) {
+            Some(Value::Map(members)) => node.file.members(members),
             _ => &[],
         };
         let handle = move |id| Node { file: node.file, id };
-        ids.iter().map(move |(key, value)| Entry { key: handle(*key), value: handle(*value) })
+        let (pairs, _) = ids.as_chunks::<2>();
+        pairs.iter().map(move |[key, value]| Entry { key: handle(*key), value: handle(*value) })
     }
 
     /// The entry for a key as written here, not by a merge. Of a duplicate key the last, as Kubernetes' reader takes it.
