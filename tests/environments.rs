@@ -254,6 +254,21 @@ fn what_needs_a_process_is_started_when_there_is_room_again() {
     assert_eq!(helper.code(), 0, "{}", helper.err());
 }
 
+/// Before Linux 6.8 nobody can tell what is mounted without asking it, as on a tmpfs here: a worker asks, and goes where nothing
+/// hangs. The command finds no thread beside the loop.
+#[test]
+fn where_the_kernel_cannot_tell_what_is_mounted_a_worker_finds_out_and_goes() {
+    let house = House::new();
+    let run = house.main().command("echo ready; exec sleep 1000");
+    // libc has no name for it yet.
+    let mut main = run.filtered(&[("statmount", 457, &[])], libc::ENOSYS).start();
+    main.ready();
+    wait_until("the worker to have gone", || fs::read_dir(format!("/proc/{}/task", main.pid)).unwrap().count() == 1);
+    assert_eq!(house.record("main-job-running")["name"], "main-job");
+    main.signal(libc::SIGTERM);
+    assert_eq!(main.code(), 143);
+}
+
 /// Without inotify it is said once that there is a look a second; a SIGTERM that was held made it be said again, and then of
 /// an option that nobody had given.
 #[test]
