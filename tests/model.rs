@@ -6,6 +6,8 @@
 #[macro_use]
 #[path = "model/every.rs"]
 mod every;
+#[path = "model/controls.rs"]
+mod controls;
 #[allow(dead_code, reason = "what a model counts is exact")]
 #[path = "house/counts.rs"]
 mod counts;
@@ -39,6 +41,10 @@ mod world;
 mod world_look;
 #[path = "model/world_main.rs"]
 mod world_main;
+#[path = "model/world_promises.rs"]
+mod world_promises;
+#[path = "model/world_round.rs"]
+mod world_round;
 #[path = "model/world_sidecar.rs"]
 mod world_sidecar;
 #[path = "model/worlds.rs"]

@@ -23,7 +23,7 @@ impl Stuck {
 }
 
 /// Follows what one sidecar does by itself from each of these worlds. Fairness is asked for in its weakest form: whoever
-/// can go on all the time (the one who looks, a child that was asked to end, a signal, the time) does so some time. A watch
+/// can go on all the time (its driver, a child that was asked to end, the time) does so some time. A watch
 /// that makes things up may do so, but need not, and a lock that cannot be asked for can be asked for some time.
 pub fn leaves<'a>(setting: &Setting, place: usize, from: impl Iterator<Item = &'a World>) -> Result<(), Box<Stuck>> {
     let (mut worlds, mut numbers) = (Vec::new(), Known::default());
@@ -53,7 +53,7 @@ pub fn leaves<'a>(setting: &Setting, place: usize, from: impl Iterator<Item = &'
                 own.peek().is_some() && own.all(|(_, to)| to.is_none_or(|to| !circle.contains(&to)))
             })
         };
-        if ![Agent::Looks, Agent::Child, Agent::Signal, Agent::Time].into_iter().any(waits_for_ever) {
+        if ![Agent::Driver, Agent::Child, Agent::Time].into_iter().any(waits_for_ever) {
             return Err(Stuck::new(&worlds[circle[0]], "it goes round in a circle"));
         }
     }

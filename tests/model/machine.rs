@@ -2,7 +2,7 @@
 
 use super::counts;
 use super::history::{History, NOTHING};
-use super::policies::{INT, MAIN, QUIT, SIDECAR, SIGNALS, TERM, WINCH, events, policies};
+use super::policies::{HUP, INT, MAIN, QUIT, SIDECAR, SIGNALS, TERM, WINCH, events, policies};
 use super::search::{Broken, Graph, Outcome, explore};
 use exeunt::machine::{Actions, Event, Policy, Restart, Role, State, ends_by_default, step};
 use std::collections::{HashMap, HashSet};
@@ -73,7 +73,6 @@ fn every_rule_holds_in_every_state_of_every_policy() {
 /// The signals that are tried stand for all: whatever is done about any other is done about one of them.
 #[test]
 fn every_signal_is_treated_as_one_of_those_that_are_tried() {
-    const HUP: u8 = 1;
     const CHLD: u8 = 17;
     let policies = [
         Policy { gated: true, goodbye: true, ..MAIN },

@@ -6,13 +6,14 @@ use exeunt::machine::{
     Verdict, Word,
 };
 
+pub const HUP: u8 = 1;
 pub const INT: u8 = 2;
 pub const QUIT: u8 = 3;
 pub const TERM: u8 = 15;
 pub const WINCH: u8 = 28;
 pub const KILL: u8 = 9;
 /// Two that ask for the end, one that only ends by default, one that does neither, and a real-time signal.
-pub const SIGNALS: [u8; 6] = [TERM, INT, QUIT, 1, WINCH, 34];
+pub const SIGNALS: [u8; 6] = [TERM, INT, QUIT, HUP, WINCH, 34];
 /// Of the last, WINCH is the one of httpd: it asks for the end, and would not end us before the start.
 const STOP_SIGNALS: [u8; 3] = [TERM, QUIT, WINCH];
 

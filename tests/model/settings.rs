@@ -1,5 +1,6 @@
 //! The Pods that are worth telling apart, and the mistakes that are planted in them.
 
+use super::policies::TERM;
 use exeunt::machine::{Codes, Restart};
 
 every!(every_left: Left { Nothing, Sentinel, Life, LifeOfAnotherBoot, Attempt, Both });
@@ -27,6 +28,21 @@ every!(every_fault: Fault {
     LooksAwayInTheBackOff,
     ForgetsTheLost,
     ForgetsTheLastWord,
+    JudgesASignalAtOnce,
+    JudgesATimeAtOnce,
+    TimeBeforeSignals,
+    DropsAnEarlySignal,
+    HoldsAnEarlySignal,
+    LosesWhatIsKept,
+    LosesWhatComesAtADeath,
+    TakesSigtermForTheOrder,
+    ForgetsTheLinger,
+    CountsWhileItIsThere,
+    ForgetsThatItCame,
+    ForgetsTheReset,
+    ResetsTheLifeAlone,
+    ResetsTheLiving,
+    ResetsOutOfTurn,
 });
 
 /// What the Pod is like, and what is wrong with it.
@@ -58,6 +74,18 @@ pub struct Setting {
     pub unwritable: bool,
     /// The kubelet may start a main once more that was killed when it had written the end for good, but not yet left.
     pub repeats_in_vain: bool,
+    /// `--linger` of the sidecars.
+    pub lingers: bool,
+    /// `--absence-timeout` of the sidecars.
+    pub absence: bool,
+    /// `--stop-signal` of the sidecars. Where it is not SIGTERM, their children take no notice of that.
+    pub stop_signal: u8,
+    /// What somebody sends, once and at any moment, to one who is up: SIGTERM, or SIGHUP to a sidecar.
+    pub sent: Option<u8>,
+    /// The volume answers late: the driver of a sidecar goes on while it looks.
+    pub slow: bool,
+    /// The kubelet may start all containers anew, once.
+    pub rounds: bool,
     pub fault: Fault,
 }
 
@@ -166,6 +194,36 @@ pub enum Fault {
     ForgetsTheLost,
     /// A record that says "for good" is not believed without a sentinel.
     ForgetsTheLastWord,
+    /// The same of a signal.
+    JudgesASignalAtOnce,
+    /// The same of a time that is up.
+    JudgesATimeAtOnce,
+    /// Of what has been noticed together, the time that is up is acted on first.
+    TimeBeforeSignals,
+    /// What comes before the command runs, or between two lives of it, is forgotten.
+    DropsAnEarlySignal,
+    /// What comes before the command runs waits for a look. It was so, on a volume that answers late.
+    HoldsAnEarlySignal,
+    /// What was kept between two lives of the child is forgotten as the next is started.
+    LosesWhatIsKept,
+    /// What comes once the child is dead, and before that is acted on, is sent to the dead. It was so.
+    LosesWhatComesAtADeath,
+    /// Whoever was sent SIGTERM is not sent the stop signal any more. It was so.
+    TakesSigtermForTheOrder,
+    /// Whoever lingers goes on looking, and forgets how long when he sees the end once more.
+    ForgetsTheLinger,
+    /// The absence of the job is counted while it is there.
+    CountsWhileItIsThere,
+    /// An attempt that came and went between two looks does not end the absence. It was so.
+    ForgetsThatItCame,
+    /// All containers begin anew, and nobody resets the volume.
+    ForgetsTheReset,
+    /// A reset leaves the sentinel.
+    ResetsTheLifeAlone,
+    /// A reset removes the files of those that live, too.
+    ResetsTheLiving,
+    /// A reset lets names be taken meanwhile.
+    ResetsOutOfTurn,
 }
 
 pub const POD: Setting = Setting {
@@ -184,5 +242,11 @@ pub const POD: Setting = Setting {
     refuses: false,
     unwritable: false,
     repeats_in_vain: false,
+    lingers: false,
+    absence: false,
+    stop_signal: TERM,
+    sent: None,
+    slow: false,
+    rounds: false,
     fault: Fault::None,
 };

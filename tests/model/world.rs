@@ -4,9 +4,10 @@
 //! The decisions are the program's own: `machine::step` on both sides, and `conclude::conclude` over what a look has seen.
 //! What lies between is told again here, step by step in the order of `stage/publish.rs` and `stage/observe.rs`.
 
+use super::policies::TERM;
 use super::search::Outcome;
 use super::settings::{Left, Mains, Setting, Watch};
-use exeunt::machine::{Codes, State, Status, Timer};
+use exeunt::machine::{State, Status, Timer};
 use exeunt::stage::conclude::{Running, Sighting};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,8 +15,8 @@ pub struct Record {
     pub ours: bool,
     /// It names this kernel and this inode.
     pub here: bool,
-    /// After which codes the next attempt comes.
-    pub repeats: Codes,
+    /// It says after which codes the next attempt comes.
+    pub says: bool,
     pub ended: Option<Status>,
     pub last: bool,
 }
@@ -53,6 +54,8 @@ pub struct Main {
     pub dying: bool,
     /// SIGTERM is on its way.
     pub term: bool,
+    /// It came before the command was started.
+    pub early: bool,
     /// The truth, which nobody inside can see: how the command ended last.
     pub ended: Option<Status>,
     /// How it ended for good, once that has been said. Stays, even if the kubelet repeats a job whose wrapper was killed after that.
@@ -75,12 +78,32 @@ pub enum Look {
     Sentinel { again: bool, running: Option<Running> },
 }
 
-/// How far it is known whether the job ended before the child.
+/// On which side of the end of the job something lies, as everybody can see that end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Judged {
-    NotYet,
-    Looking,
-    Looked,
+pub enum When {
+    Before,
+    After,
+}
+
+/// What comes to a sidecar from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// SIGTERM.
+    pub term: bool,
+    /// SIGHUP, which asks nobody to end.
+    pub hangup: bool,
+    /// Its child has ended, and so.
+    pub dead: Option<Status>,
+    /// This time is up.
+    pub elapsed: Option<Timer>,
+}
+
+/// `--absence-timeout`: for how long nothing of the job has been there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Absent {
+    No,
+    Since,
+    TooLong,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,27 +118,49 @@ pub struct Sidecar {
     pub container: Container,
     pub state: State,
     pub child: bool,
-    /// The child has ended, and so; the death does not count before a look that began after it.
-    pub dead: Option<(Status, Judged)>,
-    /// It ended because it saw the sentinel.
+    /// What has come and has not been noticed: it may get no time for a while.
+    pub came: Facts,
+    /// What has been noticed. It does not count before a look that began after that.
+    pub noticed: Facts,
+    /// Such a look has begun.
+    pub judged: bool,
+    /// The time was up only after the end of the job, as far as it has noticed.
     pub late: bool,
+    /// When the first came that ends it, in this life of its child: a signal from outside, or the death of the child.
+    pub first: Option<When>,
+    /// Somebody has asked it to end.
+    pub ordered: bool,
+    /// A signal that ends a process came before its child was started.
+    pub early: bool,
+    /// A signal came between two lives of its child.
+    pub owed: bool,
     /// The child has been asked to end, or killed.
     pub asked: Option<Status>,
     pub deadline: Option<Timer>,
-    pub term: bool,
+    pub absent: Absent,
+    /// The job has come since the last look began; since the one from which its absence is counted.
+    pub came_now: bool,
+    pub came_since: bool,
     pub watching: bool,
     /// The watch has reported something since the last look began.
     pub due: bool,
     pub look: Look,
     /// Which name the look is at, and what it has seen of the first.
     pub at: usize,
-    pub first: Sighting,
+    pub first_seen: Sighting,
     /// The command of the job was running when the look began.
     pub ran: bool,
     pub held: [Option<Held>; NAMES],
     /// It has found the lock of the present life held.
     pub saw: [bool; NAMES],
 }
+
+// The promises.
+pub const OUTLIVES: &str = "1. A sidecar never outlives its job";
+pub const EARLY: &str = "2. A sidecar never leaves early";
+pub const UNTRUE: &str = "3. The exit code is the truth";
+pub const ORDER: &str = "4. Facts are judged in the order in which they happened";
+pub const SENT: &str = "5. What is sent is acted on, and reaches whom it is for";
 
 const FILES: usize = 8;
 pub const NAMES: usize = 2;
@@ -135,6 +180,25 @@ pub struct World {
     /// Those that the Pod does not have are gone from the beginning.
     pub sidecars: [Sidecar; 2],
     pub deleted: bool,
+    /// Somebody has sent his signal.
+    pub sent: bool,
+    pub round: Round,
+}
+
+/// Which round of the Pod it is: the kubelet may start all its containers anew, and the first of them resets the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Round {
+    First,
+    /// `exeunt reset` is at this name, and has to do this with it.
+    Resets(usize, Reset),
+    Second,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reset {
+    TestsTheLocks,
+    RemovesTheLife,
+    RemovesTheSentinel,
 }
 
 pub const FRESH_MAIN: Main = Main {
@@ -145,6 +209,7 @@ pub const FRESH_MAIN: Main = Main {
     command: false,
     dying: false,
     term: false,
+    early: false,
     ended: None,
     over: None,
     unsaid: false,
@@ -152,20 +217,30 @@ pub const FRESH_MAIN: Main = Main {
     staged: false,
 };
 
+const NO_FACTS: Facts = Facts { term: false, hangup: false, dead: None, elapsed: None };
+
 pub const FRESH_SIDECAR: Sidecar = Sidecar {
     container: Container::Waiting,
     state: State::New,
     child: false,
-    dead: None,
+    came: NO_FACTS,
+    noticed: NO_FACTS,
+    judged: false,
     late: false,
+    first: None,
+    ordered: false,
+    early: false,
+    owed: false,
     asked: None,
     deadline: None,
-    term: false,
+    absent: Absent::No,
+    came_now: false,
+    came_since: false,
     watching: false,
     due: false,
     look: Look::Idle,
     at: 0,
-    first: Sighting { terminated: None, running: None },
+    first_seen: Sighting { terminated: None, running: None },
     ran: false,
     held: [None; NAMES],
     saw: [false; NAMES],
@@ -179,6 +254,8 @@ impl World {
             mains: [FRESH_MAIN; NAMES],
             sidecars: [FRESH_SIDECAR; 2],
             deleted: false,
+            sent: false,
+            round: Round::First,
         };
         for absent in world.mains.iter_mut().skip(setting.mains.count()) {
             absent.container = Container::Gone(0);
@@ -186,7 +263,7 @@ impl World {
         for absent in world.sidecars.iter_mut().skip(setting.sidecars) {
             absent.container = Container::Gone(0);
         }
-        let old = Record { here: setting.locks.are_in_one_place(), repeats: setting.restart_on, ..Record::default() };
+        let old = Record { here: setting.locks.are_in_one_place(), says: true, ..Record::default() };
         let ended = Some(Status::Exited(0));
         let life = match setting.left {
             Left::Nothing | Left::Sentinel => None,
@@ -221,6 +298,21 @@ impl World {
     pub fn job_is_open(&self, setting: &Setting) -> bool {
         let mut open = (0..setting.mains.count()).map(|of| self.is_open(setting, of));
         if setting.mains == Mains::Any { open.all(|open| open) } else { open.any(|open| open) }
+    }
+
+    /// Everybody can see that the job is over.
+    fn is_told(&self, setting: &Setting) -> bool {
+        let counts = |file: usize| self.files[file].record.ours || !setting.run_id;
+        let told = self.names[0].terminated.is_some_and(counts) && setting.mains == Mains::One;
+        told && !self.deleted && !setting.repeats_in_vain
+    }
+
+    pub fn when(&self, setting: &Setting) -> When {
+        if self.is_told(setting) { When::After } else { When::Before }
+    }
+
+    pub fn is_resetting(&self) -> bool {
+        matches!(self.round, Round::Resets(..))
     }
 
     /// What the kubelet does when a container ends.
@@ -297,18 +389,24 @@ pub fn steps(setting: &Setting, world: &World) -> Steps {
     if setting.deletes && !world.deleted && world.mains[0].staged {
         let mut next = *world;
         next.deleted = true;
-        let up = |container: &mut Container, term: &mut bool| match container {
-            Container::Waiting => *container = Container::Gone(0),
-            Container::Up => *term = true,
-            Container::Gone(_) => {}
-        };
         for main in &mut next.mains {
-            up(&mut main.container, &mut main.term);
+            match main.container {
+                Container::Waiting => main.container = Container::Gone(0),
+                Container::Up => {
+                    (main.term, main.early) = (true, matches!(main.state, State::Claiming { .. }));
+                }
+                Container::Gone(_) => {}
+            }
         }
-        for sidecar in &mut next.sidecars {
-            up(&mut sidecar.container, &mut sidecar.term);
+        for place in 0..setting.sidecars {
+            match next.sidecars[place].container {
+                Container::Waiting => next.sidecars[place].container = Container::Gone(0),
+                Container::Up => next.is_sent(setting, place, TERM),
+                Container::Gone(_) => {}
+            }
         }
         steps.push((Label("kubelet", "the Pod is deleted"), Ok(next)));
     }
+    steps.extend(super::world_round::step(setting, world).map(|(what, next)| (what, Ok(next))));
     steps.into_iter().map(|(what, outcome)| (what, outcome.map(World::tidy))).collect()
 }

@@ -2,8 +2,8 @@
 
 use super::search::Outcome;
 use super::settings::{Fault, Locks, Mains, Setting};
-use super::world::{Held, Judged, Look, World};
-use exeunt::machine::{Codes, Event, Seen};
+use super::world::{Absent, Held, Look, World};
+use exeunt::machine::{Codes, Seen};
 use exeunt::stage::conclude::{Conclusion, Running, Sighting, conclude, together};
 
 /// What asking for a lock says.
@@ -31,16 +31,15 @@ impl World {
         let of = self.sidecars[place].at;
         let (running, terminated) = (self.names[of].running, self.names[of].terminated);
         let ran = self.mains.iter().any(|main| main.command);
+        let on_stage = setting.absence && self.is_on_stage();
         let sentinel_first = matches!(setting.fault, Fault::NoSecondLook | Fault::LooksInTheOtherOrder);
         let files = self.files;
         let sidecar = &mut self.sidecars[place];
         let what = match sidecar.look {
             Look::Idle => {
                 if of == 0 {
-                    (sidecar.due, sidecar.ran) = (false, ran);
-                    if let Some((_, judged @ Judged::NotYet)) = &mut sidecar.dead {
-                        *judged = Judged::Looking;
-                    }
+                    (sidecar.due, sidecar.ran, sidecar.judged) = (false, ran, true);
+                    sidecar.came_since |= std::mem::take(&mut sidecar.came_now) || on_stage;
                 }
                 sidecar.look = if sentinel_first {
                     Look::Sentinel { again: false, running: None }
@@ -61,6 +60,11 @@ impl World {
             Look::Open { again } => {
                 sidecar.held[of] = running.map(|file| Held { file, seen_locked: false, record: files[file].record });
                 sidecar.look = Look::Lock { again };
+                // Another life, so another absence.
+                sidecar.came_now = false;
+                if setting.fault != Fault::ForgetsThatItCame {
+                    sidecar.absent = Absent::No;
+                }
                 "opens -running"
             }
             Look::Lock { again } => {
@@ -109,22 +113,47 @@ impl World {
         sidecar.look = Look::Idle;
         let names = if setting.fault == Fault::LooksAtTheFirstNameOnly { 1 } else { setting.mains.count() };
         if sidecar.at + 1 < names {
-            (sidecar.first, sidecar.at) = (seen, sidecar.at + 1);
+            (sidecar.first_seen, sidecar.at) = (seen, sidecar.at + 1);
             return self.look(setting, place, Lock::Unknown).1;
         }
-        let all = [sidecar.first, seen];
+        let all = [sidecar.first_seen, seen];
         let seen = if names == 1 { &all[1..] } else { &all[..] };
         let any = setting.mains == Mains::Any;
-        let event = match together(seen.iter().map(|seen| conclude(*seen)), any) {
-            Conclusion::Over(verdict) => Event::Seen(Seen::Over(verdict)),
-            Conclusion::BetweenAttempts(verdict) => Event::Seen(Seen::Paused(verdict)),
-            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => Event::Seen(Seen::On),
+        let conclusion = together(seen.iter().map(|seen| conclude(*seen)), any);
+        let missing = setting.absence && self.is_missing(setting, place, conclusion);
+        let event = match conclusion {
+            _ if missing => Seen::Missing,
+            Conclusion::Over(verdict) => Seen::Over(verdict),
+            Conclusion::BetweenAttempts(verdict) => Seen::Paused(verdict),
+            Conclusion::NotStarted | Conclusion::Running | Conclusion::Unproven => Seen::On,
         };
-        (sidecar.first, sidecar.at) = (Sighting::default(), 0);
-        if let Some((_, judged @ Judged::Looking)) = &mut sidecar.dead {
-            *judged = Judged::Looked;
+        let sidecar = &mut self.sidecars[place];
+        (sidecar.first_seen, sidecar.at) = (Sighting::default(), 0);
+        self.looked(setting, place, event)
+    }
+
+    fn is_on_stage(&self) -> bool {
+        let running = self.names[0].running;
+        running.is_some_and(|file| self.files[file].locked) && running == self.mains[0].file
+    }
+
+    /// `Audience::is_missing`. How long it may be away is not said here: at some time it is too long.
+    fn is_missing(&mut self, setting: &Setting, place: usize, conclusion: Conclusion) -> bool {
+        let sidecar = &mut self.sidecars[place];
+        let away = matches!(conclusion, Conclusion::NotStarted | Conclusion::BetweenAttempts(_));
+        if !away && setting.fault != Fault::CountsWhileItIsThere {
+            (sidecar.absent, sidecar.came_since) = (Absent::No, false);
+            return false;
         }
-        self.told(setting, place, event)
+        match sidecar.absent {
+            Absent::No => (sidecar.absent, sidecar.came_since) = (Absent::Since, false),
+            Absent::Since => {}
+            Absent::TooLong => {
+                sidecar.absent = Absent::Since;
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -137,16 +166,17 @@ fn believed(setting: &Setting, lock: Lock, held: &Held) -> Running {
         Fault::NeverBelievesALock => record.here,
         _ => record.here || held.seen_locked,
     };
+    let repeats = if record.says { setting.restart_on } else { Codes::NONE };
     Running {
         locked: lock == Lock::Held,
         lock_proves: answered && proven,
         ended: record.ended,
         repeated: match (setting.fault, record.ended) {
             (Fault::ForgetsThePolicy, _) => false,
-            (Fault::ForgetsTheLastWord, _) => record.repeats != Codes::NONE,
-            (Fault::TakesEveryEndForRepeated, None) => record.repeats != Codes::NONE,
+            (Fault::ForgetsTheLastWord, _) => repeats != Codes::NONE,
+            (Fault::TakesEveryEndForRepeated, None) => repeats != Codes::NONE,
             (_, Some(_)) => !record.last,
-            (_, None) => record.repeats.contains(137),
+            (_, None) => repeats.contains(137),
         },
     }
 }

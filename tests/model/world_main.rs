@@ -3,8 +3,8 @@
 use super::policies::{MAIN, TERM};
 use super::search::Outcome;
 use super::settings::{Fault, Mains, Setting};
-use super::world::{Container, Doing, FRESH_MAIN, File, Label, Main, Record, Steps, World};
-use exeunt::machine::{Action, Command, Event, Name, Policy, Status, Word, step};
+use super::world::{Container, Doing, FRESH_MAIN, File, Label, Main, Record, SENT, Steps, UNTRUE, World};
+use exeunt::machine::{Action, Command, Event, Name, Policy, State, Status, Word, step};
 
 const NAMES: [&str; 2] = ["main", "second main"];
 
@@ -12,6 +12,8 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
     let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(NAMES[of], what), next));
     match world.mains[of].container {
         Container::Gone(_) => {}
+        // Whoever takes a name waits while the volume is reset.
+        Container::Waiting if world.is_resetting() && (of == 0 || setting.fault != Fault::ResetsOutOfTurn) => {}
         Container::Waiting => {
             let mut next = *world;
             let Main { over, unsaid, mute, staged, .. } = world.mains[of];
@@ -49,9 +51,14 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
             killed.ring(setting);
             add("SIGKILL; its files are closed", Ok(killed));
             if world.mains[of].term {
+                add("SIGTERM", world.is_told_to_end(setting, of));
+            }
+            if setting.sent == Some(TERM) && !world.sent {
                 let mut next = *world;
-                next.mains[of].term = false;
-                add("SIGTERM", next.after(setting, of, Event::Signal(TERM)));
+                next.sent = true;
+                next.mains[of].term = true;
+                next.mains[of].early = matches!(world.mains[of].state, State::Claiming { .. });
+                add("somebody sends it SIGTERM", Ok(next));
             }
             if world.mains[of].command {
                 for (what, status) in [("the job ends well", Status::Exited(0)), ("the job fails", Status::Exited(3))] {
@@ -89,6 +96,13 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
 }
 
 impl World {
+    fn is_told_to_end(mut self, setting: &Setting, of: usize) -> Outcome<World> {
+        let main = &mut self.mains[of];
+        main.term = false;
+        let dropped = setting.fault == Fault::DropsAnEarlySignal && matches!(main.state, State::Claiming { .. });
+        if dropped { Ok(self) } else { self.after(setting, of, Event::Signal(TERM)) }
+    }
+
     /// One event of main's machine, and what its driver does about it.
     fn after(mut self, setting: &Setting, of: usize, event: Event) -> Outcome<World> {
         let policy = Policy { restart_on: setting.restart_on, ..MAIN };
@@ -99,13 +113,16 @@ impl World {
                 Action::Claim => self.mains[of].doing = Doing::Claim(0),
                 Action::Publish { status, last } => self.mains[of].doing = Doing::Publish { step: 0, status, last },
                 Action::Start => {
+                    if self.mains[of].early {
+                        return Err(format!("{SENT}: SIGTERM came first, and the job is started all the same"));
+                    }
                     self.mains[of].command = true;
                     return self.after(setting, of, Event::Command(Command::Started));
                 }
                 Action::Exit(code) => {
                     let due = self.mains[of].ended.map(Status::code);
                     if due.is_some_and(|due| due != code && code != 128 + TERM) {
-                        return Err(format!("3. The exit code is the truth: main leaves with {code}, not {due:?}"));
+                        return Err(format!("{UNTRUE}: main leaves with {code}, not {due:?}"));
                     }
                     self.mains[of].file = None;
                     self.mains[of].container = self.after_exit(setting, code);
@@ -135,7 +152,7 @@ impl World {
             0 => {
                 let file = self.unused();
                 let here = setting.locks.are_in_one_place();
-                let record = Record { ours: true, here, repeats: setting.restart_on, ..Record::default() };
+                let record = Record { ours: true, here, says: true, ..Record::default() };
                 self.files[file] = File { record, locked: !late };
                 self.mains[of].file = Some(file);
                 "makes its record, locked, under a name that nobody looks at"
@@ -152,6 +169,7 @@ impl World {
                 (self.mains[of].staged, self.mains[of].mute, self.mains[of].unsaid) = (true, false, false);
                 for sidecar in &mut self.sidecars {
                     sidecar.saw[of] = false;
+                    sidecar.came_now |= setting.absence;
                 }
                 self.ring(setting);
                 "renames its record to -running"
@@ -161,7 +179,9 @@ impl World {
                     self.files[file].locked = true;
                 }
                 self.mains[of].doing = Doing::Nothing;
-                return ("has its name", self.after(setting, of, Event::Name(Name::Ours)));
+                // What has come goes before everything else, as long as nothing has been started.
+                let told = if self.mains[of].term { self.is_told_to_end(setting, of) } else { Ok(self) };
+                return ("has its name", told.and_then(|world| world.after(setting, of, Event::Name(Name::Ours))));
             }
         };
         (what, Ok(self))

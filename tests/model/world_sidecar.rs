@@ -1,22 +1,21 @@
-//! A sidecar and its looks.
+//! A sidecar and its driver: what comes to it, what it notices of that, and what it does then, in the order of `supervisor.rs`.
 
-use super::policies::{SIDECAR, TERM};
+use super::policies::{HUP, SIDECAR, TERM};
 use super::search::Outcome;
-use super::settings::{Fault, Locks, Mains, Setting, Watch};
-use super::world::{Container, FRESH_SIDECAR, Judged, Label, Look, Sidecar, Steps, World};
+use super::settings::{Fault, Locks, Setting, Watch};
+use super::world::{Absent, Container, FRESH_SIDECAR, Facts, Label, Look, ORDER, SENT, Sidecar, Steps, When, World};
 use super::world_look::Lock;
 use exeunt::machine::{
-    Action, Codes, Command, Event, ExitWith, Name, Policy, Seen, State, Status, Timer, Verdict, step,
+    Action, Codes, Command, Event, ExitWith, Name, Policy, Restart, Seen, State, Status, Timer, Told, Verdict, step,
 };
 
 const SIDECARS: [&str; 2] = ["sidecar", "second sidecar"];
-const SIGTERM: &str = "SIGTERM";
 const CHILD_ENDS: &str = "its child ends";
 const TIME_IS_UP: &str = "the time is up";
 const HELD_LONG_ENOUGH: &str = "the signal has been held long enough";
-const DEATH_COUNTS: &str = "its death counts";
+const AWAY_TOO_LONG: &str = "the job has been away for too long";
 const KILLED: Status = Status::Killed(9);
-const FAILED: Status = Status::Exited(7);
+pub const FAILED: Status = Status::Exited(7);
 
 /// Whatever may happen to one sidecar.
 pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
@@ -25,30 +24,36 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
     match sidecar.container {
         Container::Gone(_) => {}
         Container::Waiting => {
-            if !setting.main_first || world.mains[0].staged {
+            if (!setting.main_first || world.mains[0].staged) && !world.is_resetting() {
                 let mut next = *world;
                 next.sidecars[place] = Sidecar { container: Container::Up, ..FRESH_SIDECAR };
                 let begun = next.told(setting, place, Event::Begun);
-                add(
-                    "the kubelet starts the container",
-                    begun.and_then(|next| next.told(setting, place, Event::Name(Name::Ours))),
-                );
+                // Where no signal comes, nothing comes in between.
+                let named = match setting.sent {
+                    Some(_) => begun,
+                    None => begun.and_then(|next| next.told(setting, place, Event::Name(Name::Ours))),
+                };
+                add("the kubelet starts the container", named);
             }
         }
         Container::Up => {
             let mut killed = *world;
             killed.sidecars[place] = Sidecar { container: world.after_exit(setting, 137), ..FRESH_SIDECAR };
             add("SIGKILL", Ok(killed));
-            if sidecar.child && sidecar.asked.is_none() && sidecar.dead.is_none() {
-                add("its child fails by itself", world.dies(setting, place, FAILED));
-                // A helper that knows the volume, as the shell recipe does: it ends because the job has ended.
-                let counts = |file: usize| world.files[file].record.ours || !setting.run_id;
-                let over = world.names[0].terminated.is_some_and(counts) && setting.mains == Mains::One;
-                if over && !world.deleted && !setting.repeats_in_vain {
-                    let mut next = *world;
-                    next.sidecars[place].late = true;
-                    add("its child sees the sentinel, and ends", next.dies(setting, place, FAILED));
-                }
+            if sidecar.child && sidecar.asked.is_none() && !sidecar.is_dead() {
+                let when = world.when(setting);
+                let mut next = *world;
+                next.sidecars[place].came.dead = Some(FAILED);
+                next.sidecars[place].first.get_or_insert(when);
+                // A helper that knows the volume, as the shell recipe does, ends because the job has ended.
+                let sees = when == When::After;
+                add(if sees { "its child sees the sentinel, and ends" } else { "its child fails by itself" }, Ok(next));
+            }
+            if let Some(signal) = setting.sent.filter(|_| !world.sent) {
+                let mut next = *world;
+                next.sent = true;
+                next.is_sent(setting, place, signal);
+                add(if signal == TERM { "somebody sends it SIGTERM" } else { "somebody sends it SIGHUP" }, Ok(next));
             }
             own_steps(setting, world, place, steps);
             if setting.locks == Locks::SometimesRefused && matches!(sidecar.look, Look::Lock { .. }) {
@@ -64,31 +69,45 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
 fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) {
     let sidecar = world.sidecars[place];
     let mut add = |what: &'static str, next: Outcome<World>| steps.push((Label(SIDECARS[place], what), next));
-    if sidecar.term && sidecar.dead.is_none() {
+    if let Some(status) = sidecar.asked.filter(|_| sidecar.child && !sidecar.is_dead()) {
         let mut next = *world;
-        next.sidecars[place].term = false;
-        add(SIGTERM, next.told(setting, place, Event::Signal(TERM)));
+        next.sidecars[place].came.dead = Some(status);
+        add(CHILD_ENDS, Ok(next));
     }
-    match sidecar.dead {
-        None => {
-            if let Some(status) = sidecar.asked.filter(|_| sidecar.child) {
-                add(CHILD_ENDS, world.dies(setting, place, status));
-            }
-        }
-        Some((status, Judged::Looked)) => {
-            add(DEATH_COUNTS, world.told(setting, place, Event::Command(Command::Ended(status))));
-        }
-        Some((status, _)) if !sidecar.watching => {
-            add(DEATH_COUNTS, world.told(setting, place, Event::Command(Command::Ended(status))));
-        }
-        Some(_) => {}
+    if let Some(timer) = sidecar.deadline {
+        let mut next = *world;
+        (next.sidecars[place].deadline, next.sidecars[place].came.elapsed) = (None, Some(timer));
+        add(if timer == Timer::Outlive { HELD_LONG_ENOUGH } else { TIME_IS_UP }, Ok(next));
     }
-    if let Some(timer) = sidecar.deadline.filter(|_| sidecar.dead.is_none()) {
-        let what = if timer == Timer::Outlive { HELD_LONG_ENOUGH } else { TIME_IS_UP };
-        add(what, world.told(setting, place, Event::Elapsed(timer)));
+    if sidecar.absent == Absent::Since {
+        let mut next = *world;
+        next.sidecars[place].absent = Absent::TooLong;
+        add(AWAY_TOO_LONG, Ok(next));
     }
+    let came = sidecar.came != Facts::default();
     let looking = sidecar.look != Look::Idle;
-    if looking || (sidecar.watching && (sidecar.due || setting.fault != Fault::OnlyTheWatch)) {
+    let unstarted = matches!(sidecar.state, State::Claiming { .. } | State::Looking { .. });
+    // While nothing has been started, a signal goes before everything else.
+    if unstarted && came && setting.fault != Fault::HoldsAnEarlySignal {
+        add("is told of a signal before it has started anything", world.is_told_early(setting, place));
+        return;
+    }
+    if matches!(sidecar.state, State::Claiming { .. }) {
+        add("has its name", world.told(setting, place, Event::Name(Name::Ours)));
+        return;
+    }
+    // A wake-up brings one fact, or several that have piled up.
+    if came && (!looking || setting.slow) {
+        for taken in sidecar.came.that_may_be_noticed() {
+            add(taken.in_words(), world.wakes(setting, place, taken));
+        }
+    }
+    // Nobody begins to look, nor sleeps, with something before him.
+    if came && !looking {
+        return;
+    }
+    let rings = sidecar.due || sidecar.noticed != Facts::default() || setting.fault != Fault::OnlyTheWatch;
+    if looking || (sidecar.watching && rings) {
         let (what, next) = world.look(setting, place, world.lock(setting, place));
         add(what, next);
     }
@@ -99,7 +118,146 @@ fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
     }
 }
 
+/// A fault in the machine: what it does not know afterwards.
+fn plant(fault: Fault, state: &mut State) {
+    match (fault, state) {
+        (Fault::TakesSigtermForTheOrder, State::Running { told: told @ Told::Terminated }) => *told = Told::Ordered,
+        (Fault::LosesWhatIsKept, State::Starting { kept, .. }) => *kept = 0,
+        _ => {}
+    }
+}
+
+impl Facts {
+    /// Handlers run one a call, so a wake-up brings a signal or all that has come; where a time is up, all. Whoever has died is
+    /// always looked for.
+    fn that_may_be_noticed(self) -> Vec<Facts> {
+        let dead = Facts { dead: self.dead, ..Facts::default() };
+        let one = [Facts { term: self.term, ..dead }, Facts { hangup: self.hangup, ..dead }];
+        let mut sets = vec![self];
+        if self.elapsed.is_none() {
+            sets.extend(one.into_iter().filter(|one| *one != self && *one != dead));
+        }
+        sets
+    }
+
+    fn in_words(self) -> &'static str {
+        let Facts { term, hangup, dead, elapsed } = self;
+        match (term || hangup, dead.is_some(), elapsed.is_some()) {
+            (true, false, false) => "notices a signal",
+            (false, true, false) => "notices the death of its child",
+            (false, false, true) => "notices that a time is up",
+            _ => "notices several things at once",
+        }
+    }
+}
+
+impl Sidecar {
+    /// Its child has ended, whether or not that has been noticed.
+    fn is_dead(&self) -> bool {
+        self.came.dead.or(self.noticed.dead).is_some()
+    }
+
+    /// The time that was armed before is of no account once another is, or none.
+    fn forget_the_time(&mut self) {
+        (self.deadline, self.came.elapsed, self.noticed.elapsed, self.late) = (None, None, None, false);
+    }
+}
+
 impl World {
+    /// A signal comes.
+    pub fn is_sent(&mut self, setting: &Setting, place: usize, signal: u8) {
+        let when = self.when(setting);
+        let sidecar = &mut self.sidecars[place];
+        let between = sidecar.is_dead() || matches!(sidecar.state, State::BackingOff { .. });
+        if signal == TERM {
+            (sidecar.came.term, sidecar.ordered) = (true, true);
+            // Held, it ends nobody yet.
+            if !setting.outlives && (sidecar.child || between) {
+                sidecar.first.get_or_insert(when);
+            }
+        } else {
+            (sidecar.came.hangup, sidecar.owed) = (true, between);
+        }
+        sidecar.early |= matches!(sidecar.state, State::Claiming { .. } | State::Looking { .. });
+    }
+
+    /// What comes while nothing has been started waits for no look.
+    pub fn is_told_early(mut self, setting: &Setting, place: usize) -> Outcome<World> {
+        let came = std::mem::take(&mut self.sidecars[place].came);
+        if setting.fault == Fault::DropsAnEarlySignal {
+            return Ok(self);
+        }
+        for (signal, _) in [(TERM, came.term), (HUP, came.hangup)].into_iter().filter(|(_, came)| *came) {
+            self = self.told(setting, place, Event::Signal(signal))?;
+        }
+        Ok(self)
+    }
+
+    /// The driver finds out about these, and looks before it acts on them, where there is anything to be looked at.
+    fn wakes(mut self, setting: &Setting, place: usize, taken: Facts) -> Outcome<World> {
+        let late = self.when(setting) == When::After;
+        let sidecar = &mut self.sidecars[place];
+        let Facts { term, hangup, dead, elapsed } = taken;
+        let (came, noticed) = (&mut sidecar.came, &mut sidecar.noticed);
+        (came.term, came.hangup) = (came.term && !term, came.hangup && !hangup);
+        (noticed.term, noticed.hangup) = (noticed.term || term, noticed.hangup || hangup);
+        noticed.dead = noticed.dead.or(std::mem::take(&mut came.dead));
+        if elapsed.is_some() {
+            (came.elapsed, noticed.elapsed, sidecar.late) = (None, elapsed, late);
+        }
+        let at_once = match setting.fault {
+            Fault::JudgesADeathAtOnce => dead.is_some(),
+            Fault::JudgesASignalAtOnce => term,
+            Fault::JudgesATimeAtOnce => elapsed.is_some(),
+            _ => false,
+        };
+        if at_once || !sidecar.watching {
+            return self.settles(setting, place);
+        }
+        sidecar.judged = false;
+        if sidecar.look == Look::Idle { self.look(setting, place, Lock::Unknown).1 } else { Ok(self) }
+    }
+
+    /// A look has been answered: first what it has seen, then what has waited for it.
+    pub fn looked(mut self, setting: &Setting, place: usize, seen: Seen) -> Outcome<World> {
+        let sidecar = &self.sidecars[place];
+        let early = matches!(sidecar.state, State::Looking { .. }) && sidecar.came != Facts::default();
+        if early && setting.fault != Fault::HoldsAnEarlySignal {
+            self = self.is_told_early(setting, place)?;
+        }
+        self = self.told(setting, place, Event::Seen(seen))?;
+        let sidecar = &self.sidecars[place];
+        if sidecar.judged || !sidecar.watching { self.settles(setting, place) } else { Ok(self) }
+    }
+
+    /// Acts on all that has been noticed.
+    fn settles(mut self, setting: &Setting, place: usize) -> Outcome<World> {
+        while let Some(event) = self.next_event(setting, place) {
+            self = self.told(setting, place, event)?;
+        }
+        Ok(self)
+    }
+
+    fn next_event(&mut self, setting: &Setting, place: usize) -> Option<Event> {
+        let between = matches!(self.sidecars[place].state, State::BackingOff { .. });
+        let noticed = &mut self.sidecars[place].noticed;
+        if setting.fault == Fault::TimeBeforeSignals
+            && let Some(timer) = noticed.elapsed.take()
+        {
+            return Some(Event::Elapsed(timer));
+        }
+        // Signals before deaths: a command that ends because it was told to is not one that ended by itself.
+        let drops = setting.fault == Fault::DropsAnEarlySignal && between;
+        if std::mem::take(&mut noticed.term) && !drops {
+            return Some(Event::Signal(TERM));
+        }
+        if std::mem::take(&mut noticed.hangup) && !drops {
+            return Some(Event::Signal(HUP));
+        }
+        let death = noticed.dead.map(|status| Event::Command(Command::Ended(status)));
+        death.or_else(|| noticed.elapsed.take().map(Event::Elapsed))
+    }
+
     /// The watch rings without a cause.
     fn lie(&self, setting: &Setting, place: usize) -> Option<(Label, Outcome<World>)> {
         let sidecar = &self.sidecars[place];
@@ -114,16 +272,6 @@ impl World {
         })
     }
 
-    /// Its child ends. That counts once a look that begins now has told whether the job ended before.
-    fn dies(mut self, setting: &Setting, place: usize, status: Status) -> Outcome<World> {
-        let sidecar = &mut self.sidecars[place];
-        if sidecar.watching && setting.fault != Fault::JudgesADeathAtOnce {
-            sidecar.dead = Some((status, Judged::NotYet));
-            return Ok(self);
-        }
-        self.told(setting, place, Event::Command(Command::Ended(status)))
-    }
-
     /// One event of a sidecar's machine, and what its driver does about it.
     pub fn told(mut self, setting: &Setting, place: usize, event: Event) -> Outcome<World> {
         let policy = Policy {
@@ -131,18 +279,22 @@ impl World {
             restart_on: setting.restart_on,
             exit_with: ExitWith::Main,
             restart: setting.restart,
+            lingers: setting.lingers,
+            stop_signal: setting.stop_signal,
             ..SIDECAR
         };
         let before = self.sidecars[place].state;
-        let (state, actions) = step(before, &policy, event);
+        let (mut state, actions) = step(before, &policy, event);
         self.judge(setting, place, event, before, state)?;
+        plant(setting.fault, &mut state);
         let sidecar = &mut self.sidecars[place];
         sidecar.state = state;
         match event {
             Event::Command(Command::Ended(_)) => {
-                (sidecar.child, sidecar.dead, sidecar.asked, sidecar.deadline) = (false, None, None, None);
+                (sidecar.child, sidecar.asked, sidecar.deadline) = (false, None, None);
+                sidecar.noticed.dead = None;
             }
-            Event::Elapsed(_) => sidecar.deadline = None,
+            Event::Seen(Seen::Over(_)) if matches!(before, State::Lingering { .. }) => sidecar.forget_the_time(),
             _ => {}
         }
         for action in actions.iter() {
@@ -150,26 +302,50 @@ impl World {
             match action {
                 Action::Look => (sidecar.watching, sidecar.due) = (true, true),
                 Action::StopWatching => {
+                    if setting.fault == Fault::ForgetsTheLinger && matches!(state, State::Lingering { .. }) {
+                        continue;
+                    }
                     (sidecar.watching, sidecar.due, sidecar.look, sidecar.at) = (false, false, Look::Idle, 0);
-                    (sidecar.first, sidecar.held, sidecar.saw) = Default::default();
+                    (sidecar.first_seen, sidecar.held, sidecar.saw) = Default::default();
+                    (sidecar.absent, sidecar.came_now, sidecar.came_since) = (Absent::No, false, false);
                 }
                 Action::Start => {
-                    sidecar.child = true;
+                    if sidecar.early || sidecar.noticed.term {
+                        return Err(format!("{SENT}: a signal to end came first, and a child is started all the same"));
+                    }
+                    (sidecar.child, sidecar.first) = (true, None);
                     return self.told(setting, place, Event::Command(Command::Started));
                 }
-                Action::Forward(_) => sidecar.asked = Some(Status::Killed(TERM)),
-                Action::Kill => sidecar.asked = Some(KILLED),
+                Action::Forward(signal) if sidecar.noticed.dead.is_some() => {
+                    // There is nobody any more: it is kept for the next, if one comes.
+                    let lost = setting.fault == Fault::LosesWhatComesAtADeath || setting.restart == Restart::Never;
+                    sidecar.came.hangup |= signal == HUP && !lost;
+                }
+                Action::Forward(HUP) => sidecar.owed = false,
+                // A child heeds its stop signal.
+                Action::Forward(signal) if signal == setting.stop_signal && !sidecar.is_dead() => {
+                    sidecar.asked = Some(Status::Killed(signal));
+                }
+                Action::ForwardKept(_) => sidecar.owed = false,
+                Action::Kill => {
+                    if sidecar.asked.is_none() && !sidecar.is_dead() {
+                        return Err(format!("{SENT}: a child is killed that was never sent its stop signal"));
+                    }
+                    sidecar.asked = Some(KILLED);
+                }
                 Action::Arm(timer) => {
+                    sidecar.forget_the_time();
                     sidecar.deadline = Some(timer);
                     if timer == Timer::BackOff && setting.fault == Fault::LooksAwayInTheBackOff {
                         (sidecar.watching, sidecar.due, sidecar.look) = (false, false, Look::Idle);
                     }
                 }
-                Action::Disarm => sidecar.deadline = None,
+                Action::Disarm => sidecar.forget_the_time(),
                 Action::Exit(code) => {
-                    if sidecar.late && code == FAILED.code() && !self.deleted {
-                        let rule = "4. Facts are judged in the order in which they happened";
-                        return Err(format!("{rule}: the job ended, then its helper, and the code is the helper's"));
+                    if sidecar.first == Some(When::After) && self.is_own(setting, code) && !self.deleted {
+                        return Err(format!(
+                            "{ORDER}: the job ended before all else, and the code is the helper's: {code}"
+                        ));
                     }
                     let container = self.after_exit(setting, code);
                     self.sidecars[place] = Sidecar { container, ..FRESH_SIDECAR };
@@ -177,46 +353,12 @@ impl World {
                 _ => {}
             }
         }
+        let Sidecar { owed, came, noticed, .. } = self.sidecars[place];
+        let under_way = came.hangup || noticed.hangup;
+        if event == Event::Command(Command::Started) && owed && !under_way {
+            return Err(format!("{SENT}: SIGHUP came between two lives of the child, and the next does not get it"));
+        }
         Ok(self)
-    }
-
-    /// The promises, where a sidecar takes the job for over.
-    fn judge(&self, setting: &Setting, place: usize, event: Event, before: State, after: State) -> Result<(), String> {
-        let sidecar = &self.sidecars[place];
-        let (Event::Seen(Seen::Over(verdict)) | Event::Seen(Seen::Paused(verdict))) = event else { return Ok(()) };
-        let stops = before != after && !matches!(after, State::Running { .. } | State::Starting { .. });
-        if !stops {
-            return Ok(());
-        }
-        // In a Pod that is deleted, an attempt may begin while somebody looks: what counts is what ran when he began to.
-        let open = self.job_is_open(setting) && (!self.deleted || sidecar.ran);
-        if open {
-            return Err(format!("2. A sidecar never leaves early: {event:?} while the job is not over"));
-        }
-        let names = setting.mains.count();
-        let truth = (0..names).any(|of| self.is_true(of, verdict));
-        // Of several, the first that failed counts.
-        let good = |of: usize| self.mains[of].ended.is_none_or(|ended| ended.code() == 0);
-        let hidden = setting.mains == Mains::All && verdict.code() == 0 && !(0..names).all(good);
-        if truth && !hidden {
-            Ok(())
-        } else {
-            Err(format!("3. The exit code is the truth: {event:?} is not what has happened"))
-        }
-    }
-
-    fn is_true(&self, of: usize, verdict: Verdict) -> bool {
-        let main = &self.mains[of];
-        match verdict {
-            _ if self.deleted => true,
-            Verdict::Told(status) => [main.ended, main.over].contains(&Some(status)),
-            // Where nothing at all could be written, the free lock is the last word.
-            Verdict::Lost => {
-                let speechless = main.unsaid && self.names[of].terminated.is_none();
-                main.mute || (speechless && matches!(main.container, Container::Gone(_)))
-            }
-            Verdict::Silent => main.unsaid,
-        }
     }
 
     /// What comes where nothing comes from outside: what a sidecar does by itself, and what its watch makes up. Where every
@@ -226,38 +368,13 @@ impl World {
         own_steps(setting, self, place, &mut steps);
         steps.retain(|(what, _)| setting.restart_on != Codes::NONE || what.1 != HELD_LONG_ENOUGH);
         let whose = |what: &'static str| match what {
-            SIGTERM => Agent::Signal,
-            CHILD_ENDS | DEATH_COUNTS => Agent::Child,
-            HELD_LONG_ENOUGH | TIME_IS_UP => Agent::Time,
-            _ => Agent::Looks,
+            CHILD_ENDS => Agent::Child,
+            HELD_LONG_ENOUGH | TIME_IS_UP | AWAY_TOO_LONG => Agent::Time,
+            _ => Agent::Driver,
         };
         let mut owned: Vec<_> = steps.into_iter().map(|(what, next)| (whose(what.1), next)).collect();
         owned.extend(self.lie(setting, place).map(|(_, next)| (Agent::Watch, next)));
         owned
-    }
-
-    /// Whether a sidecar has to go now. Not where nothing is left to be seen: a job that emptied the directory, was killed
-    /// and was never seen alive; nor, without its sentinel, where locks prove nothing.
-    pub fn must_end(&self, setting: &Setting, place: usize) -> bool {
-        let sidecar = &self.sidecars[place];
-        let visible = |of: usize| {
-            let by_sentinel = self.names[of].terminated.is_some();
-            let by_lock = match setting.locks {
-                Locks::Shared | Locks::SometimesRefused => self.names[of].running.is_some() || sidecar.saw[of],
-                Locks::Elsewhere => sidecar.saw[of],
-                Locks::Apart | Locks::Refused => false,
-            };
-            // A limit: an attempt that is killed before it has its name leaves what the one before it has left, which may
-            // be a code that is repeated where 137 is not.
-            let announced = |file: usize| self.files[file].record.ended.is_some() && !self.files[file].record.last;
-            let held = sidecar.held[of].map(|held| held.file);
-            let by_lock = by_lock && !self.names[of].running.or(held).is_some_and(announced);
-            let main = &self.mains[of];
-            matches!(main.container, Container::Gone(_)) && main.staged && (by_sentinel || by_lock)
-        };
-        let mut names = 0..setting.mains.count();
-        let over = if setting.mains == Mains::Any { names.any(visible) } else { names.all(visible) };
-        over && sidecar.container == Container::Up
     }
 
     pub fn is_holding(&self, place: usize) -> bool {
@@ -268,9 +385,8 @@ impl World {
 /// Whose turn it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Agent {
-    Looks,
+    Driver,
     Child,
-    Signal,
     Time,
     Watch,
 }

@@ -2,22 +2,24 @@
 
 use super::counts;
 use super::inevitable::leaves;
-use super::pods::{APART, LARGE, REPEATED, RULED, SOUND};
-use super::policies;
+use super::pods::{APART, LARGE, RELOADED, REPEATED, ROUNDS, RULED, SOUND, TOLD};
+use super::policies::{self, HUP, INT, TERM};
 use super::search::{Broken, Graph, explore};
-use super::settings::{self, Fault, Left, Locks, Mains, POD, Setting, Watch};
-use super::world::{Container, Label, World, steps};
-use exeunt::machine::{Codes, Restart, State};
+use super::settings::{self, Left, Locks, Mains, POD, Setting, Watch};
+use super::world::{Container, Label, OUTLIVES, Round, SENT, World, steps};
+use exeunt::machine::{Codes, Restart, State, Status};
 
 /// Searches a Pod. Two things are held against each of its worlds: no step breaks a promise; and a sidecar that has to go
 /// goes, whatever of what it does by itself comes first, and whatever its watch makes up.
-fn search(setting: &Setting) -> Result<Graph<World, Label>, Broken> {
+pub fn search(setting: &Setting) -> Result<Graph<World, Label>, Broken> {
     let graph = explore(World::new(setting), |world| steps(setting, world))?;
-    for place in 0..setting.sidecars {
-        let must = graph.states.iter().filter(|world| world.must_end(setting, place));
+    type Must = fn(&World, &Setting, usize) -> bool;
+    let inevitable: [(&str, Must); 2] = [(OUTLIVES, World::must_end), (SENT, World::must_obey)];
+    for (place, (rule, must)) in (0..setting.sidecars).flat_map(|place| inevitable.map(|it| (place, it))) {
+        let must = graph.states.iter().filter(|world| must(world, setting, place));
         leaves(setting, place, must).map_err(|stuck| {
             let history = graph.reach(|known| *known == stuck.world).unwrap_or_default();
-            Broken { rule: format!("1. A sidecar never outlives its job: {}", stuck.how), history }
+            Broken { rule: format!("{rule}: {}", stuck.how), history }
         })?;
     }
     Ok(graph)
@@ -25,19 +27,10 @@ fn search(setting: &Setting) -> Result<Graph<World, Label>, Broken> {
 
 /// Searches a Pod in which all promises hold.
 #[track_caller]
-fn holds(what: &str, setting: Setting) -> Graph<World, Label> {
+pub fn holds(what: &str, setting: Setting) -> Graph<World, Label> {
     let graph = search(&setting).unwrap_or_else(|broken| panic!("{what}: {}", broken.tell()));
     println!("{what}: {} states, {} transitions", graph.states.len(), graph.transitions);
     graph
-}
-
-/// Searches a Pod in which a promise is broken: the negative control.
-#[track_caller]
-fn breaks(promise: &str, setting: Setting) -> Broken {
-    let Err(broken) = search(&setting) else { panic!("{setting:?}: nothing was found") };
-    println!("{:?}: {}", setting.fault, broken.tell());
-    assert!(broken.rule.starts_with(promise), "{setting:?}: not {promise:?} but {}", broken.tell());
-    broken
 }
 
 #[test]
@@ -87,6 +80,12 @@ fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
         refuses: _,
         unwritable: _,
         repeats_in_vain: _,
+        lingers: _,
+        absence: _,
+        stop_signal: _,
+        sent: _,
+        slow: _,
+        rounds: _,
         fault: _,
     } = POD;
     tried(policies::codes(), |setting| setting.restart_on);
@@ -104,6 +103,12 @@ fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
     tried(both, |setting| setting.refuses);
     tried(both, |setting| setting.unwritable);
     tried(both, |setting| setting.repeats_in_vain);
+    tried(both, |setting| setting.lingers);
+    tried(both, |setting| setting.absence);
+    tried([TERM, INT], |setting| setting.stop_signal);
+    tried([None, Some(TERM), Some(HUP)], |setting| setting.sent);
+    tried(both, |setting| setting.slow);
+    tried(both, |setting| setting.rounds);
 }
 
 #[test]
@@ -168,6 +173,68 @@ fn the_good_ends_are_there_on_other_volumes_and_with_others_watches_too() {
     };
     let graph = holds("a kill, locks elsewhere", Setting { locks: Locks::Elsewhere, ..POD });
     assert!(graph.reach(killed).is_some(), "the death of one whose lock was seen held is never found");
+}
+
+#[test]
+fn the_good_ends_are_there_with_each_option_of_a_sidecar_too() {
+    fn sidecar(world: &World) -> super::world::Sidecar {
+        world.sidecars[0]
+    }
+    type Wanted = fn(&World) -> bool;
+    let table: [(&str, Setting, Wanted); 10] = [
+        ("a while after the job", Setting { lingers: true, ..POD }, |world| {
+            matches!(sidecar(world).state, State::Lingering { .. }) && sidecar(world).child
+        }),
+        ("the job's code after a while", Setting { lingers: true, ..POD }, |world| {
+            sidecar(world).container == Container::Gone(3) && world.mains[0].container == Container::Gone(3)
+        }),
+        ("a job that does not come", Setting { absence: true, ..POD }, |world| {
+            sidecar(world).container == Container::Gone(124) && !world.mains[0].staged
+        }),
+        ("a next attempt that does not come", Setting { absence: true, ..RULED }, |world| {
+            sidecar(world).container == Container::Gone(124)
+                && world.mains[0].container == Container::Gone(137)
+                && world.names[0].running.is_some_and(|file| world.files[file].record.ended.is_some())
+        }),
+        ("a second round to its end", ROUNDS, |world| {
+            world.round == Round::Second && sidecar(world).container == Container::Gone(3)
+        }),
+        ("a life that a reset leaves", Setting { mains: Mains::All, ..ROUNDS }, |world| {
+            world.round == Round::Second && world.mains[1].command && world.names[1].running.is_some()
+        }),
+        ("a job that is not started", TOLD, |world| {
+            let [told, of_job] = [sidecar(world).container, world.mains[0].container];
+            [told, of_job] == [Container::Gone(143); 2] && world.mains[0].ended.is_none()
+        }),
+        ("a sidecar that starts nothing", TOLD, |world| sidecar(world).early),
+        ("another stop signal after SIGTERM", Setting { stop_signal: INT, ..TOLD }, |world| {
+            sidecar(world).ordered && sidecar(world).asked == Some(Status::Killed(INT))
+        }),
+        (
+            "a signal that is kept for the next child",
+            RELOADED,
+            |world| matches!(sidecar(world).state, State::BackingOff { kept, .. } if kept != 0),
+        ),
+    ];
+    for (what, setting, wanted) in table {
+        let graph = holds(what, setting);
+        assert!(graph.reach(wanted).is_some(), "{what} is never reached");
+    }
+}
+
+/// What piles up before a sidecar gets any time is there: of each fact alone, and of all of them together.
+#[test]
+fn a_stall_brings_several_facts_at_once() {
+    let graph = holds("facts that pile up", Setting { restart: Restart::Always, ..TOLD });
+    let piled = |world: &World| {
+        let came = world.sidecars[0].came;
+        (came.term, came.dead.is_some(), came.elapsed.is_some())
+    };
+    for (term, dead, elapsed) in [(true, true, false), (true, false, true)] {
+        assert!(graph.reach(|world| piled(world) == (term, dead, elapsed)).is_some(), "{term} {dead} {elapsed}");
+    }
+    let late = |world: &World| piled(world).0 && world.names[0].terminated.is_some() && world.sidecars[0].child;
+    assert!(graph.reach(late).is_some(), "never has the job ended when a signal is noticed");
 }
 
 #[test]
@@ -241,105 +308,4 @@ fn where_locks_prove_nothing_only_the_sidecar_of_a_job_that_was_killed_waits_for
             assert!(waits.is_none_or(|history| history.iter().any(|step| step.contains("main: SIGKILL"))));
         }
     }
-}
-
-/// The limit that is said aloud: no clock can tell a job that ended a second ago from one that ended yesterday. So these
-/// hold with a run id, or with main first; and without either a life of another boot, or one that announces a next
-/// attempt, is no end.
-#[test]
-fn what_an_earlier_pod_has_left_counts_without_a_run_id_unless_it_is_no_end() {
-    for left in [Left::Sentinel, Left::Life, Left::Both] {
-        let setting = Setting { left, ..POD };
-        breaks("2. A sidecar never leaves early", setting);
-        for sound in [Setting { run_id: true, ..setting }, Setting { main_first: true, ..setting }] {
-            holds("the same with a run id, or main first", sound);
-        }
-    }
-    for setting in [
-        Setting { left: Left::LifeOfAnotherBoot, ..POD },
-        Setting { left: Left::Life, ..REPEATED },
-        Setting { left: Left::Attempt, ..REPEATED },
-    ] {
-        holds("what is no end", setting);
-    }
-}
-
-/// The race of the design: main's child exits, the sentinel lands, the sidecar notices the lock first.
-#[test]
-fn without_the_second_look_a_job_that_has_finished_is_taken_for_lost() {
-    // The record that is written before the rename says the same, and hides the race; so it is refused here.
-    let setting = Setting { unwritable: true, ..POD };
-    let broken = breaks("3. The exit code is the truth", Setting { fault: Fault::NoSecondLook, ..setting });
-    let place = |what: &str| broken.history.iter().position(|step| step.ends_with(what)).expect(what);
-    assert!(place("sees no sentinel") < place("renames its record to -terminated"));
-    assert!(place("renames its record to -terminated") < place("tests the lock"));
-}
-
-/// It is the order within a look that counts, the life and then the sentinel; to look twice in the other order is no help.
-#[test]
-fn two_looks_in_the_wrong_order_are_no_better_than_one() {
-    let setting = Setting { unwritable: true, ..POD };
-    breaks("3. The exit code is the truth", Setting { fault: Fault::LooksInTheOtherOrder, ..setting });
-    holds("the same in the right order", setting);
-}
-
-const OUTLIVES: &str = "1. A sidecar never outlives its job";
-const EARLY: &str = "2. A sidecar never leaves early";
-const UNTRUE: &str = "3. The exit code is the truth";
-
-/// Which promise each fault breaks, and where.
-const CONTROLS: [(&str, Setting, Fault); 25] = [
-    (UNTRUE, Setting { unwritable: true, ..POD }, Fault::NoSecondLook),
-    (UNTRUE, Setting { unwritable: true, ..POD }, Fault::LooksInTheOtherOrder),
-    (EARLY, Setting { locks: Locks::Apart, ..POD }, Fault::BelievesEveryLock),
-    (EARLY, Setting { left: Left::LifeOfAnotherBoot, ..POD }, Fault::BelievesEveryLock),
-    (EARLY, Setting { locks: Locks::Refused, ..POD }, Fault::TakesAnErrorForAFreeLock),
-    (EARLY, Setting { locks: Locks::SometimesRefused, ..POD }, Fault::TakesAnErrorForAFreeLock),
-    (OUTLIVES, Setting { locks: Locks::Elsewhere, ..POD }, Fault::NeverBelievesALock),
-    (EARLY, REPEATED, Fault::ForgetsThePolicy),
-    (EARLY, RULED, Fault::ForgetsThePolicy),
-    (OUTLIVES, RULED, Fault::TakesEveryEndForRepeated),
-    ("4. Facts are judged", POD, Fault::JudgesADeathAtOnce),
-    (EARLY, Setting { left: Left::Attempt, ..REPEATED }, Fault::ForgetsThePolicy),
-    (EARLY, Setting { unwritable: true, ..POD }, Fault::ReleasesFirst),
-    (EARLY, POD, Fault::LocksLate),
-    (EARLY, Setting { left: Left::Sentinel, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
-    (EARLY, Setting { left: Left::Both, main_first: true, ..POD }, Fault::LeavesTheOldSentinel),
-    (EARLY, Setting { left: Left::Sentinel, run_id: true, ..POD }, Fault::ForgetsTheRunId),
-    (OUTLIVES, POD, Fault::OnlyTheWatch),
-    (OUTLIVES, Setting { watch: Watch::Lies, ..POD }, Fault::BeginsAnewAtEachEvent),
-    (EARLY, Setting { watch: Watch::Lies, ..POD }, Fault::TakesAnEventForTheEnd),
-    (OUTLIVES, Setting { cleans: true, ..POD }, Fault::ForgetsTheLost),
-    (OUTLIVES, Setting { refuses: true, ..REPEATED }, Fault::ForgetsTheLastWord),
-    (EARLY, Setting { mains: Mains::All, ..POD }, Fault::LooksAtTheFirstNameOnly),
-    (OUTLIVES, Setting { mains: Mains::Any, ..POD }, Fault::LooksAtTheFirstNameOnly),
-    (OUTLIVES, Setting { restart: Restart::Always, ..POD }, Fault::LooksAwayInTheBackOff),
-];
-
-#[test]
-fn every_fault_that_is_planted_in_a_pod_is_found() {
-    for (promise, setting, fault) in CONTROLS {
-        breaks(promise, Setting { fault, ..setting });
-        let sound = |setting: &Setting| SOUND.iter().any(|(_, sound)| format!("{sound:?}") == format!("{setting:?}"));
-        assert!(sound(&setting), "without the fault it is not among those that hold: {setting:?}");
-    }
-    for fault in settings::every_fault() {
-        let planted = CONTROLS.iter().any(|(_, _, control)| *control == fault);
-        assert!(planted || fault == Fault::None, "{fault:?} is planted nowhere");
-    }
-}
-
-/// What a silent watch and a lying one add: without the slow look an end is lost by a kill alone where the watch works, and
-/// by every end where it does not; and a look that each event begins anew comes to its end as long as the events do.
-#[test]
-fn the_slow_look_and_the_look_that_is_finished_are_for_watches_that_do_not_work() {
-    let outlives = "1. A sidecar never outlives its job";
-    let by_kill = |broken: &Broken| broken.history.iter().any(|step| step.contains("main: SIGKILL"));
-    let fault = Fault::OnlyTheWatch;
-    assert!(by_kill(&breaks(outlives, Setting { fault, ..POD })));
-    assert!(!by_kill(&breaks(outlives, Setting { fault, ..APART })));
-    let fault = Fault::BeginsAnewAtEachEvent;
-    holds("each event begins the look anew", Setting { fault, ..POD });
-    let broken = breaks(outlives, Setting { fault, watch: Watch::Lies, ..POD });
-    assert!(broken.rule.contains("circle"), "{}", broken.tell());
 }
