@@ -1,6 +1,6 @@
 //! What ends whom, and so whether the Pod ends.
 
-use super::helpers::{Helper, Quit};
+use super::helpers::{Helper, OWNED, Quit};
 use super::rehearse::{self, Often, Way};
 use super::shell::{Call, Idle, Method, base};
 use super::who::{Kind, Party, parties};
@@ -59,6 +59,18 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             return (Verdict::NotJudged, format!("{name} is run by {whose}"));
         }
     }
+    for (key, whose) in OWNED {
+        if let Some(at) = object.label(key) {
+            let message = format!("this Pod is made by {whose}, which takes it away by rules of its own");
+            bench.find("foreign-end", at, None, message, "not judged", &[]);
+            return (Verdict::NotJudged, format!("{whose} makes this Pod and takes it away"));
+        }
+    }
+    let serves = |party: &&Party<'_>| party.stays == Some(true) && matches!(party.kind, Kind::Job) && !party.aside;
+    if let Some(party) = all.iter().find(serves).filter(|_| object.kind == "Pod" && object.containers().len() == 1) {
+        let why = format!("{} serves until it is told to stop: this Pod is made to run for ever", party.container.name);
+        return (Verdict::NotJudged, why);
+    }
     let made = made(&all);
     let mut worst = exeunts::judge(bench, &all);
     let add = |worst: &mut (Verdict, String), verdict: Verdict, why: String| {
@@ -86,6 +98,26 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         if let Kind::Helper(known) = party.kind {
             let (verdict, why) = helper(bench, &all, &made, party, known);
             add(&mut worst, verdict, why);
+        }
+        if let (Some(always), Kind::Job, false) = (party.stays, &party.kind, party.aside) {
+            let at = party.script.unwrap_or(party.container.place());
+            let (verdict, severity) =
+                if always { (Verdict::NeverEnds, Severity::Error) } else { (Verdict::MayNotEnd, Severity::Warning) };
+            let on = if always { "" } else { " on some ways through its script" };
+            let message = format!("{name} is the job, and goes on for ever{on} by what is written here");
+            let notes =
+                ["= fix: wait for the job alone, and end what it has started: kill; or a server of its own container"
+                    .to_owned()];
+            bench.find_as(
+                "sidecar-never-ends",
+                Some(severity),
+                at,
+                Some(name),
+                message,
+                "it serves until it is told to stop",
+                &notes,
+            );
+            add(&mut worst, verdict, format!("{name} goes on for ever{on}"));
         }
         if let (Some(until), Kind::Job) = (party.until, &party.kind) {
             let message = format!("{name} ends once {until}, and tries for ever until then");
@@ -360,7 +392,20 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
                 .iter()
                 .any(|program| program.contains(pattern.as_str()) || pattern.contains(program.as_str()))
             {
-                return Reach::Other;
+                // What the programs of an image are called that is not known nobody can say; a pattern may fit more than it says.
+                let literal = pattern.chars().any(char::is_alphabetic)
+                    && !pattern.contains(['.', '*', '[', '|', '^', '$', '\\', '(']);
+                let fits = |one: &Party<'_>| {
+                    !matches!(one.kind, Kind::Helper(Some(_)))
+                        || programs(one).iter().any(|program| program.contains(pattern.as_str()))
+                };
+                let nobody =
+                    known.is_some() && literal && !all.iter().enumerate().any(|(at, one)| at != made.by && fits(one));
+                return if nobody {
+                    Reach::No(format!("no program of {name} is called {pattern}"))
+                } else {
+                    Reach::Other
+                };
             }
             if spec.get("shareProcessNamespace").and_then(Node::bool) != Some(true) {
                 return Reach::No(format!(

@@ -17,6 +17,8 @@ pub struct Helper {
     /// Programs and images that are many things in one, and the words of which one makes them this. The empty word: also
     /// without any.
     pub by: &'static [(&'static str, &'static [&'static str])],
+    /// An image that is this by a part of its tag.
+    pub tag: Option<(&'static str, &'static str)>,
     /// The endpoint that ends it.
     pub quit: Option<Quit>,
     /// How it is told to end by itself when its work is done.
@@ -58,7 +60,7 @@ const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
     let once = Once { words: &[], variables: &[], until: None };
-    Helper { name, known, clients: &[], by: &[], quit: None, once, source }
+    Helper { name, known, clients: &[], by: &[], tag: None, quit: None, once, source }
 }
 
 impl Helper {
@@ -101,6 +103,10 @@ impl Helper {
 
     const fn clients(self, programs: &'static [&'static str]) -> Helper {
         Helper { clients: programs, ..self }
+    }
+
+    const fn tag(self, image: &'static str, part: &'static str) -> Helper {
+        Helper { tag: Some((image, part)), ..self }
     }
 
     const fn by(self, by: &'static [(&'static str, &'static [&'static str])]) -> Helper {
@@ -213,8 +219,9 @@ pub const HELPERS: &[Helper] = &[
     plain("minio", &["minio"], "minio/minio Dockerfile.release: minio alone prints its help, minio server serves")
         .clients(&["minio"])
         .by(&[("minio", &["server"])]),
-    plain("docker daemon", &["dind", "dockerd"], "docker-library/docker dockerd-entrypoint.sh")
-        .clients(&["dind"]),
+    plain("docker daemon", &["dind", "dockerd", "dockerd-entrypoint.sh"], "docker-library/docker dockerd-entrypoint.sh")
+        .clients(&["dind"])
+        .tag("docker", "dind"),
     plain("buildkit", &["buildkitd"], "moby/buildkit examples/kubernetes: buildkitd; buildctl-daemonless.sh of the same image ends"),
     plain("consul", &["consul-agent"], "hashicorp/consul Dockerfile: agent -dev without words")
         .by(&[("consul", &["", "agent"])]),
@@ -249,6 +256,12 @@ pub const WRAPPERS: &[(&str, &str)] = &[
 
 /// Containers that another controller puts in and ends, and whose.
 pub const CONTROLLED: &[(&str, &str)] = &[("airflow-xcom-sidecar", "Airflow")];
+
+/// Pods that another controller makes and takes away, by the label that it gives them, and whose they are: Airflow's
+/// KubernetesPodOperator (apache/airflow providers cncf/kubernetes operators/pod.py), the Kubernetes executor of GitLab Runner
+/// (docs.gitlab.com/runner/executors/kubernetes).
+pub const OWNED: &[(&str, &str)] =
+    &[("kubernetes_pod_operator", "Airflow"), ("job.runner.gitlab.com/pod", "GitLab Runner")];
 
 /// A helper that an injector puts in when the Pod is made.
 #[derive(Clone, Copy, Debug)]
@@ -340,6 +353,11 @@ fn by(word: &str, words: &[String]) -> Option<Option<&'static Helper>> {
         };
         all().find(|(_, name, wanted)| *name == word && asked(wanted)).map(|(helper, ..)| helper)
     })
+}
+
+/// The helper that an image is by its tag.
+pub fn tagged(image: &str, tag: &str) -> Option<&'static Helper> {
+    HELPERS.iter().find(|helper| helper.tag.is_some_and(|(its, part)| its == image && tag.contains(part)))
 }
 
 /// What is known of a container by its name alone.

@@ -12,7 +12,9 @@ pub mod shell;
 mod who;
 
 pub use hangs::{hangs, is_owned};
-pub use helpers::{CONTROLLED, HELPERS, Helper, INJECTED, Injected, Once, Quit, WRAPPERS, helper, named, program};
+pub use helpers::{
+    CONTROLLED, HELPERS, Helper, INJECTED, Injected, OWNED, Once, Quit, WRAPPERS, helper, named, program,
+};
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
 

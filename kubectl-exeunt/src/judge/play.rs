@@ -111,6 +111,7 @@ fn container(party: &Party<'_>) -> Result<Container, Refusal> {
     container.unsure = match (&party.kind, party.until) {
         (Kind::Perhaps, _) => Some("is a helper, no job"),
         (_, Some(_)) => Some("tries for ever"),
+        (Kind::Job, _) if party.stays.is_some() && !party.aside => Some("goes on for ever"),
         _ => None,
     };
     // exeunt as PID 1 passes SIGTERM on to a command that is not PID 1: the signal's default action ends it. Bare and

@@ -148,11 +148,41 @@ pub fn strip(words: &[String]) -> (&[String], bool) {
             "stdbuf" => options(more, &["-i", "-o", "-e"]),
             "timeout" => options(more, &["-s", "-k", "--signal", "--kill-after"]) + 1,
             "su-exec" | "gosu" | "chroot" => 1,
+            // What the official images begin with, and which becomes the words behind it.
+            "docker-entrypoint.sh" => 0,
             _ => break,
         };
         rest = more.get(skip..).unwrap_or(&[]);
     }
     (rest, replaces)
+}
+
+/// A server that is told by its own words that it is one, and stays.
+pub fn serves_for_ever(words: &[String]) -> bool {
+    let (words, _) = strip(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some((first, rest)) = words.split_first() else { return false };
+    let has = |wanted: &[&str]| rest.iter().any(|word| wanted.contains(word));
+    let letter = |letter: char| {
+        rest.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
+    };
+    match base(first) {
+        "sleep" => has(&["infinity", "inf"]),
+        "tail" => {
+            let follows = has(&["-f", "-F"]) || rest.iter().any(|word| word.starts_with("--follow"));
+            follows && !rest.iter().any(|word| word.starts_with("--pid"))
+        }
+        "kubectl" => has(&["port-forward", "proxy"]),
+        "ssh" | "autossh" => has(&["-N", "-nNT", "-NT", "-fN"]),
+        "socat" => rest.iter().any(|word| word.contains("LISTEN") && word.contains("fork")),
+        "python" | "python3" => rest.windows(2).any(|pair| pair == ["-m", "http.server"]),
+        // In the foreground; otherwise they go behind, and the container is over.
+        "sshd" => letter('D'),
+        "supervisord" => has(&["-n", "--nodaemon"]),
+        "httpd" | "crond" | "cron" => has(&["-f"]),
+        "inotifywait" => has(&["-m", "--monitor"]),
+        _ => false,
+    }
 }
 
 /// Does `timeout` end this command, if nobody else does?

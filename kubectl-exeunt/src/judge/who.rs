@@ -1,6 +1,6 @@
 //! Who is who among the containers of a Pod.
 
-use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, named, program};
+use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, named, program, tagged};
 use super::shell::{self, Walk, base};
 use crate::pod::{Container, Object};
 use crate::yaml::Node;
@@ -62,6 +62,8 @@ pub struct Party<'a> {
     pub aside: bool,
     /// It ends by itself only when this has come, for which it tries for ever.
     pub until: Option<&'static str>,
+    /// By what is written it goes on for ever: on all of its ways, or on some.
+    pub stays: Option<bool>,
     /// A helper only because others are said to be the job.
     pub guessed: bool,
     /// Injected: who else may end it.
@@ -94,26 +96,6 @@ fn is_once(party: &Party<'_>, words: &[String], known: &Helper) -> bool {
     party.words.iter().chain(words).any(word) || known.once.variables.iter().any(variable)
 }
 
-/// Servers that are none of the table: known by what they are told.
-fn serves_for_ever(words: &[String]) -> bool {
-    let (words, _) = shell::strip(words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let Some((first, rest)) = words.split_first() else { return false };
-    let has = |wanted: &[&str]| rest.iter().any(|word| wanted.contains(word));
-    match base(first) {
-        "sleep" => has(&["infinity", "inf"]),
-        "tail" => {
-            let follows = has(&["-f", "-F"]) || rest.iter().any(|word| word.starts_with("--follow"));
-            follows && !rest.iter().any(|word| word.starts_with("--pid"))
-        }
-        "kubectl" => has(&["port-forward", "proxy"]),
-        "ssh" | "autossh" => has(&["-N", "-nNT", "-NT", "-fN"]),
-        "socat" => rest.iter().any(|word| word.contains("LISTEN") && word.contains("fork")),
-        "python" | "python3" => rest.windows(2).any(|pair| pair == ["-m", "http.server"]),
-        _ => false,
-    }
-}
-
 /// Everybody, in the order of the manifest.
 pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
     let told = |key: &str| object.annotation(key).and_then(Node::text).unwrap_or("");
@@ -141,7 +123,8 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         // With a command of its own, an image of a server is as well a client: `redis-cli`, `psql`. So is a container that is
         // called like a database.
         let by_name = named(container.name).filter(|known| !container.has_command || known.clients.is_empty());
-        let image = helper(container.image, &party.words).filter(|_| !container.has_command);
+        let by_tag = tagged(container.image, container.tag());
+        let image = helper(container.image, &party.words).or(by_tag).filter(|_| !container.has_command);
         let known = ran.map(|(known, _)| known).or(by_name).or(image);
         let words = ran.map_or(&[][..], |(_, words)| words);
         let once = known.is_some_and(|known| is_once(party, words, known));
@@ -150,10 +133,28 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(|walk| walk.limited);
         // What a script starts behind does not keep it, unless it waits.
         let behind = party.walk.as_ref().is_some_and(|walk| !walk.behind.is_empty() && !walk.joins);
-        let known = known.filter(|_| ran.is_some() || !behind);
-        let forever = serves_for_ever(&party.words);
+        let ran = ran.is_some();
+        let known = known.filter(|_| ran || !behind);
+        let forever = shell::serves_for_ever(&party.words);
         // Of what nobody knows a bound tells nothing: the job itself may have one.
-        let aside = once || (limited && (known.is_some() || forever));
+        // A script that starts nothing in front of itself, waits for nobody and comes to its end.
+        let passes = party.walk.as_ref().is_some_and(|walk| {
+            !walk.behind.is_empty()
+                && walk.programs.is_empty()
+                && !(walk.joins || walk.polls)
+                && walk.waits.is_empty()
+                && walk.paths.iter().all(|path| !path.stuck)
+        });
+        let aside = once || (limited && (known.is_some() || forever)) || (passes && regular > 1);
+        let server = (ran && known.is_some()) || image.is_some() || forever;
+        let stuck = |path: &&shell::Path| path.stuck;
+        let paths = party.walk.as_ref().map_or(&[][..], |walk| &walk.paths);
+        let stays = match (server, paths.iter().filter(stuck).count()) {
+            (true, _) => Some(true),
+            (false, 0) => None,
+            (false, some) => Some(some == paths.len()),
+        };
+        party.stays = stays.filter(|_| !limited && !once);
         let serves = party.walk.as_ref().is_some_and(|walk| {
             walk.paths.iter().any(|path| path.stuck)
                 || (!walk.waits.is_empty() && !jobs.contains(&container.name.to_owned()))
@@ -289,7 +290,7 @@ impl<'a> Party<'a> {
     fn of(container: Container<'a>, kind: Kind, words: Vec<String>) -> Party<'a> {
         let (walk, script) = (None, None);
         let (opaque, injected, undecided, aside, guessed) = (true, false, false, false, false);
-        let (off, port, until, note) = (None, None, None, None);
+        let (off, port, until, note, stays) = (None, None, None, None, None);
         let args_only = !container.has_command && words.first().is_some_and(|word| base(word) == "exeunt");
         Party {
             container,
@@ -305,6 +306,7 @@ impl<'a> Party<'a> {
             args_only,
             aside,
             until,
+            stays,
             guessed,
             note,
         }

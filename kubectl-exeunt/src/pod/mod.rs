@@ -225,6 +225,13 @@ fn container(node: Node<'_>, init: bool) -> Container<'_> {
 }
 
 impl<'a> Container<'a> {
+    /// The tag of its image; empty where there is none.
+    pub fn tag(&self) -> &'a str {
+        let image = self.node.get("image").and_then(Node::str).unwrap_or("");
+        let last = image.split('@').next().unwrap_or("").rsplit('/').next().unwrap_or("");
+        last.split_once(':').map_or("", |(_, tag)| tag)
+    }
+
     /// Its words as text.
     pub fn text(&self) -> Vec<String> {
         self.words.iter().map(|word| word.text().unwrap_or("").to_owned()).collect()

@@ -1,7 +1,7 @@
 //! What has to be put into a Pod template: decided from the manifest and the options alone.
 
 use super::record::{self, ANNOTATION, Move, Put, RUN_ID, is_exeunt, name};
-use crate::judge::{injected, jobs};
+use crate::judge::{OWNED, injected, jobs};
 use crate::pod::Object;
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, is_above_comments, may_touch};
 use exeunt::reading::Scene;
@@ -202,6 +202,10 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
     };
     if let Some(container) = containers.iter().find(other) {
         return nothing(&format!("the container {} is ended by another tool", name(*container).unwrap_or("")));
+    }
+    let labels = pod.path(&["metadata", "labels"]);
+    if let Some((_, whose)) = OWNED.iter().find(|(key, _)| labels.and_then(|labels| labels.get(key)).is_some()) {
+        return nothing(&format!("{whose} makes this Pod and takes it away"));
     }
 
     let mains = match mains(pod, &containers, wish) {

@@ -1,6 +1,7 @@
 //! Every way through a script.
 
-use super::{Call, Cmd, base, calls, comments, leaves_early, parse, script, spoken, strip, swallowed};
+use super::{Call, Cmd, base, calls, comments, leaves_early, parse, script, serves_for_ever, spoken, strip, swallowed};
+use crate::judge::helpers::program as server;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One way through a script.
@@ -14,6 +15,8 @@ pub struct Path {
     pub stuck: bool,
     /// It has come to the exeunt that it starts.
     pub wrapped: bool,
+    /// It has sent signals to what it has started.
+    killed: bool,
     ok: bool,
     done: bool,
     replaced: bool,
@@ -213,7 +216,7 @@ impl Walker {
                 unique(out)
             }
             Cmd::Loop { until, cond: asked, body } => {
-                if endless(asked, *until) {
+                if endless(asked, *until) || finds_itself(asked, *until) {
                     return Some(if leaves(body) {
                         let once = self.run(body, path, cond)?;
                         once.into_iter().map(|path| Path { ok: path.ok || !path.done, ..path }).collect()
@@ -341,10 +344,17 @@ impl Walker {
             }
             "wait" => {
                 self.found.joins = true;
+                // All that goes on behind is waited for, and a server among it does not go unless it is told to.
+                let serves = |words: &Vec<String>| server(words).is_some() || serves_for_ever(words);
+                if first.is_empty() && !path.killed && self.found.behind.iter().any(serves) {
+                    return Some(vec![Path { stuck: true, ..path }]);
+                }
                 let no = Path { ok: false, failed: true, done: path.errexit && !cond, ..path.clone() };
                 Some(vec![Path { ok: true, ..path }, no])
             }
             "eval" => self.run(&parse(&more.join(" "))?, path, cond),
+            "kill" | "pkill" | "killall" => fine(Path { killed: true, ..path }),
+            "pgrep" | "pidof" => either(path),
             "false" => Some(vec![Path { ok: false, done: path.errexit && !cond, ..path }]),
             "test" | "[" | "[[" => either(path),
             "sleep" if matches!(first, "infinity" | "inf") => Some(vec![Path { stuck: true, ..path }]),
@@ -352,8 +362,8 @@ impl Walker {
                 Some(vec![Path { stuck: true, ..path }])
             }
             ":" | "true" | "echo" | "printf" | "cd" | "export" | "local" | "readonly" | "umask" | "shift" | "unset"
-            | "sleep" | "date" | "mkdir" | "chmod" | "break" | "continue" | "kill" | "declare" | "ulimit" | "rm"
-            | "touch" | "ls" | "let" | "alias" | "type" | "pwd" | "whoami" | "id" | "env" => fine(path),
+            | "sleep" | "date" | "mkdir" | "chmod" | "break" | "continue" | "declare" | "ulimit" | "rm" | "touch"
+            | "ls" | "let" | "alias" | "type" | "pwd" | "whoami" | "id" | "env" => fine(path),
             _ => {
                 let outcomes = match script(rest) {
                     // A shell of its own: its trap and options are not ours.
@@ -400,6 +410,22 @@ fn endless(asked: &Cmd, until: bool) -> bool {
             [one] => always(one, if until { &["false"] } else { &[":", "true"] }),
             _ => false,
         },
+        _ => false,
+    }
+}
+
+/// `while pgrep -f name`: the words of this very shell hold the name.
+fn finds_itself(asked: &Cmd, until: bool) -> bool {
+    let looks = |words: &[String]| {
+        says(words, &["pgrep"])
+            && words.iter().any(|word| {
+                word == "--full" || (word.starts_with('-') && !word.starts_with("--") && word.contains('f'))
+            })
+    };
+    match asked {
+        Cmd::Seq(all) => matches!(all.as_slice(), [one] if finds_itself(one, until)),
+        Cmd::Simple(words, _) => !until && looks(words),
+        Cmd::Not(inner) => finds_itself(inner, !until),
         _ => false,
     }
 }
