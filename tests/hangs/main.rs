@@ -211,6 +211,21 @@ fn an_opening_that_hangs_is_said_and_ended_by_a_signal() {
     }
 }
 
+/// As PID 1, whom no signal ends that he does not take himself.
+#[test]
+fn pid_1_whose_opening_hangs_is_ended_by_a_signal() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    volume.hang_at("STATFS /");
+    let mut main = volume.start(house.main().command("echo started").pid_1());
+    volume.hangs("STATFS /");
+    main.says("does not answer; waiting for it");
+    proc::signal(main.inner(), libc::SIGTERM);
+    main.says("told to end while the shared directory");
+    volume.answer();
+    assert_eq!((main.code(), main.out()), (143, String::new()));
+}
+
 /// It was only slow: all goes on from there.
 #[test]
 fn an_opening_that_took_its_time_is_an_opening() {
