@@ -216,9 +216,9 @@ fn an_opening_that_hangs_is_said_and_ended_by_a_signal() {
 fn pid_1_whose_opening_hangs_is_ended_by_a_signal() {
     let house = House::new();
     let Some(mut volume) = Volume::mounted(&house) else { return };
-    volume.hang_at("STATFS /");
+    volume.hang_at("OPENDIR /");
     let mut main = volume.start(house.main().command("echo started").pid_1());
-    volume.hangs("STATFS /");
+    volume.hangs("OPENDIR /");
     main.says("does not answer; waiting for it");
     proc::signal(main.inner(), libc::SIGTERM);
     main.says("told to end while the shared directory");
