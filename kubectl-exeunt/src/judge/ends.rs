@@ -478,7 +478,7 @@ fn helper<'a>(
     let name = party.container.name;
     let at = party.container.place();
     let deadline = bench.object.deadline();
-    let jobs = || all.iter().filter(|one| matches!(one.kind, Kind::Job | Kind::Main(_) | Kind::Refused(_)));
+    let jobs = || all.iter().filter(|one| matches!(one.kind, Kind::Job | Kind::Main(_) | Kind::Refused(..)));
     let job = jobs().find(|one| !one.aside).or_else(|| jobs().next());
     let job_name = job.map_or("the job", |job| job.container.name);
     let cannot: Vec<(&Made<'a>, String)> = made

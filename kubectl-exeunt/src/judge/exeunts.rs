@@ -51,15 +51,18 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
     // Who gives up after a while ends, whatever main says or cannot say.
     let spec = bench.object.spec;
     let all_give_up = all.iter().all(|one| !matches!(one.kind, Kind::Sidecar(_)) || gives_up(spec, one));
+    let mains = all.iter().filter(|one| matches!(one.kind, Kind::Main(_) | Kind::Refused(..))).count();
     for party in all {
         let name = party.container.name;
         let at = party.container.words.first().copied().unwrap_or_else(|| party.container.place());
         match &party.kind {
-            Kind::Refused(complaint) => {
+            Kind::Refused(complaint, told) => {
                 let message = format!("exeunt refuses this command line: {complaint}");
                 bench.find("bad-option", at, Some(name), message, "it would exit 125", &[]);
-                // A main that is refused still ends its sidecars, where it can; both fail, and the Pod with them.
-                add(Verdict::MayNotEnd, format!("exeunt refuses the command line of {name}"));
+                // A main that is refused still ends its sidecars, where it is known to be one; both fail, and the Pod with them.
+                let lost = !told && !all_give_up && !is_repeated(spec, party) && mains < 2;
+                let verdict = if lost { Verdict::NeverEnds } else { Verdict::MayNotEnd };
+                add(verdict, format!("exeunt refuses the command line of {name}"));
             }
             Kind::Main(plan) | Kind::Sidecar(plan) => {
                 twice(bench, party, plan);
@@ -73,7 +76,10 @@ pub(super) fn judge<'a>(bench: &mut Bench<'a>, all: &[Party<'a>]) -> (Verdict, S
                     }
                     let fails = !alone && !volume(bench, party, plan);
                     if fails && (!all_give_up || is_repeated(spec, party)) {
-                        add(Verdict::MayNotEnd, format!("{name} cannot tell its end where the volume is read-only"));
+                        // It exits 125 before its command runs, and its sidecars wait for a job that nobody announces.
+                        let lost = !all_give_up && !is_repeated(spec, party) && mains == 1;
+                        let verdict = if lost { Verdict::NeverEnds } else { Verdict::MayNotEnd };
+                        add(verdict, format!("{name} cannot tell its end where the volume is read-only"));
                     }
                 }
                 if let Kind::Sidecar(plan) = &party.kind
@@ -360,7 +366,7 @@ fn sidecar<'a>(
         return Some((Verdict::MayNotEnd, format!("{name} runs on when {caller} is killed")));
     }
     // What a refused command line would have been called nobody knows; that finding is enough.
-    if all.iter().any(|one| matches!(one.kind, Kind::Refused(_))) {
+    if all.iter().any(|one| matches!(one.kind, Kind::Refused(..))) {
         return None;
     }
     for (rule, message) in missing {

@@ -53,7 +53,7 @@ fn pod(bench: &mut Bench<'_>, mains: &[String], now: i64) {
     let all = parties(&object, mains);
     let regular = || all.iter().filter(|party| !party.container.init && !party.injected);
     let is_job =
-        |party: &&Party<'_>| matches!(party.kind, Kind::Job | Kind::Main(_) | Kind::Refused(_)) && !party.aside;
+        |party: &&Party<'_>| matches!(party.kind, Kind::Job | Kind::Main(_) | Kind::Refused(..)) && !party.aside;
     let known = regular().any(|party| is_job(&party));
     // Of containers of which nothing is known, whoever has ended may have been the job.
     let jobs: Vec<_> = if known {

@@ -104,7 +104,7 @@ fn container(party: &Party<'_>) -> Result<Container, Refusal> {
         Kind::Native => (Seat::Native, Part::Helper),
         Kind::Init => (Seat::Init, Part::Job),
         Kind::Sidecar(_) | Kind::Helper(_) => (Seat::Regular, Part::Helper),
-        Kind::Main(_) | Kind::Refused(_) | Kind::Foreign(_) | Kind::Job | Kind::Perhaps => (Seat::Regular, Part::Job),
+        Kind::Main(_) | Kind::Refused(..) | Kind::Foreign(_) | Kind::Job | Kind::Perhaps => (Seat::Regular, Part::Job),
     };
     let node = party.container.node;
     let mut container = Container::new(party.container.name, seat, part);
@@ -128,7 +128,7 @@ fn container(party: &Party<'_>) -> Result<Container, Refusal> {
     };
     container.wrapped = match own {
         Some(Kind::Main(plan) | Kind::Sidecar(plan)) => Some(wrapped(party, &plan)),
-        Some(Kind::Refused(complaint)) => {
+        Some(Kind::Refused(complaint, _)) => {
             let at = party.container.place();
             let message = format!("container {}: {complaint}", party.container.name);
             return Err(at.file().refusal(at.span().start, message));

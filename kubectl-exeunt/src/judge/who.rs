@@ -21,8 +21,8 @@ pub enum Kind {
     Main(Box<Plan>),
     /// Wrapped by exeunt as a helper.
     Sidecar(Box<Plan>),
-    /// Wrapped by exeunt, which would refuse its options.
-    Refused(String),
+    /// Wrapped by exeunt, which would refuse its options, and whether it would still tell its sidecars that it is over.
+    Refused(String, bool),
     /// Wrapped by another program.
     Foreign(&'static str),
     /// Serves until it is told to stop.
@@ -173,7 +173,7 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         };
     }
     // The only one left is the job.
-    let main = |party: &Party<'_>| matches!(party.kind, Kind::Main(_) | Kind::Job | Kind::Refused(_)) && !party.aside;
+    let main = |party: &Party<'_>| matches!(party.kind, Kind::Main(_) | Kind::Job | Kind::Refused(..)) && !party.aside;
     let main = all.iter().any(main);
     let mut left: Vec<&mut Party<'a>> = all.iter_mut().filter(|party| matches!(party.kind, Kind::Perhaps)).collect();
     if let ([one], false) = (left.as_mut_slice(), main) {
@@ -263,12 +263,12 @@ pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Optio
         Ok(Wanted::Help | Wanted::Version) => Kind::Job,
         Ok(Wanted::Run(plan)) if plan.policy.role == Role::Main => Kind::Main(plan),
         Ok(Wanted::Run(plan)) => Kind::Sidecar(plan),
-        Err(complaint) => Kind::Refused(complaint),
+        Err((complaint, told)) => Kind::Refused(complaint, told),
     })
 }
 
 /// exeunt itself reads its command line, with the variables and the volumes of the container.
-fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
+fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, (String, bool)> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let given = container.node.get("env").into_iter().flat_map(Node::items).filter_map(|variable| {
         let of = |key: &str| variable.get(key).and_then(Node::text);
@@ -283,7 +283,8 @@ fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, String> {
         working_directory: Some(container.node.get("workingDir").and_then(Node::text).unwrap_or("/").into()),
         has_directory: &|path| path.to_str().is_some_and(|path| container.volume_of(path).is_some()),
     };
-    reading::read_by(&mut exeunt::cli::parser(), &words, &scene).wanted.map_err(|complaint| format!("{complaint:#}"))
+    let read = reading::read_by(&mut exeunt::cli::parser(), &words, &scene).wanted;
+    read.map_err(|complaint| (format!("{complaint:#}"), reading::of_a_failure(&words, &scene).is_some()))
 }
 
 impl<'a> Party<'a> {
