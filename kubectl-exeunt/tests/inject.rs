@@ -521,9 +521,19 @@ fn the_entrypoint_must_be_known_or_nothing_is_done() {
         Ok(Injected::Missing(missing)) => {
             assert_eq!(missing.len(), 1);
             assert!(missing[0].contains("--entrypoint 'load="), "{missing:?}");
+            assert!(missing[0].ends_with("or --lookup docker"), "a job is no sidecar: {missing:?}");
         }
         other => panic!("{other:?}"),
     }
+    // What is advised for a helper works.
+    let silent = JOB[..JOB.find("          command:\n").unwrap()].to_owned();
+    match inject(&read(&silent), &wish(Deliver::Init)) {
+        Ok(Injected::Missing(missing)) => {
+            assert!(missing[0].ends_with("or --how native (Kubernetes 1.29)"), "{missing:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+    there_and_back(&silent, &Wish { how: How::Native, ..wish(Deliver::Init) });
     let entrypoints = BTreeMap::from([("load".to_owned(), vec!["/load".to_owned(), "$(X)".to_owned()])]);
     let with = there_and_back(&text, &Wish { entrypoints, ..wish(Deliver::Init) });
     assert_eq!(words(&with, "load")[4..], ["/load", "$$(X)"]);
@@ -1092,7 +1102,7 @@ fn what_is_about_nothing_is_said() {
     assert_eq!(text(&none.stderr), "standard input: there is no Job, CronJob or Pod in it; nothing was put in\n");
     let bare = run(&["eject", "-"], JOB);
     assert_eq!((bare.status.code(), text(&bare.stdout)), (Some(0), JOB));
-    assert_eq!(text(&bare.stderr), "standard input: nothing of exeunt's is in it that inject has put in\n");
+    assert_eq!(text(&bare.stderr), "standard input: nothing is in it that inject has put in\n");
     for option in ["--main=envy", "--options=envy=--grace 5s", "--entrypoint=envy=[\"/e\"]"] {
         let nobody = run(&["inject", option, "-"], JOB);
         assert_eq!((nobody.status.code(), text(&nobody.stdout)), (Some(1), ""), "{option}");

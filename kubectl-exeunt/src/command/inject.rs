@@ -48,9 +48,9 @@ pub fn inject(file: &File, wish: &Wish) -> Result<Injected, Refusal> {
             Outcome::Native(helpers, why) => {
                 notes.extend(why);
                 notes.push(format!(
-                    "{}: {} now ended by the kubelet: from Kubernetes 1.29 on; started before the job, one after the other, and again whenever it ends; its exit code does not count",
+                    "{}: the kubelet ends {} now, from Kubernetes 1.29 on; each starts before the job, and again whenever it ends; its exit code does not count",
                     template.object,
-                    helpers.join(", ")
+                    helpers.join(" and ")
                 ));
                 natives.push((template.document, template.path.clone(), helpers));
             }
@@ -370,8 +370,7 @@ pub(super) fn run_inject(matches: &ArgMatches) -> anyhow::Result<u8> {
 pub(super) fn run_eject(matches: &ArgMatches) -> anyhow::Result<u8> {
     with_file(matches, files::read, |file| {
         let in_it = templates(file).iter().any(|template| record::of(template.node).is_some());
-        let notes =
-            if in_it { Vec::new() } else { vec!["nothing of exeunt's is in it that inject has put in".to_owned()] };
+        let notes = if in_it { Vec::new() } else { vec!["nothing is in it that inject has put in".to_owned()] };
         Ok(Some((eject(file)?, notes)))
     })
 }

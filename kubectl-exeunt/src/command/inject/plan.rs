@@ -593,6 +593,7 @@ impl Putting<'_, '_> {
     /// Puts exeunt before a command. What is missing, if the command is not in the manifest.
     fn command(&mut self, container: Node<'_>, flags: Vec<String>) -> Result<Option<String>, Refusal> {
         let own = name(container).unwrap_or("").to_owned();
+        let helper = flags.get(1).is_some_and(|mode| mode == "sidecar");
         let mut words = vec![self.program()];
         words.extend(flags);
         let list = container.get("command");
@@ -648,8 +649,14 @@ impl Putting<'_, '_> {
             told = Some(words).filter(|words| !words.is_empty() || args);
         }
         let Some(entrypoint) = told else {
+            // The kubelet ends a helper without knowing what it runs.
+            let kubelet = if helper && container.get("restartPolicy").is_none() {
+                ", or --how native (Kubernetes 1.29)"
+            } else {
+                ""
+            };
             return Ok(Some(format!(
-                "the container {own} has no command, and what its image would run is not in the manifest: --entrypoint '{own}=[\"/program\"]', or --lookup docker"
+                "the container {own} has no command, and what its image would run is not in the manifest: --entrypoint '{own}=[\"/program\"]', or --lookup docker{kubelet}"
             )));
         };
         if let Some(list) = list {
