@@ -133,6 +133,22 @@ fn few_descriptors_are_enough() {
     }
 }
 
+/// Too few for a life, or for the directory alone: a main that cannot take its name left its sidecars waiting for ever.
+#[test]
+fn where_no_descriptor_is_left_for_a_name_its_end_is_told_all_the_same() {
+    for limit in [SIDECAR_NEEDS, MAIN_NEEDS - 1] {
+        let house = House::new();
+        let mut sidecar = house.helper(&[]);
+        let run = house.main().without_others().limit(libc::RLIMIT_NOFILE, limit, limit);
+        let mut main = run.command("echo started").finish();
+        assert_eq!((main.code(), main.out()), (125, String::new()), "{limit}: {}", main.err());
+        assert!(main.err().contains("EMFILE"), "{limit}: {}", main.err());
+        assert_eq!(main.err().lines().count(), 1, "{limit}: {}", main.err());
+        assert_eq!(sidecar.code(), 0, "{limit}: {}", sidecar.err());
+        sidecar.expect("term");
+    }
+}
+
 /// 0, 1, 2, the directory and the file of our life, and one for the moment of opening.
 const MAIN_NEEDS: u64 = 6;
 /// 0, 1, 2 and the directory: without a descriptor for the watch it is looked at.

@@ -7,7 +7,7 @@ use crate::words;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mknodat};
 use std::fs::{File, TryLockError};
 
 /// One life, from `NAME-running` to `NAME-terminated`. The lock goes when this goes.
@@ -215,6 +215,9 @@ pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
         }
         // An earlier end: it counts as well.
         Err(Errno::EEXIST) => Ok(()),
+        // No descriptor is left to open it with, and it need not be open.
+        Err(Errno::EMFILE | Errno::ENFILE) => mknodat(&dir.fd, sentinel.as_str(), SFlag::S_IFREG, READABLE, 0)
+            .map_err(|errno| cannot_write(dir, &sentinel, errno)),
         Err(errno) => Err(cannot_write(dir, &sentinel, errno)),
     }
 }
