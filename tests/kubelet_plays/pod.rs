@@ -51,11 +51,15 @@ pub struct Container {
     pub started: Instant,
     pub begun: Option<Instant>,
     pub seen: Instant,
+    /// Somebody waits for its command to begin; otherwise it is asked for at its end.
+    awaited: bool,
     /// How many commands had begun in this round before its last start.
     begun_before: usize,
     stall: Option<(Duration, Duration)>,
     stalled: Option<(Instant, Instant)>,
     stopped: bool,
+    /// It is stopped until the job is over, if it is to be.
+    halted: Option<bool>,
     /// When somebody else sends it a SIGTERM, after its command has begun; and when that was, with whether the job was over.
     told_after: Option<Duration>,
     pub told: Option<(Instant, bool)>,
@@ -105,9 +109,9 @@ impl Pod {
         let hold =
             OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&hold).expect("a fifo");
         let begun = Instant::now();
+        let gives_up = script.roles.iter().any(|role| role.time_of("--absence-timeout").is_some());
         let container = |role: &Role| Container {
             state: match () {
-                () if role.is_native() => State::Waiting(begun),
                 () if script.reset || script.late && role.is_main() => State::Pending,
                 () => State::Waiting(begun + role.starts_at),
             },
@@ -123,10 +127,12 @@ impl Pod {
             started: begun,
             begun: None,
             seen: begun,
+            awaited: role.told_after.is_some() || role.stopped_over_the_end || role.is_main() && gives_up,
             begun_before: 0,
             stall: role.stall,
             stalled: None,
             stopped: false,
+            halted: role.stopped_over_the_end.then_some(false),
             told_after: role.told_after,
             told: None,
             opens_at: None,
@@ -160,7 +166,7 @@ impl Pod {
 
     /// Plays the Pod to its end, or until `bound` after its job's.
     pub fn play(&mut self, bound: Duration) {
-        while self.containers.iter().any(|container| !matches!(container.state, State::Over)) {
+        while self.leaving.is_some() || self.containers.iter().any(|container| !container.is_over()) {
             let now = Instant::now();
             if self.script.deleted_at.is_some_and(|at| now >= self.begun + at) || self.unseen {
                 self.delete(if self.unseen { "its job was never seen" } else { "by its owner" });
@@ -230,11 +236,31 @@ impl Pod {
             self.containers[index].opened = Some(Instant::now());
             self.say(format!("{}: its gate is open", self.containers[index].role.name));
         }
-        self.heed_the_begin(index);
+        if self.containers[index].awaited {
+            self.heed_the_begin(index);
+        }
         let over = self.job_over.is_some();
         let container = &mut self.containers[index];
         let begun = container.begun;
-        if container.told_after.take_if(|after| begun.is_some_and(|at| at + *after <= now)).is_some() {
+        if container.halted == Some(false) && begun.is_some() && !over {
+            container.halted = Some(true);
+            proc::signal(pid, libc::SIGSTOP);
+            let line = format!("{}: its wrapper is stopped until its job is over", container.role.name);
+            self.say(line);
+        } else if container.halted == Some(true) && (over || self.deleted.is_some()) {
+            (container.halted, container.told_after) = (None, None);
+            if over {
+                container.told = Some((Instant::now(), true));
+                proc::signal(pid, libc::SIGTERM);
+            }
+            proc::signal(pid, libc::SIGCONT);
+            let line = format!(
+                "{}: its wrapper goes on{}",
+                container.role.name,
+                if over { ", and is told to end" } else { "" }
+            );
+            self.say(line);
+        } else if container.told_after.take_if(|after| begun.is_some_and(|at| at + *after <= now)).is_some() {
             // Before it is sent: whatever is due after this time is due after that, too.
             container.told = Some((Instant::now(), over));
             proc::signal(pid, libc::SIGTERM);

@@ -1,7 +1,7 @@
 //! What comes before the containers, and what all of them do together: init containers, and a Pod that begins again as a
 //! whole (`RestartAllContainers`, KEP-5532), on the same volumes.
 
-use super::pod::{GRACE, Pod, State};
+use super::pod::{Container, GRACE, Pod, State};
 use crate::house;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ impl Pod {
             (self.leaving, self.prepares) = (None, false);
         }
         self.end_the_next(now);
-        if self.prepares && self.natives_are_there() {
-            self.prepare();
+        if self.prepares {
+            self.prepare(now);
         }
         let sidecars_are_over = self.containers.iter().all(|it| it.role.is_main() || it.is_over());
         for container in &mut self.containers {
@@ -74,23 +74,40 @@ impl Pod {
             (container.last, container.asked, container.asked_at, container.killed) = (None, None, None, false);
             (container.told, container.rotated) = (None, None);
             container.there.clear();
-            container.state = match container.role.is_native() {
-                true => State::Waiting(now),
-                false if self.prepares => State::Pending,
+            container.state = match self.prepares {
+                true => State::Pending,
                 false => State::Waiting(now + container.role.again_at),
             };
         }
     }
 
-    /// The start-up probe of a native sidecar: the next init container is run when its command has begun.
-    fn natives_are_there(&self) -> bool {
-        let mut natives = self.containers.iter().filter(|container| container.role.is_native());
-        natives
-            .all(|native| matches!(native.state, State::Running(_)) && self.log(&native.role.name).contains("begin "))
+    /// The init containers, one after the other: `reset` is the first, or the sentinel of the round before would end the native
+    /// sidecar at once; it is started then, and once it is there somebody resets once more, as `install --reset` does.
+    fn prepare(&mut self, now: Instant) {
+        let natives = || self.containers.iter().filter(|container| container.role.is_native());
+        if natives().any(|native| matches!(native.state, State::Pending)) {
+            self.reset();
+            for native in self.containers.iter_mut().filter(|container| container.role.is_native()) {
+                native.state = State::Waiting(now);
+            }
+            return;
+        }
+        let is_there = |native: &Container| {
+            matches!(native.state, State::Running(_)) && self.log(&native.role.name).contains("begin ")
+        };
+        if !natives().all(is_there) {
+            return;
+        }
+        self.reset();
+        self.prepares = false;
+        let now = Instant::now();
+        for container in self.containers.iter_mut().filter(|container| matches!(container.state, State::Pending)) {
+            let after = if self.round == 0 { container.role.starts_at } else { container.role.again_at };
+            container.state = State::Waiting(now + after);
+        }
     }
 
-    /// Runs the init container to its end.
-    fn prepare(&mut self) {
+    fn reset(&mut self) {
         let mut reset = Command::new(house::EXEUNT);
         reset.arg("reset").arg("--dir").arg(self.dir.join("pod")).stdin(Stdio::null());
         let output = reset.output().expect("the init container is started");
@@ -98,12 +115,6 @@ impl Pod {
         self.say(format!("reset: {} {said}", output.status));
         if !output.status.success() {
             self.fault(format!("reset: {}: {said}", output.status));
-        }
-        self.prepares = false;
-        let now = Instant::now();
-        for container in self.containers.iter_mut().filter(|container| matches!(container.state, State::Pending)) {
-            let after = if self.round == 0 { container.role.starts_at } else { container.role.again_at };
-            container.state = State::Waiting(now + after);
         }
     }
 }

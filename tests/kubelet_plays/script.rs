@@ -168,6 +168,8 @@ pub struct Role {
     pub gate: Option<Gate>,
     /// When somebody sends it a SIGTERM, after its command has begun.
     pub told_after: Option<Duration>,
+    /// Its wrapper is stopped over the end of the job, and somebody sends it a SIGTERM before it goes on.
+    pub stopped_over_the_end: bool,
     /// When its wrapper is stopped, as by the freezer or by throttling, after its first start; and for how long.
     pub stall: Option<(Duration, Duration)>,
     pub options: Vec<String>,
@@ -183,6 +185,7 @@ impl Role {
             rule: None,
             gate: None,
             told_after: None,
+            stopped_over_the_end: false,
             stall: None,
             options: Vec::new(),
         }
@@ -265,10 +268,10 @@ impl Kind {
     fn new(dice: &mut Dice) -> Self {
         match dice.below(100) {
             0..12 => Kind::ByRule,
-            12..18 => Kind::AllBegin,
-            18..21 => Kind::NobodyComes,
-            21..24 => Kind::NoNextAttempt,
-            24..26 => Kind::Rotation,
+            12..16 => Kind::AllBegin,
+            16..18 => Kind::NobodyComes,
+            18..21 => Kind::NoNextAttempt,
+            21..23 => Kind::Rotation,
             _ => Kind::Ordinary,
         }
     }
@@ -316,9 +319,20 @@ impl Script {
             begins_again(dice, &mut script.roles);
         }
         for role in &mut script.roles {
-            // Around the end, as often as not: a job takes up to 50 ms.
-            let chance = if role.gate.is_some() || role.told_after.is_some() { 60 } else { 20 };
-            role.stall = dice.percent(chance).then(|| (dice.ms(100), dice.ms(60)));
+            role.stall = match role.gate {
+                _ if role.stopped_over_the_end => None,
+                // Over the moment in which the time is up, and as often as not in which it opens.
+                Some(gate) if dice.percent(60) => {
+                    let begins = gate.timeout.mul_f64(0.3) + dice.ms(30);
+                    if dice.percent(50) {
+                        role.gate = Some(Gate { opens: begins + dice.ms(10), ..gate });
+                    }
+                    Some((begins, gate.timeout + dice.ms(40) - begins))
+                }
+                // Around the end, as often as not: a job takes up to 50 ms.
+                _ if dice.percent(if role.told_after.is_some() { 60 } else { 20 }) => Some((dice.ms(100), dice.ms(60))),
+                _ => None,
+            };
         }
         script
     }
@@ -443,7 +457,11 @@ fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, kind: Kind, jobs
         Kind::Ordinary | Kind::ByRule if dice.percent(8) => {
             options.extend(["--absence-timeout", "150ms"].map(str::to_owned));
         }
-        Kind::Ordinary if dice.percent(8) && role.told_after.is_none() => role.gate = Some(gate(dice)),
+        Kind::Ordinary if role.told_after.is_some() => {}
+        Kind::Ordinary if dice.percent(8) => role.gate = Some(gate(dice)),
+        Kind::Ordinary if policy == RestartPolicy::Never && helper == Helper::Plain => {
+            role.stopped_over_the_end = dice.percent(15);
+        }
         _ => {}
     }
     role
