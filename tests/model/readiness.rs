@@ -53,13 +53,15 @@ struct Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     None,
     LeavesTheOldMark,
     RemovesTheOldMarkLate,
     AsksForTheMarkFirst,
     BelievesTheMark,
 }
+
+every!(every_fault: Fault { None, LeavesTheOldMark, RemovesTheOldMarkLate, AsksForTheMarkFirst, BelievesTheMark });
 
 fn steps(stage: &Stage, fault: Fault) -> Vec<(&'static str, Outcome<Stage>)> {
     let mut steps = Vec::new();
@@ -207,9 +209,7 @@ fn where_locks_are_not_shared_nobody_is_ever_said_to_be_ready() {
 
 #[test]
 fn every_fault_that_is_planted_in_readiness_is_found() {
-    for fault in
-        [Fault::LeavesTheOldMark, Fault::RemovesTheOldMarkLate, Fault::AsksForTheMarkFirst, Fault::BelievesTheMark]
-    {
+    for fault in every_fault().into_iter().filter(|fault| *fault != Fault::None) {
         for left in [false, true] {
             let Err(broken) = search(left, fault) else { panic!("{fault:?}, left {left}: nothing was found") };
             println!("{fault:?}: {}", broken.tell());

@@ -2,11 +2,12 @@
 
 use super::history::NOTHING;
 use super::machine::{Pair, follow};
-use super::policies::{MAIN, SIDECAR, TERM};
+use super::policies::{MAIN, SIDECAR, TERM, events};
 use super::search::{Broken, Outcome, explore};
 use exeunt::machine::{
-    Actions, Command, Event, Gate, Name, Policy, Restart, Seen, State, Status, Timer, Verdict, Word, step,
+    Actions, Command, Event, Gate, Name, Policy, Readiness, Restart, Seen, State, Status, Timer, Verdict, Word, step,
 };
+use std::mem::discriminant;
 
 /// The machine, its history, and what waits in the queue.
 type Waking = (Pair, Vec<Event>);
@@ -15,7 +16,7 @@ type Waking = (Pair, Vec<Event>);
 type Machine = fn(State, &Policy, Event) -> (State, Actions);
 
 /// In the order in which the driver finds out about them.
-const ORDER: [Event; 11] = [
+const ORDER: [Event; 12] = [
     Event::Signal(TERM),
     Event::Command(Command::Ended(Status::Exited(3))),
     Event::Said(Word::End),
@@ -23,6 +24,7 @@ const ORDER: [Event; 11] = [
     Event::Seen(Seen::On),
     Event::Seen(Seen::Over(Verdict::Told(Status::Exited(0)))),
     Event::Gate(Gate::Opened),
+    Event::ReadyHeld,
     Event::Begun,
     Event::Name(Name::Ours),
     Event::Command(Command::Started),
@@ -56,11 +58,28 @@ fn search(policy: &Policy, machine: Machine) -> Result<usize, Broken> {
 }
 
 const POLICIES: [Policy; 4] = [
-    Policy { gated: true, goodbye: true, ..MAIN },
+    Policy { gated: true, goodbye: true, readiness: Readiness::WhenHeld, ..MAIN },
     Policy { stop_with: true, goodbye: true, ..MAIN },
     Policy { gated: true, named: true, outlive_main: true, ..SIDECAR },
     Policy { named: true, restart: Restart::Always, ..SIDECAR },
 ];
+
+/// A new kind of event does not compile before it has a place in the order, or none, as a time that is up: it comes last.
+fn has_a_place(event: Event) -> bool {
+    match event {
+        Event::Signal(_) | Event::Command(_) | Event::Said(_) | Event::Seen(_) | Event::Gate(_) => true,
+        Event::ReadyHeld | Event::Begun | Event::Name(_) => true,
+        Event::Elapsed(_) => false,
+    }
+}
+
+#[test]
+fn every_kind_of_event_has_its_place_in_the_order() {
+    for event in events() {
+        let kind = |one: &Event| discriminant(one) == discriminant(&event);
+        assert_eq!(ORDER.iter().any(kind), has_a_place(event), "{event:?}");
+    }
+}
 
 #[test]
 fn the_end_of_one_time_is_never_counted_for_another() {
