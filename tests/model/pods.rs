@@ -94,9 +94,10 @@ pub const SOUND: &[(&str, Setting)] = &[
     ("never, until one of two, locks apart", Setting { mains: Mains::Any, ..APART }),
 ];
 
-/// The same for a run at full length. Left out: two sidecars of two mains, two sidecars under on-failure, and two sidecars of
-/// a Pod that is deleted, each of which has millions of states.
+/// The same for a run at full length. Left out: two sidecars of two mains, and two sidecars under on-failure, each of which has
+/// millions of states.
 pub const LARGE: &[(&str, Setting)] = &[
     ("on-failure, until one of two", Setting { mains: Mains::Any, ..REPEATED }),
+    ("never, two sidecars, the Pod is deleted", Setting { sidecars: 2, main_first: true, deletes: true, ..POD }),
     ("never, two sidecars, a lying watch", Setting { sidecars: 2, main_first: true, watch: Watch::Lies, ..POD }),
 ];
