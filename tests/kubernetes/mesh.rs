@@ -1,21 +1,22 @@
 //! Injectors of a mesh, in small: an admission policy that puts the stand-in of a proxy into the Pods that ask for it.
 
-use crate::row::Row;
+use crate::row::{Row, not_run};
 use serde_json::json;
-use std::io::Write;
 use std::time::Duration;
 
-/// Injects from now on, in the namespace of the row; false where Kubernetes cannot: such policies are in v1 since 1.36. `kind`
-/// says where the Pod has its `key`.
+/// Injects from now on, in the namespace of the row; false where Kubernetes cannot: such policies are in v1 since 1.36, and in
+/// v1beta1, where that is served, before. `kind` says where the Pod has its `key`.
 #[track_caller]
 pub fn injects(row: &Row, mesh: &str, kind: &str, key: &str) -> bool {
-    let served = row.kubectl(&["get", "--raw", "/apis/admissionregistration.k8s.io/v1"]);
-    if !served.contains("\"mutatingadmissionpolicies\"") {
-        let text = format!("SKIPPED {mesh}: this Kubernetes has no MutatingAdmissionPolicy in v1\n");
-        let _ = std::io::stderr().write_all(text.as_bytes());
+    let serves = |version: &&str| {
+        let all = row.try_kubectl(&["get", "--raw", &format!("/apis/admissionregistration.k8s.io/{version}")]);
+        all.is_ok_and(|all| all.contains("\"mutatingadmissionpolicies\""))
+    };
+    let Some(version) = ["v1", "v1beta1"].into_iter().find(serves) else {
+        not_run("this Kubernetes serves no MutatingAdmissionPolicy");
         return false;
-    }
-    row.apply(&policy(row, mesh, kind, key));
+    };
+    row.apply(&policy(row, version, mesh, kind, key));
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "asked", kind: {key: "true"}},
@@ -37,14 +38,14 @@ pub fn injects(row: &Row, mesh: &str, kind: &str, key: &str) -> bool {
 }
 
 /// It belongs to the namespace, and is deleted with it.
-fn policy(row: &Row, mesh: &str, kind: &str, key: &str) -> String {
+fn policy(row: &Row, version: &str, mesh: &str, kind: &str, key: &str) -> String {
     let namespace = row.namespace();
     let uid = row.kubectl(&["get", "namespace", namespace, "--output", "jsonpath={.metadata.uid}"]);
     let owner = format!("[{{ apiVersion: v1, kind: Namespace, name: {namespace}, uid: {uid} }}]");
     let name = format!("{mesh}-for-{namespace}");
     format!(
         r#"
-apiVersion: admissionregistration.k8s.io/v1
+apiVersion: admissionregistration.k8s.io/{version}
 kind: MutatingAdmissionPolicy
 metadata: {{ name: {name}, ownerReferences: {owner} }}
 spec:
@@ -66,7 +67,7 @@ spec:
               allowPrivilegeEscalation: false,
               capabilities: Object.spec.containers.securityContext.capabilities{{drop: ["ALL"]}}}}}}}}]
 ---
-apiVersion: admissionregistration.k8s.io/v1
+apiVersion: admissionregistration.k8s.io/{version}
 kind: MutatingAdmissionPolicyBinding
 metadata: {{ name: {name}, ownerReferences: {owner} }}
 spec: {{ policyName: {name} }}

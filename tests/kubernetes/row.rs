@@ -86,7 +86,7 @@ fn cluster() -> bool {
 }
 
 /// Says which row is not run, why, and how many have not been so far.
-fn not_run(reason: &str) {
+pub fn not_run(reason: &str) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     say("not run", &COUNT, reason);
 }
