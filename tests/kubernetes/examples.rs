@@ -9,6 +9,7 @@ use crate::row::{Over, Row};
 use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
@@ -57,10 +58,16 @@ fn words(over: &Over, container: &str) -> String {
 
 /// When a container said a line.
 #[track_caller]
-fn said(over: &Over, container: &str, line: &str) -> String {
+fn said(over: &Over, container: &str, line: &str) -> SystemTime {
     let times = over.times(container);
     let time = times.lines().find_map(|stamped| stamped.split_once(' ').filter(|it| it.1 == line).map(|it| it.0));
-    time.unwrap_or_else(|| panic!("{container} has not said {line:?}:\n{times}")).to_owned()
+    let time = time.unwrap_or_else(|| panic!("{container} has not said {line:?}:\n{times}"));
+    humantime::parse_rfc3339(time).unwrap_or_else(|error| panic!("{time}: {error}"))
+}
+
+/// Each log has its times from a reader of its own, who may be late: what is this close has no order.
+fn before(one: SystemTime, other: SystemTime) -> bool {
+    one < other + Duration::from_millis(100)
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn the_smallest_job() {
     let Some(over) = example("examples/job.yaml", "exeunt-example") else { return };
     all_left(&over, &["main", "sidecar"]);
     assert_eq!(words(&over, "main"), "the job works\nthe job is done\n");
-    assert!(said(&over, "main", "the job is done") < said(&over, "sidecar", "the sidecar says goodbye"));
+    assert!(before(said(&over, "main", "the job is done"), said(&over, "sidecar", "the sidecar says goodbye")));
 }
 
 #[test]
@@ -95,9 +102,9 @@ fn the_cloud_sql_proxy() {
     let Some(over) = example("examples/kubernetes/cloud-sql-proxy.yaml", "with-cloud-sql-proxy") else { return };
     all_left(&over, &["main", "cloud-sql-proxy"]);
     let ready = said(&over, "cloud-sql-proxy", "GET /startup: 200 OK");
-    assert!(ready < said(&over, "main", "the job talks to the database at 127.0.0.1:5432"));
+    assert!(before(ready, said(&over, "main", "the job talks to the database at 127.0.0.1:5432")));
     let asked = said(&over, "cloud-sql-proxy", "POST /quitquitquit: 200 OK");
-    assert!(said(&over, "main", "the job is done") < asked);
+    assert!(before(said(&over, "main", "the job is done"), asked));
 }
 
 #[test]
@@ -131,8 +138,8 @@ fn injected(mesh: &str, kind: &str, key: &str, ready: &str, quit: &str) {
     let proxy = format!("{mesh}-proxy");
     all_left(&over, &["main", &proxy]);
     assert!(
-        said(&over, &proxy, &format!("{ready}: 200 OK")) < said(&over, "main", "the job works through the mesh")
-            && said(&over, "main", "the job is done") < said(&over, &proxy, &format!("{quit}: 200 OK")),
+        before(said(&over, &proxy, &format!("{ready}: 200 OK")), said(&over, "main", "the job works through the mesh"))
+            && before(said(&over, "main", "the job is done"), said(&over, &proxy, &format!("{quit}: 200 OK"))),
         "{}\n{}",
         over.times("main"),
         over.times(&proxy)
