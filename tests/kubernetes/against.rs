@@ -139,7 +139,7 @@ fn disk_pressure() {
 #[test]
 fn disk_pressure_when_the_kubelet_begins() {
     let Some(row) = Row::alone() else { return };
-    let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 0.1; done";
+    let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 60 & wait; done";
     row.begins_and_keeps(&spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]));
     row.hears("job", "at work");
     let pressure = node::Pressure::is_there_before_the_kubelet();

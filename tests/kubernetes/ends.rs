@@ -70,7 +70,7 @@ fn out_of_memory() {
 #[test]
 fn killed_from_the_node() {
     let Some(row) = Row::on_our_node() else { return };
-    row.begins(&pair(&format!("{BOTH} echo at work >&2; while :; do sleep 0.1; done")));
+    row.begins(&pair(&format!("{BOTH} echo at work >&2; while :; do sleep 60 & wait; done")));
     let pod = row.hears("job", "at work");
     row.kill(&pod, "job");
     row.ends().says(&[FAILED, "job: 137 Error: at work", TOLD, LIMIT]);
@@ -79,7 +79,7 @@ fn killed_from_the_node() {
 #[test]
 fn all_of_the_pod_killed_from_the_node() {
     let Some(row) = Row::on_our_node() else { return };
-    row.begins(&pair(&format!("{BOTH} echo at work >&2; while :; do sleep 0.1; done")));
+    row.begins(&pair(&format!("{BOTH} echo at work >&2; while :; do sleep 60 & wait; done")));
     let pod = row.hears("job", "at work");
     row.kill(&pod, "sidecar");
     row.kill(&pod, "job");
@@ -167,7 +167,7 @@ fn a_volume_that_main_may_only_read() {
 #[test]
 fn a_volume_that_the_sidecar_may_only_read() {
     let Some(row) = Row::new() else { return };
-    let line = "trap 'echo told to stop >&2; exit 0' TERM; echo it serves >&2; while :; do sleep 0.1; done";
+    let line = "trap 'echo told to stop >&2; exit 0' TERM; echo it serves >&2; while :; do sleep 60 & wait; done";
     let mut sidecar = container("sidecar", &["--mode", "sidecar"], line);
     sidecar["volumeMounts"][0]["readOnly"] = json!(true);
     row.begins(&spec(&[main_job("until [ -e /tmp/pod/go ]; do sleep 0.1; done; exit 7"), sidecar]));

@@ -405,7 +405,7 @@ impl Life {
             self.container(&name, "main", &["--name".to_owned(), name.clone()], self.rule, &command)
         });
         let sidecars = self.sidecars().map(|(name, aside)| {
-            let (began, on) = (began(&name), "while :; do sleep 0.1; done");
+            let (began, on) = (began(&name), "while :; do sleep 60 & wait; done");
             let line = match aside.helper {
                 Helper::Plain => format!("{began} exec sleep 1000"),
                 Helper::Tidy => format!("trap 'exit 0' TERM; {began} {on}"),

@@ -44,7 +44,7 @@ fn deletion_of_a_job_that_is_no_init() {
 /// A job that does not stop is killed with the grace of the Pod; the sidecar has left before, with its own limit.
 #[test]
 fn deletion_of_a_job_that_does_not_stop() {
-    let main = main_job(&format!("{BOTH} trap '' TERM; echo at work >&2; while :; do sleep 0.1; done"));
+    let main = main_job(&format!("{BOTH} trap '' TERM; echo at work >&2; while :; do sleep 60 & wait; done"));
     let mut spec = spec(&[main, sidecar_with(&["--outlive-main=2s"])]);
     pod(&mut spec)["terminationGracePeriodSeconds"] = json!(5);
     deleted(&spec, &[TOLD, "job: 137 Error: at work"]);
@@ -54,7 +54,7 @@ fn deletion_of_a_job_that_does_not_stop() {
 #[test]
 fn eviction_and_a_second_pod() {
     let Some(row) = Row::new() else { return };
-    let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 0.1; done";
+    let line = "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; while :; do sleep 60 & wait; done";
     let mut spec = spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]);
     spec["podFailurePolicy"] =
         json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]});
@@ -83,7 +83,7 @@ fn uses_too_much(write_to: &str, change: impl FnOnce(&mut Value), message: &str)
     let Some(row) = Row::new() else { return };
     let line = format!(
         "trap 'echo put away >&2; exit 9' TERM; echo at work >&2; until [ -e /tmp/pod/go ]; do sleep 0.1; done;
-        dd if=/dev/zero of={write_to} bs=1M count=8 2>/dev/null; while :; do sleep 0.1; done"
+        dd if=/dev/zero of={write_to} bs=1M count=8 2>/dev/null; while :; do sleep 60 & wait; done"
     );
     let mut spec = spec(&[main_job(&format!("{BOTH} {line}")), sidecar_with(&["--outlive-main"])]);
     change(pod(&mut spec));

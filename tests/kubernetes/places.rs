@@ -195,7 +195,7 @@ fn beside_a_native_sidecar() {
         pod["initContainers"] = json!([native(&[
             "/bin/sh",
             "-c",
-            "trap 'echo told to stop >&2; exit 0' TERM; while :; do sleep 0.1; done"
+            "trap 'echo told to stop >&2; exit 0' TERM; while :; do sleep 60 & wait; done"
         ])]);
     });
     plays(&spec, &["Complete", "job: 0 Completed", TOLD, "native: 0 Completed: told to stop"]);

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 ///
 /// A sidecar that says when it is asked to go, and shows the job that it could be.
 pub const SERVER: &str =
-    "trap 'echo told to stop >&2; exit 0' TERM; touch /tmp/pod/serving; while :; do sleep 0.1; done";
+    "trap 'echo told to stop >&2; exit 0' TERM; touch /tmp/pod/serving; while :; do sleep 60 & wait; done";
 /// What the sidecar of most rows comes to.
 pub const TOLD: &str = "sidecar: 0 Completed: told to stop";
 /// Until the sidecar serves, so that what is told to stop is its own program.
 pub const BOTH: &str = "until [ -e /tmp/pod/serving ]; do sleep 0.1; done;";
 /// A job that goes on until it is told to stop, and then takes a moment.
 pub const WORKER: &str =
-    "trap 'sleep 2; echo put away >&2; exit 0' TERM; echo at work >&2; while :; do sleep 0.1; done";
+    "trap 'sleep 2; echo put away >&2; exit 0' TERM; echo at work >&2; while :; do sleep 60 & wait; done";
 pub const FAILED: &str = "Failed: BackoffLimitExceeded";
 /// What the Job says beside that.
 pub const LIMIT: &str = "event: BackoffLimitExceeded";

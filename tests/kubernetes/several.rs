@@ -41,7 +41,7 @@ fn a_sidecar_of_any_of_two_mains() {
 fn a_sidecar_that_fails_and_stops_the_job() {
     let main = main_with(
         &["--stop-with", "sidecar"],
-        "trap 'echo given up >&2; exit 4' TERM; touch /tmp/pod/up; while :; do sleep 0.1; done",
+        "trap 'echo given up >&2; exit 4' TERM; touch /tmp/pod/up; while :; do sleep 60 & wait; done",
     );
     let sidecar = container(
         "sidecar",
@@ -110,7 +110,7 @@ fn a_sidecar_that_lingers() {
 
 #[test]
 fn another_signal_is_its_stop() {
-    let line = "trap 'echo told by INT >&2; exit 0' INT; touch /tmp/pod/serving; while :; do sleep 0.1; done";
+    let line = "trap 'echo told by INT >&2; exit 0' INT; touch /tmp/pod/serving; while :; do sleep 60 & wait; done";
     let sidecar = container("sidecar", &["--mode", "sidecar", "--stop-signal", "INT"], line);
     let expected = ["Complete", "job: 0 Completed", "sidecar: 0 Completed: told by INT"];
     plays(&spec(&[main_job(&format!("{BOTH} exit 0")), sidecar]), &expected);
