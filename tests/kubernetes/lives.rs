@@ -7,7 +7,7 @@
 use crate::house::House;
 use crate::plays::pod::Pod;
 use crate::plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Rule, Script};
-use crate::row::Row;
+use crate::row::{RESTART_ALL, RESTART_RULES, Row};
 use RestartPolicy::{Never, OnFailure};
 use serde_json::{Deserializer, Value, json};
 use std::collections::BTreeMap;
@@ -27,14 +27,32 @@ fn forty_lives_are_the_same_under_the_simulated_kubelet_and_under_the_real_one()
     let Some(row) = Row::new() else { return };
     let lives = lives();
     assert_eq!(lives.len(), 40);
-    let (house, left, differ) = (House::new(), Mutex::new((0..).zip(&lives)), Mutex::new(Vec::new()));
+    are_the_same_on_both(&row, &lives);
+}
+
+#[test]
+fn lives_by_rules_are_the_same_under_both_kubelets() {
+    let Some(row) = Row::needing(&[RESTART_RULES]) else { return };
+    are_the_same_on_both(&row, &lives_by_rules());
+}
+
+/// All containers begin again: the init container with `exeunt reset` first, on the same volume.
+#[test]
+fn lives_that_begin_again_as_a_whole_are_the_same_under_both_kubelets() {
+    let Some(row) = Row::needing(&[RESTART_RULES, RESTART_ALL]) else { return };
+    are_the_same_on_both(&row, &lives_that_begin_again());
+}
+
+#[track_caller]
+fn are_the_same_on_both(row: &Row, lives: &[Life]) {
+    let (house, left, differ) = (House::new(), Mutex::new((0..).zip(lives)), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = left.lock().expect("the lives").next();
                     let Some((number, life)) = next else { break };
-                    if let Err(difference) = life.is_the_same_on_both(&house, &row, number) {
+                    if let Err(difference) = life.is_the_same_on_both(&house, row, number) {
                         differ.lock().expect("those that differ").push((number, life, difference));
                     }
                 }
@@ -46,11 +64,11 @@ fn forty_lives_are_the_same_under_the_simulated_kubelet_and_under_the_real_one()
     let mut faults = Vec::new();
     for (number, life, first) in differ.into_inner().expect("those that differ") {
         eprintln!("differs beside others, played again: {first}");
-        if let Err(again) = life.is_the_same_on_both(&house, &row, number + 100) {
+        if let Err(again) = life.is_the_same_on_both(&house, row, number + 100) {
             faults.push(format!("{first}\n\nand again: {again}"));
         }
     }
-    assert!(faults.is_empty(), "{} of 40 differ\n{}", faults.len(), faults.join("\n\n"));
+    assert!(faults.is_empty(), "{} of {} differ\n{}", faults.len(), lives.len(), faults.join("\n\n"));
 }
 
 /// A negative control: another code, another order, another restart is a difference.
@@ -83,6 +101,28 @@ fn two_lives_that_differ_are_told_apart() {
     }
 }
 
+/// A negative control: what one of them has not told is not compared, and nothing else is forgotten.
+#[test]
+fn only_an_end_that_is_not_told_is_forgotten() {
+    let course = |events: &[Option<i32>]| Course {
+        phase: String::new(),
+        containers: BTreeMap::from([("a".to_owned(), events.iter().map(|code| (0.0, *code)).collect())]),
+    };
+    let whole = [None, Some(143), None, Some(0)];
+    for (told, same) in [
+        (&[None, None, Some(0)][..], true),
+        (&whole, true),
+        (&[None, Some(137), None, Some(0)], false),
+        (&[None, None, Some(3)], false),
+        (&[None, Some(143)], false),
+        (&[None, None, None, Some(0)], false),
+    ] {
+        let (mut simulated, real) = (course(&whole), course(told));
+        simulated.forget_what_is_not_told(&real);
+        assert_eq!(simulated.differs_from(&real).is_none(), same, "{told:?}");
+    }
+}
+
 /// What came of a life: of each container its starts (no code) and ends, in units.
 #[derive(Debug)]
 struct Course {
@@ -91,6 +131,21 @@ struct Course {
 }
 
 impl Course {
+    /// A container that is ended so that all can begin again is removed at once: its start was seen, and nobody is told its end.
+    fn forget_what_is_not_told(&mut self, other: &Self) {
+        for (name, events) in &mut self.containers {
+            let starts = |events: &[(f64, Option<i32>)]| -> Vec<Vec<(f64, Option<i32>)>> {
+                events.chunk_by(|_, next| next.1.is_some()).map(<[_]>::to_vec).collect()
+            };
+            let told = other.containers.get(name).map(|events| starts(events)).unwrap_or_default();
+            let keep = |(number, start): (usize, Vec<_>)| {
+                let known = told.get(number).map_or(start.len(), Vec::len);
+                start.into_iter().take(known).collect::<Vec<_>>()
+            };
+            *events = starts(events).into_iter().enumerate().flat_map(keep).collect();
+        }
+    }
+
     fn differs_from(&self, other: &Self) -> Option<String> {
         if self.phase != other.phase {
             return Some(format!("{} and {}", self.phase, other.phase));
@@ -236,6 +291,58 @@ fn lives() -> Vec<Life> {
     lives
 }
 
+const FORTY_TWO: Rule = Rule::after("42,43", &[42, 43]);
+
+fn lives_by_rules() -> Vec<Life> {
+    let (plain, tidy) = (|| aside(Helper::Plain), || aside(Helper::Tidy));
+    let exits = |code| tries(Job::Exits(code), 2);
+    let by = |rule, attempts: &[Attempted], sidecar| Life { rule: Some(rule), ..life(Never, attempts, &[sidecar]) };
+    let killed = Attempted { job: Job::Exits(0), takes: 20, killed: Some(2) };
+    let mut lives = vec![
+        by(FORTY_TWO, &[exits(42), exits(0)], tidy()),
+        by(FORTY_TWO, &[exits(42), exits(7)], plain()),
+        by(FORTY_TWO, &[exits(7)], tidy()),
+        by(FORTY_TWO, &[exits(43), exits(42), exits(0)], tidy()),
+        by(FORTY_TWO, &[tries(Job::Crashes, 2)], tidy()),
+        by(FORTY_TWO, &[killed], tidy()),
+        by(Rule::after("42,137", &[42, 137]), &[killed, exits(0)], tidy()),
+        by(Rule::after("0,42", &[0, 42]), &[exits(0), exits(3)], tidy()),
+        by(Rule::after_all_but("!0,1", &[0, 1]), &[exits(5), exits(1)], tidy()),
+        by(Rule::after_all_but("!0,1", &[0, 1]), &[tries(Job::Crashes, 2), exits(0)], plain()),
+        by(FORTY_TWO, &[exits(42), exits(0)], Aside { restart: true, ..aside(Helper::Fails(9, 1)) }),
+    ];
+    // The policy decides of what is in no rule.
+    lives.push(Life { policy: OnFailure, ..by(FORTY_TWO, &[exits(42), exits(3), exits(0)], tidy()) });
+    // Nobody has told the kubelet: the attempt that exeunt waits for does not come.
+    let gives_up = Aside { waits: Some(3), ..tidy() };
+    lives.push(Life { without_rules: true, ..by(FORTY_TWO, &[exits(42)], gives_up) });
+    lives
+}
+
+fn lives_that_begin_again() -> Vec<Life> {
+    let (plain, tidy) = (|| aside(Helper::Plain), || aside(Helper::Tidy));
+    let exits = |code| tries(Job::Exits(code), 2);
+    let by_job = |attempts: &[Attempted], sidecars: &[Aside]| Life {
+        rule: Some(FORTY_TWO.for_all()),
+        ..life(Never, attempts, sidecars)
+    };
+    let watcher =
+        || Aside { rule: Some(Rule::after("9", &[9]).for_all()), ..aside(Helper::FailsInTheFirstRound(9, 2)) };
+    let long = tries(Job::Exits(0), 20);
+    let mut with_another = by_job(&[exits(42), tries(Job::Exits(0), 4)], &[tidy()]);
+    with_another.mains.push(vec![tries(Job::Exits(0), 1), exits(0)]);
+    vec![
+        by_job(&[exits(42), exits(0)], &[tidy()]),
+        by_job(&[exits(42), exits(7)], &[plain(), tidy()]),
+        by_job(&[exits(42), exits(43), exits(0)], &[tidy()]),
+        by_job(&[exits(42), tries(Job::Crashes, 2)], &[aside(Helper::IgnoresTerm)]),
+        life(Never, &[long, exits(0)], &[watcher()]),
+        life(Never, &[long, exits(3)], &[watcher(), tidy()]),
+        // The sentinel of the other job would be there still.
+        with_another,
+    ]
+}
+
 impl Life {
     fn mains(&self) -> impl Iterator<Item = (String, &Vec<Attempted>)> {
         self.mains.iter().enumerate().map(|(number, attempts)| (format!("main-{number}"), attempts))
@@ -269,7 +376,8 @@ impl Life {
     }
 
     fn is_the_same_on_both(&self, house: &House, row: &Row, number: u64) -> Result<(), String> {
-        let (simulated, real) = (self.simulated(house, number), self.real(row, number));
+        let (mut simulated, real) = (self.simulated(house, number), self.real(row, number));
+        simulated.forget_what_is_not_told(&real);
         simulated.differs_from(&real).map_or(Ok(()), |difference| {
             Err(format!("life {number}, {self:?}: {difference}\n{simulated:#?}\n{real:#?}"))
         })
@@ -424,12 +532,15 @@ impl Life {
             let command = ["/bin/sh".into(), "-c".into(), line];
             self.container(&name, "sidecar", &self.options(aside, REAL), aside.rule, &command)
         });
+        let reset = ["/bin/exeunt", "reset"].map(str::to_owned);
+        let first = self.begins_again().then(|| bare("first", &reset));
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "finalizers": ["exeunt.test/kept"]},
             "spec": {
                 "restartPolicy": self.policy_word(),
                 "terminationGracePeriodSeconds": 10, "automountServiceAccountToken": false,
+                "initContainers": first.into_iter().collect::<Vec<_>>(),
                 "containers": sidecars.chain(mains).collect::<Vec<_>>(),
                 "volumes": [{"name": "pod", "emptyDir": {}}, {"name": "life", "emptyDir": {}}],
             },
@@ -440,10 +551,7 @@ impl Life {
         let wrapper = ["/bin/exeunt", "--mode", mode, "--restart-policy", self.policy.word()].map(str::to_owned);
         let told = rule.map(|rule| vec!["--restart-on".to_owned(), rule.word.to_owned()]).unwrap_or_default();
         let command = [&wrapper[..], &told, options, &["--".to_owned()], command].concat();
-        let mut container = json!({
-            "name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": command,
-            "volumeMounts": [{"name": "pod", "mountPath": "/tmp/pod"}, {"name": "life", "mountPath": "/life"}],
-        });
+        let mut container = bare(name, &command);
         if let Some(rule) = rule.filter(|_| !self.without_rules) {
             let operator = if rule.all_but { "NotIn" } else { "In" };
             let action = if rule.all_begin { "RestartAllContainers" } else { "Restart" };
@@ -460,13 +568,23 @@ impl Life {
     }
 }
 
+fn bare(name: &str, command: &[String]) -> Value {
+    json!({
+        "name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": command,
+        "volumeMounts": [{"name": "pod", "mountPath": "/tmp/pod"}, {"name": "life", "mountPath": "/life"}],
+    })
+}
+
 /// One start of a container and its end, if this state knows of them.
 fn note(lives: &mut Starts, state: &Value, container: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(running) = state.get("running") {
         lives.entry(text(&container["containerID"])).or_insert((text(&running["startedAt"]), None));
     }
-    if let Some(end) = state.get("terminated") {
+    // One that was removed so that all can begin again has an end without a time, and none that was its own.
+    if let Some(end) =
+        state.get("terminated").filter(|end| end["finishedAt"].is_string() && end["containerID"].is_string())
+    {
         let code = end["exitCode"].as_i64().expect("a code");
         let end_of = Some((text(&end["finishedAt"]), i32::try_from(code).expect("a code")));
         lives.insert(text(&end["containerID"]), (text(&end["startedAt"]), end_of));
