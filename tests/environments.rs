@@ -665,6 +665,38 @@ fn a_command_that_changes_its_user_by_itself_is_signalled_and_dies_with_pid_1() 
     proc::signal(command, libc::SIGKILL);
 }
 
+// --- further settings
+
+/// What a runtime, a parent or an administrator may have set, each of which has stopped some init: none of it matters here.
+#[test]
+fn in_odd_but_lawful_settings_the_code_passes_and_the_sidecar_leaves() {
+    let settings: [(&str, &[&str], &str); 8] = [
+        ("a user namespace without a mapping", &["unshare", "--user"], "exec \"$@\""),
+        ("a time namespace", &["unshare", "--time", "--boottime", "86400", "--fork"], "exec \"$@\""),
+        ("the idle class of the scheduler", &["chrt", "-i", "0"], "exec \"$@\""),
+        ("a directory as standard input", &[], "exec \"$@\" </"),
+        ("no environment", &[], "exec env -i CUE=\"$CUE\" PATH=\"$PATH\" \"$@\""),
+        ("the first to be killed when memory is short", &[], "echo 1000 >/proc/self/oom_score_adj; exec \"$@\""),
+        ("nothing that can be locked or queued", &[], "ulimit -l 0; ulimit -c 0; exec \"$@\""),
+        ("a small stack", &[], "ulimit -s 256; exec \"$@\""),
+    ];
+    for (what, prefix, line) in settings {
+        if prefix.first().is_some_and(|program| on_path(program).is_none()) {
+            pass_over(&format!("{what}: it needs {}", prefix[0]));
+            continue;
+        }
+        let house = House::new();
+        fs::set_permissions(house.pod(""), fs::Permissions::from_mode(0o777)).unwrap();
+        let set = |run: Run| run.behind(["sh", "-c", line, "sh"]).behind(prefix);
+        let mut sidecar = set(house.sidecar().command(HELPER)).start();
+        sidecar.ready();
+        let mut main = set(house.main().command("exit 7")).finish();
+        assert_eq!((main.code(), main.err()), (7, String::new()), "{what}");
+        assert_eq!(sidecar.code(), 0, "{what}: {}", sidecar.err());
+        sidecar.expect("term");
+    }
+}
+
 // --- file systems
 
 /// A buffered write that may not wait is refused there as soon as a time stamp or an extent has to change.
