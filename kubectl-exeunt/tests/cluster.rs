@@ -96,12 +96,55 @@ fn container(name: &str, exeunt: &[&str], script: &str) -> Value {
     })
 }
 
+/// Who eats until the kernel kills it.
+const EATS: &str = "a=0123456789; while :; do a=$a$a; done";
+/// Of two `$` in a command Kubernetes makes one.
+const KILLS_ITSELF: &str = "kill -9 $$$$";
+/// Kills exeunt, whose command this is: nothing is left to say how it ended.
+const KILLS_EXEUNT: &str = "kill -9 $PPID; sleep 60";
+/// What the job answers when the Pod is deleted.
+const DELETED: &str = "trap 'exit 143' TERM; while :; do sleep 0.1; done";
+/// An image that never comes.
+const NOWHERE: &str = "nowhere.invalid/none:1";
+
 /// A kind of Pod, and the life that its scripts lead.
 struct Life {
     name: &'static str,
     /// As the rehearsal calls it.
     fate: &'static str,
     pod: Value,
+    /// The helper that fails does it with this code, in whose place the rehearsal has 1.
+    own: Option<u8>,
+    /// The Pod is deleted once all its containers run.
+    deleted: bool,
+}
+
+impl Life {
+    /// All containers see each other's processes, and may kill them.
+    fn together(mut self) -> Life {
+        self.pod["spec"]["shareProcessNamespace"] = json!(true);
+        self
+    }
+
+    fn failing_with(self, own: u8) -> Life {
+        Life { own: Some(own), ..self }
+    }
+
+    /// What stays of it until the test has seen its end.
+    fn deleted(mut self) -> Life {
+        self.pod["metadata"]["finalizers"] = json!(["exeunt.dev/seen"]);
+        Life { deleted: true, ..self }
+    }
+
+    fn with(mut self, container: usize, key: &str, value: Value) -> Life {
+        self.pod["spec"]["containers"][container][key] = value;
+        self
+    }
+
+    /// So little memory that who eats is killed.
+    fn hungry(self) -> Life {
+        self.with(0, "resources", json!({"limits": {"memory": "24Mi"}, "requests": {"memory": "8Mi"}}))
+    }
 }
 
 fn life(name: &'static str, fate: &'static str, restart: &str, containers: &[Value]) -> Life {
@@ -110,7 +153,8 @@ fn life(name: &'static str, fate: &'static str, restart: &str, containers: &[Val
         "restartPolicy": restart, "terminationGracePeriodSeconds": 5, "automountServiceAccountToken": false,
         "dnsPolicy": "Default", "containers": containers, "volumes": [{"name": "pod", "emptyDir": {}}],
     });
-    Life { name, fate, pod: json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}) }
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+    Life { name, fate, pod, own: None, deleted: false }
 }
 
 /// Two containers with exeunt in front.
@@ -162,6 +206,64 @@ fn lives() -> Vec<Life> {
     ]
 }
 
+/// Lives that end, or do not even begin, by what is done to them from outside.
+fn harder_lives() -> Vec<Life> {
+    let (killed, first, deleted) = ("load is killed, out of memory", "proxy fails first", "the Pod is deleted");
+    let bare = |name, fate, script: &str| {
+        let load = container("load", &[], &format!("{BOTH} {script}"));
+        life(name, fate, "Never", &[load, container("proxy", &[], SERVER)])
+    };
+    let native = |name, fate, script: &str| {
+        let mut life = life(name, fate, "Never", &[container("load", &[], &format!("{BOTH} {script}"))]);
+        let mut proxy = container("proxy", &[], SERVER);
+        proxy["restartPolicy"] = json!("Always");
+        life.pod["spec"]["initContainers"] = json!([proxy]);
+        life
+    };
+    let rules = |name, action: &str| {
+        // Tried again by the rule and by nothing else.
+        let script = "[ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; exit 42";
+        let on = json!([{"action": action, "exitCodes": {"operator": "In", "values": [42]}}]);
+        let life = pair(name, "load exits 42", &["--restart-on", "42"], script, &[], SERVER);
+        life.with(0, "restartPolicy", json!("Never")).with(0, "restartPolicyRules", on)
+    };
+    vec![
+        // Out of memory: exeunt goes with its command, for the kernel kills the whole container.
+        pair("oom", killed, &[], EATS, &[], SERVER).hungry(),
+        pair("oom-main", killed, &[], EATS, &["--exit-with", "main"], SERVER).hungry(),
+        bare("oom-bare", killed, EATS).hungry(),
+        native("oom-native", killed, EATS).hungry(),
+        // kill -9 of the command, of exeunt in front of it, and of a job without it.
+        pair("command-killed", killed, &[], KILLS_ITSELF, &[], SERVER),
+        pair("exeunt-killed", killed, &[], KILLS_EXEUNT, &[], SERVER).together(),
+        bare("bare-killed", killed, KILLS_ITSELF).together(),
+        native("native-killed", killed, KILLS_ITSELF).together(),
+        // The same of a helper, while the job goes on and passes.
+        pair("helper-killed", first, &[], "sleep 4; exit 0", &[], &format!("touch /tmp/pod/serving; {KILLS_EXEUNT}"))
+            .together()
+            .failing_with(137),
+        pair("helper-killed-stops", first, &["--stop-with", "proxy"], "sleep 60", &["--name", "proxy"], FAILS),
+        pair("deleted", deleted, &[], DELETED, &[], SERVER).deleted(),
+        pair("deleted-outlives", deleted, &[], DELETED, &["--outlive-main=3s"], SERVER).deleted(),
+        bare("deleted-bare", deleted, DELETED).deleted(),
+        native("deleted-native", deleted, DELETED).deleted(),
+        rules("rule-restarts", "Restart"),
+        // Neither the job's image nor the helper's comes.
+        pair("no-job", "load never starts", &[], "exit 0", &[], SERVER).with(0, "image", json!(NOWHERE)),
+        bare("no-job-bare", "load never starts", "exit 0").with(0, "image", json!(NOWHERE)),
+        // The gate never opens: exeunt gives up, the command is not started.
+        pair(
+            "no-helper",
+            "proxy never starts",
+            &["--wait-for", "proxy", "--wait-timeout", "5s"],
+            "exit 0",
+            &["--name", "proxy"],
+            SERVER,
+        )
+        .with(1, "image", json!(NOWHERE)),
+    ]
+}
+
 fn rehearsed(pod: &Value) -> Rehearsal {
     let file = File::read("pod.json", pod.to_string().into_bytes()).unwrap();
     rehearse(&scenarios(&file, &[]).unwrap()[0].scenario)
@@ -178,15 +280,27 @@ fn code(status: &Value) -> Option<u8> {
     status["state"]["terminated"]["exitCode"].as_u64().map(|code| u8::try_from(code).unwrap())
 }
 
-fn seen(pod: &Value) -> Option<Seen> {
+fn seen(life: &Life, pod: &Value) -> Option<Seen> {
+    let over = statuses(pod).all(|status| code(status).is_some());
     let end = match pod["status"]["phase"].as_str()? {
+        _ if life.deleted => {
+            if over && !pod["metadata"]["deletionTimestamp"].is_null() {
+                PodEnd::Gone
+            } else {
+                PodEnd::RunsOn
+            }
+        }
         "Succeeded" => PodEnd::Succeeded,
         "Failed" if pod["status"]["reason"] == "DeadlineExceeded" => PodEnd::Stopped,
         "Failed" => PodEnd::Failed,
         _ => PodEnd::RunsOn,
     };
     let name = |status: &Value| status["name"].as_str().unwrap().to_owned();
-    let mut codes: Vec<_> = statuses(pod).map(|status| (name(status), code(status))).collect();
+    let own = |status: &Value| match code(status) {
+        code if name(status) == "proxy" && code.is_some() && code == life.own => Some(1),
+        code => code,
+    };
+    let mut codes: Vec<_> = statuses(pod).map(|status| (name(status), own(status))).collect();
     codes.sort();
     Some((end, codes))
 }
@@ -206,21 +320,45 @@ fn compare(foretold: &Rehearsal, fate: &str, seen: &Seen) -> Result<(), String> 
     }
 }
 
+/// Is there nothing more to wait for than an end that is not to come?
+fn is_still(life: &Life, pod: &Value) -> bool {
+    let of = |name: &str| statuses(pod).find(|status| status["name"] == name);
+    let over = |name: &str| of(name).is_some_and(|status| code(status).is_some());
+    let up = |name: &str| of(name).is_some_and(|status| !status["state"]["running"].is_null());
+    let no_image = |name: &str| {
+        of(name).is_some_and(|status| {
+            status["state"]["waiting"]["reason"].as_str().is_some_and(|reason| reason.contains("Image"))
+        })
+    };
+    match life.fate {
+        "load never starts" => no_image("load") && up("proxy"),
+        "proxy never starts" => no_image("proxy") && over("load"),
+        _ => over("load"),
+    }
+}
+
 /// Plays all of them, and says how each was seen in the end.
 fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
     let pods: Vec<&Value> = lives.iter().map(|life| &life.pod).collect();
     space.done(&["create", "-f", "-"], &json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string());
     let end = Instant::now() + PATIENCE;
-    let mut alone_since: Vec<Option<Instant>> = vec![None; lives.len()];
+    let mut still_since: Vec<Option<Instant>> = vec![None; lives.len()];
+    let mut deleted = vec![false; lives.len()];
     loop {
         let list: Value = serde_json::from_str(&space.done(&["get", "pods", "--output=json"], "")).unwrap();
         let pods = list["items"].as_array().unwrap();
-        let all = lives.iter().zip(&mut alone_since).map(|(life, since)| {
+        let all = lives.iter().zip(&mut still_since).zip(&mut deleted).map(|((life, since), deleted)| {
             let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
-            let seen = seen(pod)?;
+            let up = statuses(pod).all(|status| !status["state"]["running"].is_null())
+                && pod["status"]["phase"] == "Running";
+            if life.deleted && up && !*deleted {
+                *deleted = true;
+                space.done(&["delete", "pod", life.name, "--wait=false"], "");
+                return None;
+            }
+            let seen = seen(life, pod)?;
             // What is meant to run on has no end to wait for; what has a deadline has.
-            let job_over = statuses(pod).any(|status| status["name"] == "load" && code(status).is_some());
-            if job_over {
+            if is_still(life, pod) && !life.deleted {
                 since.get_or_insert_with(Instant::now);
             }
             let bounded = !life.pod["spec"]["activeDeadlineSeconds"].is_null();
@@ -229,6 +367,19 @@ fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
         });
         let all: Vec<Option<Seen>> = all.collect();
         if all.iter().all(Option::is_some) {
+            for life in lives.iter().filter(|life| life.deleted) {
+                space.done(
+                    &[
+                        "patch",
+                        "pod",
+                        life.name,
+                        "--type=json",
+                        "-p",
+                        r#"[{"op":"remove","path":"/metadata/finalizers"}]"#,
+                    ],
+                    "",
+                );
+            }
             return all.into_iter().flatten().collect();
         }
         assert!(Instant::now() < end, "waited in vain: {all:#?}\n{}", space.done(&["describe", "pods"], ""));
@@ -236,11 +387,10 @@ fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
     }
 }
 
-#[test]
-fn a_kubelet_does_what_the_rehearsal_says() {
-    let Some(space) = Space::new("exeunt-rehearsal") else { return };
-    let lives = lives();
-    let all = played(&space, &lives);
+/// Plays them, and compares each with its rehearsal.
+#[track_caller]
+fn play_and_compare(space: &Space, lives: &[Life]) -> Vec<Seen> {
+    let all = played(space, lives);
     let mut wrong = Vec::new();
     for (life, seen) in lives.iter().zip(&all) {
         if let Err(difference) = compare(&rehearsed(&life.pod), life.fate, seen) {
@@ -248,18 +398,67 @@ fn a_kubelet_does_what_the_rehearsal_says() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} lives:\n{}", wrong.len(), lives.len(), wrong.join("\n"));
-    // The rehearsal of one Pod does not fit the life of another that differs in one thing.
+    all
+}
+
+/// The rehearsal of one Pod does not fit the life of another that differs in one thing.
+#[track_caller]
+fn assert_told_apart(lives: &[Life], all: &[Seen], pairs: &[(&str, &str)]) {
     let of = |name: &str| lives.iter().position(|life| life.name == name).unwrap();
-    for (lived, other) in [
-        ("fails-main", "fails"),
-        ("fails", "again"),
-        ("bare", "native"),
-        ("names-differ", "fails"),
-        ("alone-again", "alone-fails"),
-    ] {
+    for (lived, other) in pairs {
         let foretold = rehearsed(&lives[of(other)].pod);
         assert!(compare(&foretold, lives[of(lived)].fate, &all[of(lived)]).is_err(), "{lived} is not {other}");
     }
+}
+
+#[test]
+fn a_kubelet_does_what_the_rehearsal_says() {
+    let Some(space) = Space::new("exeunt-rehearsal") else { return };
+    let lives = lives();
+    let all = play_and_compare(&space, &lives);
+    assert_told_apart(
+        &lives,
+        &all,
+        &[
+            ("fails-main", "fails"),
+            ("fails", "again"),
+            ("bare", "native"),
+            ("names-differ", "fails"),
+            ("alone-again", "alone-fails"),
+        ],
+    );
+}
+
+/// Out of memory, kill -9, deletion, restart rules, an image that never comes.
+#[test]
+fn a_kubelet_does_to_a_pod_what_the_rehearsal_says() {
+    let Some(space) = Space::new("exeunt-harder") else { return };
+    let lives = harder_lives();
+    let all = play_and_compare(&space, &lives);
+    assert_told_apart(
+        &lives,
+        &all,
+        &[
+            ("oom-main", "oom"),
+            ("oom-bare", "oom-native"),
+            ("bare-killed", "native-killed"),
+            ("exeunt-killed", "bare-killed"),
+            ("helper-killed-stops", "helper-killed"),
+            ("deleted-bare", "deleted-outlives"),
+            ("no-helper", "helper-killed-stops"),
+        ],
+    );
+    // A rule for all codes but this one, and a deadline.
+    let planted = |name: &str, change: &dyn Fn(&mut Value)| {
+        let at = lives.iter().position(|life| life.name == name).unwrap();
+        let mut other = lives[at].pod.clone();
+        change(&mut other["spec"]);
+        assert!(compare(&rehearsed(&other), lives[at].fate, &all[at]).is_err(), "{name} is not as it was planted");
+    };
+    planted("rule-restarts", &|spec| {
+        spec["containers"][0]["restartPolicyRules"][0]["exitCodes"]["operator"] = json!("NotIn");
+    });
+    planted("no-job", &|spec| spec["activeDeadlineSeconds"] = json!(60));
 }
 
 #[test]
@@ -295,7 +494,9 @@ fn what_hangs_now_is_said_of_the_job_and_of_the_cluster() {
     let (code, said, complaint) = asked(&["check", "-n", "NS", "job/ends"]);
     assert_eq!((code, said.contains("hangs-now")), (Some(0), false), "{said}{complaint}");
     let (code, said, complaint) = asked(&["check", "-A"]);
-    assert_eq!((code, said.matches("[hangs-now]").count()), (Some(1), 1), "{said}{complaint}");
+    // Pods of other tests may hang there, too.
+    let own = said.lines().filter(|line| line.contains("[hangs-now]") && line.contains("haproxy still runs")).count();
+    assert_eq!((code, own), (Some(1), 1), "{said}{complaint}");
     assert!(said.contains("kubectl exec -n exeunt-hangs hangs-"), "{said}");
     let (code, said, complaint) = asked(&["rehearse", "-n", "NS", "job/hangs"]);
     let row = said.lines().find(|line| line.starts_with("load exits 0"));

@@ -42,7 +42,7 @@ fn ten_megabytes_and_a_million_lines_are_judged() {
     }
 }
 
-/// What has been said of one document need not stay for the next: 4 MB of Jobs, all of which are wrong, in 96 MiB of
+/// What has been said of one document need not stay for the next: 4 MB of Jobs, all of which are wrong, in 48 MiB of
 /// addresses, program and all.
 #[test]
 fn many_documents_take_little_more_than_their_text() {
@@ -52,7 +52,7 @@ fn many_documents_take_little_more_than_their_text() {
     let place = std::env::temp_dir().join(format!("exeunt-limits-{}.yaml", std::process::id()));
     std::fs::write(&place, text).unwrap();
     let output = Command::new("sh")
-        .args(["-c", "ulimit -v 98304; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_kubectl-exeunt")])
+        .args(["-c", "ulimit -v 49152; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_kubectl-exeunt")])
         .arg(&place)
         .output()
         .unwrap();
