@@ -275,7 +275,10 @@ impl Pod {
             // Reaped: it is nobody's child any more.
             if commands.last().is_some_and(|last| proc::parent(*last) != Some(pid)) {
                 proc::signal(pid, libc::SIGUSR1);
-                self.containers[index].rotated = Some(commands.len());
+                // If the next has begun meanwhile, it may have been on its way out. Then another time is waited for.
+                let log = self.log(&self.containers[index].role.name);
+                let between = begun_in(&log).count() == commands.len();
+                self.containers[index].rotated = between.then_some(commands.len());
                 self.say(format!("{}: asked to rotate between two starts", self.containers[index].role.name));
             }
         }
