@@ -12,7 +12,7 @@ mod plays;
 
 use house::{House, counts};
 use plays::pod::{Pod, may_mount};
-use plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Script};
+use plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Rule, Script};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -81,6 +81,26 @@ fn a_sidecar_that_leaves_early_would_be_noticed() {
     std::fs::write(house.path("pod/pod/main-job-terminated"), "").expect("a sentinel of somebody else's");
     pod.play(BOUND);
     assert!(pod.faults.iter().any(|fault| fault.contains("left early")), "{}", pod.story());
+}
+
+/// A negative control: all containers begin again, and nobody has run `exeunt reset`: the sentinel of the round before is there.
+#[test]
+fn a_round_that_begins_without_reset_would_be_noticed() {
+    for reset in [false, true] {
+        let house = House::new();
+        let mut script = quiet_script(Duration::ZERO);
+        let attempt = |ms| Attempt { job: Job::Exits(0), takes: Duration::from_millis(ms), killed_after: None };
+        script.roles[0].plays = Plays::Main(vec![attempt(60_000), attempt(100)]);
+        let watcher = Plays::helper(Helper::FailsInTheFirstRound(9, 600));
+        let mut role = Role::new("watcher", Duration::ZERO, watcher);
+        role.rule = Some(Rule::after("9", &[9]).for_all());
+        script.roles.push(role);
+        script.reset = reset;
+        let mut pod = Pod::new(script, house.path("pod"));
+        pod.play(BOUND);
+        assert_eq!(pod.round, 1, "{}", pod.story());
+        assert_eq!(pod.faults.iter().any(|fault| fault.contains("left early")), !reset, "{}", pod.story());
+    }
 }
 
 /// One job that passes, and one sidecar.
