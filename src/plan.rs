@@ -156,7 +156,7 @@ impl Plan {
     }
 
     /// For the end of a line that says why nothing was run: what else may be wrong with the command line.
-    pub(crate) fn hint(&self) -> String {
+    pub fn hint(&self) -> String {
         self.stray.map_or_else(String::new, |name| behind(name, &program(&self.command).to_string_lossy()))
     }
 }
