@@ -17,14 +17,28 @@ pub fn is_local(kind: FsType) -> bool {
     [TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS, OVERLAYFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC].contains(&kind)
 }
 
+/// So often is the kernel asked what its caches know of a path.
+const ATTEMPTS: u32 = 5;
+
 /// Whether a path surely leads to such a file system, or to nothing. Found out without asking any that may hang: by what the
 /// kernel has in its caches, and what it knows of its mounts.
 pub fn answers_at_once(path: &Path) -> bool {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let lead = |resolve| openat2(AT_FDCWD, path, OpenHow::new().flags(flags).resolve(resolve));
-    let found = match lead(ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED)) {
+    // Somebody who mounts or renames at this moment makes the kernel say EAGAIN as well.
+    let mut attempts = 0;
+    let cached = loop {
+        let found = lead(ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED));
+        attempts += 1;
+        if !matches!(found, Err(Errno::EAGAIN)) || attempts == ATTEMPTS {
+            break found;
+        }
+    };
+    let found = match cached {
         // What is on our own root file system may be looked for there: if that hung, so would everything.
-        Err(Errno::EAGAIN) => return lead(ResolveFlag::RESOLVE_NO_XDEV).is_ok(),
+        Err(Errno::EAGAIN) => {
+            return matches!(lead(ResolveFlag::RESOLVE_NO_XDEV), Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR));
+        }
         // A kernel before Linux 5.12, or a filter. The root of a mount is found without asking what is mounted.
         Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => open(path, flags, Mode::empty()),
         found => found,
