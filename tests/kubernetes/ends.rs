@@ -172,7 +172,7 @@ fn a_volume_that_the_sidecar_may_only_read() {
     sidecar["volumeMounts"][0]["readOnly"] = json!(true);
     row.begins(&spec(&[main_job("until [ -e /tmp/pod/go ]; do sleep 0.1; done; exit 7"), sidecar]));
     let pod = row.hears("sidecar", "it serves");
-    row.kubectl(&["exec", &pod, "--container", "job", "--", "touch", "/tmp/pod/go"]);
+    row.lets_go(&pod);
     row.ends().says(&[FAILED, "job: 7 Error", TOLD, LIMIT]);
 }
 

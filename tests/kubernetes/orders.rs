@@ -89,7 +89,7 @@ fn uses_too_much(write_to: &str, change: impl FnOnce(&mut Value), message: &str)
     change(pod(&mut spec));
     row.begins_and_keeps(&spec);
     let pod = row.hears("job", "at work");
-    row.kubectl(&["exec", &pod, "--container", "job", "--", "touch", "/tmp/pod/go"]);
+    row.lets_go(&pod);
     row.ends().was_evicted(message, 9);
 }
 
@@ -169,7 +169,7 @@ fn success_policy() {
     };
     row.hears_where("job", "at work", is("1"));
     let first = row.hears_where("job", "ready", is("0"));
-    row.kubectl(&["exec", &first, "--container", "job", "--", "touch", "/tmp/pod/go"]);
+    row.lets_go(&first);
     let one = ["Pod: Succeeded", "job: 0 Completed: ready", TOLD];
     let other = ["Pod: Succeeded", "job: 0 Completed: put away", TOLD];
     row.ends().says(&[&["Complete"], &one[..], &other[..]].concat());
