@@ -168,8 +168,10 @@ impl Pod {
     pub fn play(&mut self, bound: Duration) {
         while self.leaving.is_some() || self.containers.iter().any(|container| !container.is_over()) {
             let now = Instant::now();
-            if self.script.deleted_at.is_some_and(|at| now >= self.begun + at) || self.unseen {
-                self.delete(if self.unseen { "its job was never seen" } else { "by its owner" });
+            // Nobody else would end its sidecars, but for those that give up by themselves.
+            let never_seen = self.unseen && !self.script.late && !self.script.without_rules;
+            if self.script.deleted_at.is_some_and(|at| now >= self.begun + at) || never_seen {
+                self.delete(if never_seen { "its job was never seen" } else { "by its owner" });
             }
             for index in 0..self.containers.len() {
                 self.attend(index, now);
@@ -292,9 +294,13 @@ impl Pod {
             container.begun = Some(Instant::now());
             container.there.push((Instant::now(), container.started));
         }
+        // Once its command has ended, an attempt is over, however long its wrapper takes to be gone.
+        let last = begun_in(&self.log(&self.containers[index].role.name)).last();
         let container = &mut self.containers[index];
         let seen = container.seen;
-        if let (Some(_), Some((_, to))) = (container.begun, container.there.last_mut()) {
+        if let (Some(_), Some((_, to)), true) =
+            (container.begun, container.there.last_mut(), last.is_some_and(proc::alive))
+        {
             *to = seen.max(*to);
         }
     }
@@ -405,8 +411,7 @@ impl Pod {
         if self.job_over.is_none() && over {
             self.job_over = Some(Instant::now());
             // Killed before it could show itself, a job cannot be told from one that has not begun.
-            let gives_up = self.script.late || self.script.without_rules;
-            self.unseen = !gives_up && mains().any(|main| main.starts > 0 && !self.is_seen(main));
+            self.unseen = mains().any(|main| main.starts > 0 && !self.is_seen(main));
             self.say("the job is over".to_owned());
         }
     }

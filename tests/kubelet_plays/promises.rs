@@ -48,10 +48,13 @@ impl Pod {
         // A signal that came after the job's end decides nothing any more, and neither does a deadline: not even if it is
         // noticed first.
         let over = self.job_over.filter(|_| !self.unseen && self.is_over_as_it_was_told());
-        let asked =
-            sidecar.asked.into_iter().chain(sidecar.told.map(|(at, _)| at)).min().filter(|_| sidecar.begun.is_some());
+        let mut signals: Vec<_> = sidecar.told.map(|(at, _)| at).into_iter().chain(sidecar.asked).collect();
+        signals.sort();
+        // The first is held for that long; a second passes at once.
         let held = sidecar.told.and(sidecar.role.time_of("--outlive-main")).unwrap_or_default();
-        if code == 143 && over.zip(asked).is_some_and(|(over, asked)| over < asked + held) {
+        let decides = signals.first().map(|first| signals.iter().skip(1).fold(*first + held, |at, next| at.min(*next)));
+        let decides = decides.filter(|_| sidecar.begun.is_some());
+        if code == 143 && over.zip(decides).is_some_and(|(over, decides)| over < decides) {
             return Some(format!(
                 "ended with 143 by a signal that decides nothing after the job's end: {}",
                 err.trim_end()
