@@ -9,7 +9,7 @@ mod init;
 
 use house::here::{on_path, pass_over};
 use house::{EXEUNT, House, Process, Run, proc, role, wait_until};
-use init::pty::{ALL, CTRL_C, CTRL_Z, Pty, STDIN};
+use init::pty::{ALL, CTRL_C, Pty, STDIN};
 use init::{say, take_signal};
 
 roles! {
@@ -143,6 +143,12 @@ fn trap(init: &Init, line: &str) -> String {
         format!("trap 'trap - TERM; {line}; sleep 0.2; echo swallowed; exit 9' TERM; echo ready; sleep 60 & wait");
     let mut run = leads_session(init.run(&["sh", "-c", &line])).start();
     run.ready();
+    // Until it has become its program, what the shell has started has the shell's handler, and loses what it is sent.
+    let shell = proc::children(run.pid)[0];
+    wait_until("sleep to run", || {
+        let started = proc::children(shell);
+        started.first().is_some_and(|sleep| proc::exe(*sleep).is_some_and(|exe| Some(exe) != proc::exe(shell)))
+    });
     run.signal(libc::SIGTERM);
     ended(run)
 }
@@ -179,7 +185,6 @@ fn interrupt(init: &Init) -> String {
     let pty = Pty::open();
     let mut run = init.run(&["sh", "-c", "echo ready; exec sleep 60"]).on(&pty, STDIN).start();
     run.ready();
-    pty.keys(CTRL_Z);
     pty.keys(CTRL_C);
     ended(run)
 }
