@@ -2,7 +2,7 @@
 
 use kubectl_exeunt::judge::rehearse::rehearse;
 use kubectl_exeunt::judge::shell::Method;
-use kubectl_exeunt::judge::{HELPERS, INJECTED, Judgement, Verdict, judge, scenarios};
+use kubectl_exeunt::judge::{CONTROLLED, HELPERS, INJECTED, Judgement, OWNED, Verdict, WRAPPERS, judge, scenarios};
 use kubectl_exeunt::out;
 use kubectl_exeunt::pod::objects;
 use kubectl_exeunt::yaml::File;
@@ -71,8 +71,20 @@ fn every_line_of_the_table_of_helpers_holds() {
         );
         judged(&text).remove(0)
     };
+    let sources = HELPERS.iter().map(|one| one.source).chain(INJECTED.iter().map(|one| one.source));
+    let foreign = [WRAPPERS, CONTROLLED, OWNED].into_iter().flatten().map(|one| one.source);
+    for source in sources.chain(foreign) {
+        // A repository alone, or a directory of it, nobody can have read.
+        let file = |word: &str| {
+            let last = word.trim_end_matches([',', ':', ';']).rsplit('/').next().unwrap_or(word);
+            let ending = last.rsplit_once('.').is_some_and(|(_, end)| end.starts_with(char::is_alphabetic));
+            ending || ["Dockerfile", "README"].contains(&last)
+        };
+        let page = |word: &str| word.split_once('/').is_some_and(|(host, _)| host.contains('.'));
+        assert!(source.contains('/') && !source.contains("://"), "{source}");
+        assert!(source.split(' ').any(|word| file(word) || page(word)), "{source}: names no file and no page");
+    }
     for helper in HELPERS {
-        assert!(helper.source.contains(['/', '.']) && !helper.source.contains("://"), "{}", helper.source);
         assert!(helper.known.iter().all(|name| names.insert(*name)), "{}: a name stands twice", helper.name);
         assert!(helper.clients.iter().all(|name| helper.known.contains(name)), "{}", helper.name);
         let mut images: Vec<(&str, &str)> = helper.known.iter().map(|name| (*name, "")).collect();
@@ -102,7 +114,7 @@ fn every_line_of_the_table_of_helpers_holds() {
         }
     }
     for one in INJECTED {
-        assert!(kubectl_exeunt::judge::named(one.name).is_some() && one.source.contains('/'), "{}", one.name);
+        assert!(kubectl_exeunt::judge::named(one.name).is_some(), "{}", one.name);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(HELPERS.len() >= 58 && endpoints >= 11, "{} {endpoints}", HELPERS.len());

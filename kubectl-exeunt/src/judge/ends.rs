@@ -1,6 +1,6 @@
 //! What ends whom, and so whether the Pod ends.
 
-use super::helpers::{Helper, OWNED, Quit};
+use super::helpers::{Foreign, Helper, OWNED, Quit};
 use super::rehearse::{self, Often, Way};
 use super::shell::{Call, Idle, Method, base};
 use super::who::{Kind, Party, parties};
@@ -59,8 +59,8 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             return (Verdict::NotJudged, format!("{name} is run by {whose}"));
         }
     }
-    for (key, whose) in OWNED {
-        if let Some(at) = object.label(key) {
+    for Foreign { name, whose, .. } in OWNED {
+        if let Some(at) = object.label(name) {
             let message = format!("this Pod is made by {whose}, which takes it away by rules of its own");
             bench.find("foreign-end", at, None, message, "not judged", &[]);
             return (Verdict::NotJudged, format!("{whose} makes this Pod and takes it away"));

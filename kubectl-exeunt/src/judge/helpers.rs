@@ -132,7 +132,7 @@ pub const HELPERS: &[Helper] = &[
     plain("pgbouncer", &["pgbouncer"], "edoburu/docker-pgbouncer Dockerfile: /usr/bin/pgbouncer, in the foreground"),
     plain("proxysql", &["proxysql"], "sysown/proxysql RUNNING.md: designed to run for as long as possible; --foreground"),
     // Meshes and their proxies.
-    plain("istio-proxy", &["istio-proxy", "proxyv2", "pilot-agent"], "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only; Envoy's own is at 15000")
+    plain("istio-proxy", &["istio-proxy", "proxyv2", "pilot-agent"], "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only, from the own Pod; pkg/config/mesh/mesh.go: 15020, Envoy's own at 15000")
         .quits(15020, "/quitquitquit", POST)
         .also(15000),
     plain("linkerd-proxy", &["linkerd-proxy"], "linkerd/linkerd2-proxy linkerd/app/admin/src/server.rs: POST, from the loopback address; off by default since linkerd/linkerd2 35fb2d6")
@@ -141,11 +141,11 @@ pub const HELPERS: &[Helper] = &[
         .quits(9901, "/quitquitquit", POST)
         .clients(&["kuma-dp"])
         .by(&[("kuma-dp", &["run"])]),
-    plain("consul-dataplane", &["consul-dataplane"], "hashicorp/consul-dataplane pkg/consuldp/lifecycle.go: on, any method, 20300; consul-k8s chart: graceful port 20600")
+    plain("consul-dataplane", &["consul-dataplane"], "hashicorp/consul-dataplane pkg/consuldp/lifecycle.go: on, any method, 20300; hashicorp/consul-k8s control-plane/connect-inject/constants/constants.go: 20600")
         .quits(20300, "/graceful_shutdown", &[])
         .also(20600)
         .port("graceful-port", ""),
-    plain("dapr", &["daprd"], "dapr/dapr v1.14.0 pkg/api/http/shutdown.go; docs.dapr.io/operations/hosting/kubernetes/kubernetes-job: on, POST")
+    plain("dapr", &["daprd"], "dapr/dapr pkg/api/http/shutdown.go; docs.dapr.io/operations/hosting/kubernetes/kubernetes-job, docs.dapr.io/reference/arguments-annotations-overview: on, POST, 3500")
         .quits(3500, "/v1.0/shutdown", POST)
         .port("dapr-http-port", ""),
     plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default")
@@ -159,7 +159,7 @@ pub const HELPERS: &[Helper] = &[
     plain("spire-agent", &["spire-agent"], "spiffe/spire Dockerfile: spire-agent run"),
     plain("spiffe-helper", &["spiffe-helper"], "spiffe/spiffe-helper README.md: daemon_mode is true by default; its configuration decides")
         .once(&["-exitWhenReady", "-daemon-mode=false"]),
-    plain("tbot", &["tbot"], "gravitational/teleport tool/tbot: start --oneshot quits after the first renewal")
+    plain("tbot", &["tbot"], "gravitational/teleport lib/tbot/cli/start_shared.go: start --oneshot quits after the first renewal")
         .clients(&["tbot"])
         .by(&[("tbot", &["start"])])
         .once(&["--oneshot"]),
@@ -179,7 +179,7 @@ pub const HELPERS: &[Helper] = &[
         .once(&["--once", "-once", "--test", "-test"]),
     plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile"),
     plain("jaeger-agent", &["jaeger-agent"], "jaegertracing/jaeger cmd/agent/Dockerfile"),
-    plain("datadog agent", &["datadog-agent", "datadog-agent-injected", "dd-agent"], "DataDog/datadog-agent Dockerfiles/agent/Dockerfile; package agentsidecar of its cluster agent: datadog-agent-injected"),
+    plain("datadog agent", &["datadog-agent", "datadog-agent-injected", "dd-agent"], "DataDog/datadog-agent Dockerfiles/agent/Dockerfile; pkg/clusteragent/admission/mutate/agent_sidecar/constants.go: datadog-agent-injected"),
     plain("cloudwatch agent", &["cloudwatch-agent", "start-amazon-cloudwatch-agent"], "aws/amazon-cloudwatch-agent amazon-cloudwatch-container-insights/cloudwatch-agent-dockerfile/Dockerfile"),
     plain("X-Ray daemon", &["aws-xray-daemon", "xray-daemon", "xray"], "aws/aws-xray-daemon Dockerfile: /xray"),
     plain("prometheus", &["prometheus"], "prometheus/prometheus docs/management_api.md: off by default, PUT or POST")
@@ -197,7 +197,7 @@ pub const HELPERS: &[Helper] = &[
     plain("mysqld-exporter", &["mysqld-exporter", "mysqld_exporter"], "prometheus/mysqld_exporter Dockerfile"),
     // Servers that a job or its tests use.
     plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1"),
-    plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged: daemon off"),
+    plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged mainline/debian/Dockerfile: daemon off"),
     plain("traefik", &["traefik"], "traefik/traefik Dockerfile"),
     plain("squid", &["squid"], "squid-cache/squid src/squid.8.in: a caching server; -k and -z end")
         .once(&["-k", "-z"]),
@@ -222,7 +222,7 @@ pub const HELPERS: &[Helper] = &[
     plain("docker daemon", &["dind", "dockerd", "dockerd-entrypoint.sh"], "docker-library/docker dockerd-entrypoint.sh")
         .clients(&["dind"])
         .tag("docker", "dind"),
-    plain("buildkit", &["buildkitd"], "moby/buildkit examples/kubernetes: buildkitd; buildctl-daemonless.sh of the same image ends"),
+    plain("buildkit", &["buildkitd"], "moby/buildkit examples/kubernetes/pod.rootless.yaml: buildkitd; examples/buildctl-daemonless/buildctl-daemonless.sh ends"),
     plain("consul", &["consul-agent"], "hashicorp/consul Dockerfile: agent -dev without words")
         .by(&[("consul", &["", "agent"])]),
     // Files, ways out and in.
@@ -235,7 +235,7 @@ pub const HELPERS: &[Helper] = &[
     plain("tailscale", &["tailscale", "tailscaled", "containerboot"], "tailscale/tailscale docs/k8s/sidecar.yaml")
         .clients(&["tailscale"]),
     plain("gluetun", &["gluetun"], "qdm12/gluetun Dockerfile: /gluetun-entrypoint"),
-    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md")
+    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md: http; ngrok.com/docs/agent/cli: tcp; ngrok.com/docs/guides/share-localhost/tunnels: tls; tunnel was seen in use, not in its documentation")
         .clients(&["ngrok"])
         .by(&[("ngrok", &["http", "tcp", "tls", "start", "tunnel"])]),
     plain("cloudflared", &["cloudflared"], "cloudflare/cloudflared Dockerfile: version without words")
@@ -243,25 +243,45 @@ pub const HELPERS: &[Helper] = &[
         .by(&[("cloudflared", &["tunnel", "access", "proxy-dns"])]),
 ];
 
-/// Programs that wrap a command and end it by rules of their own, and whose.
-pub const WRAPPERS: &[(&str, &str)] = &[
-    ("kubexit", "kubexit"),
-    ("scuttle", "scuttle"),
-    ("linkerd-await", "linkerd-await"),
-    ("envoy-preflight", "envoy-preflight"),
-    ("argoexec", "Argo Workflows"),
-    ("/tekton/bin/entrypoint", "Tekton"),
-    ("/tools/entrypoint", "prow"),
+/// What somebody else runs and ends, and who.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign {
+    /// A program, a container or a label.
+    pub name: &'static str,
+    /// Whose it is.
+    pub whose: &'static str,
+    /// Where that is written.
+    pub source: &'static str,
+}
+
+const fn foreign(name: &'static str, whose: &'static str, source: &'static str) -> Foreign {
+    Foreign { name, whose, source }
+}
+
+/// Programs that wrap a command and end it by rules of their own.
+#[rustfmt::skip]
+pub const WRAPPERS: &[Foreign] = &[
+    foreign("kubexit", "kubexit", "karlkfi/kubexit README.md"),
+    foreign("scuttle", "scuttle", "kvij/scuttle README.md, a fork of redboxllc/scuttle"),
+    foreign("linkerd-await", "linkerd-await", "linkerd/linkerd-await README.md: --shutdown"),
+    foreign("envoy-preflight", "envoy-preflight", "blablacar/envoy-preflight README.md, a fork of monzo/envoy-preflight"),
+    foreign("argoexec", "Argo Workflows", "argoproj/argo-workflows workflow/controller/workflowpod.go: argoexec emissary, argoexec wait"),
+    foreign("/tekton/bin/entrypoint", "Tekton", "tektoncd/pipeline pkg/pod/entrypoint.go"),
+    foreign("/tools/entrypoint", "prow", "kubernetes-sigs/prow pkg/pod-utils/decorate/testdata/TestProwJobToPod_4.yaml"),
 ];
 
-/// Containers that another controller puts in and ends, and whose.
-pub const CONTROLLED: &[(&str, &str)] = &[("airflow-xcom-sidecar", "Airflow")];
+/// Containers that another controller puts in and ends.
+#[rustfmt::skip]
+pub const CONTROLLED: &[Foreign] = &[
+    foreign("airflow-xcom-sidecar", "Airflow", "apache/airflow providers/cncf/kubernetes/src/airflow/providers/cncf/kubernetes/utils/xcom_sidecar.py"),
+];
 
-/// Pods that another controller makes and takes away, by the label that it gives them, and whose they are: Airflow's
-/// KubernetesPodOperator (apache/airflow providers cncf/kubernetes operators/pod.py), the Kubernetes executor of GitLab Runner
-/// (docs.gitlab.com/runner/executors/kubernetes).
-pub const OWNED: &[(&str, &str)] =
-    &[("kubernetes_pod_operator", "Airflow"), ("job.runner.gitlab.com/pod", "GitLab Runner")];
+/// Pods that another controller makes and takes away, by the label that it gives them.
+#[rustfmt::skip]
+pub const OWNED: &[Foreign] = &[
+    foreign("kubernetes_pod_operator", "Airflow", "apache/airflow providers/cncf/kubernetes/src/airflow/providers/cncf/kubernetes/operators/pod.py: _get_ti_pod_labels"),
+    foreign("job.runner.gitlab.com/pod", "GitLab Runner", "docs.gitlab.com/runner/executors/kubernetes: default labels for job pods"),
+];
 
 /// A helper that an injector puts in when the Pod is made.
 #[derive(Clone, Copy, Debug)]
@@ -314,17 +334,17 @@ const MESH: &str = "Istio does, Linkerd from 2.20; before, the Job never complet
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", YES, "istio/istio pkg/kube/inject/inject.go")
+    injected("istio-proxy", "sidecar.istio.io/inject", YES, "istio/istio pkg/kube/inject/inject.go, pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, docs.azure.cn/en-us/aks/istio-native-sidecar: 1.27")
         .native("sidecar.istio.io/nativeSidecar").note(MESH),
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
-    injected("kuma-sidecar", "kuma.io/sidecar-injection", YES, "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go")
+    injected("kuma-sidecar", "kuma.io/sidecar-injection", YES, "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go, pkg/plugins/runtime/k8s/metadata/annotations.go")
         .note("Kuma's control plane asks it to quit once all others are over, if it sees that"),
-    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, "hashicorp/vault-k8s agent-inject/agent/annotations.go")
+    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
         .needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
-    injected("daprd", "dapr.io/enabled", YES, "dapr/dapr v1.14.0 pkg/injector/annotations/annotations.go"),
-    injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; package agentsidecar of DataDog/datadog-agent"),
-    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, "developer.hashicorp.com/consul/docs/k8s/annotations-and-labels; hashicorp/consul-k8s charts/consul: graceful port 20600")
+    injected("daprd", "dapr.io/enabled", YES, "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview"),
+    injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; DataDog/datadog-agent pkg/clusteragent/admission/mutate/agent_sidecar/agent_sidecar.go: a regular container"),
+    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, "hashicorp/consul-k8s control-plane/connect-inject/constants/annotations_and_labels.go, control-plane/connect-inject/webhook/consul_dataplane_sidecar.go; developer.hashicorp.com/consul/docs/k8s/annotations-and-labels")
         .port("consul.hashicorp.com/sidecar-proxy-lifecycle-graceful-port"),
     injected("otc-container", "sidecar.opentelemetry.io/inject", &[], "open-telemetry/opentelemetry-operator README"),
 ];

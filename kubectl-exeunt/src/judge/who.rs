@@ -242,16 +242,15 @@ pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Optio
         let at = script.split_ascii_whitespace().position(|word| base(word) == "exeunt")?;
         Some(script.split_ascii_whitespace().skip(at).map(|word| word.trim_matches(['"', '\'']).to_owned()).collect())
     });
-    if let Some((_, whose)) = CONTROLLED.iter().find(|(name, _)| *name == container.name) {
-        return Some(Kind::Foreign(whose));
+    if let Some(known) = CONTROLLED.iter().find(|known| known.name == container.name) {
+        return Some(Kind::Foreign(known.whose));
     }
     let words = inner.as_deref().unwrap_or(words);
     let (words, _) = shell::strip(words);
     let first = words.first()?;
-    if let Some((_, whose)) =
-        WRAPPERS.iter().find(|(known, _)| base(first) == *known || (known.starts_with('/') && first == known))
-    {
-        return Some(Kind::Foreign(whose));
+    let is_it = |name: &str| base(first) == name || (name.starts_with('/') && first == name);
+    if let Some(known) = WRAPPERS.iter().find(|known| is_it(known.name)) {
+        return Some(Kind::Foreign(known.whose));
     }
     if base(first) != "exeunt" {
         return None;

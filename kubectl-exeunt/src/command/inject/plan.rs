@@ -204,8 +204,8 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         return nothing(&format!("the container {} is ended by another tool", name(*container).unwrap_or("")));
     }
     let labels = pod.path(&["metadata", "labels"]);
-    if let Some((_, whose)) = OWNED.iter().find(|(key, _)| labels.and_then(|labels| labels.get(key)).is_some()) {
-        return nothing(&format!("{whose} makes this Pod and takes it away"));
+    if let Some(owned) = OWNED.iter().find(|owned| labels.and_then(|labels| labels.get(owned.name)).is_some()) {
+        return nothing(&format!("{} makes this Pod and takes it away", owned.whose));
     }
 
     let mains = match mains(pod, &containers, wish) {
