@@ -335,18 +335,19 @@ fn quit_port(party: &Party<'_>, quit: &Quit) -> u16 {
     told.and_then(|told| told.parse().ok()).unwrap_or(quit.port)
 }
 
-fn is_on(party: &Party<'_>, quit: &Quit) -> bool {
+/// Is it told so, by this argument or by this variable?
+fn is_told(party: &Party<'_>, (argument, variable): (&str, &str)) -> bool {
     let off = |value: &str| matches!(value, "false" | "0" | "f" | "no" | "off");
-    let on = |(needed, variable): (&str, &str)| {
-        // In a script the argument is somewhere in the text.
-        let words = party.words.iter().flat_map(|word| word.split_ascii_whitespace());
-        let given = words.filter_map(|word| word.strip_prefix(needed)).next_back();
-        match given {
-            Some(rest) => !rest.strip_prefix('=').is_some_and(off),
-            None => party.container.variable(variable).is_some_and(|value| !off(value)),
-        }
-    };
-    party.off.is_none() && quit.needs.is_none_or(on)
+    // In a script the argument is somewhere in the text.
+    let words = party.words.iter().flat_map(|word| word.split_ascii_whitespace());
+    match words.filter_map(|word| word.strip_prefix(argument)).next_back() {
+        Some(rest) => !rest.strip_prefix('=').is_some_and(off),
+        None => party.container.variable(variable).is_some_and(|value| !off(value)),
+    }
+}
+
+fn is_on(party: &Party<'_>, quit: &Quit) -> bool {
+    party.off.is_none() && quit.needs.is_none_or(|needed| is_told(party, needed))
 }
 
 /// Port and path by which it can be asked to end, as far as the manifest tells.
@@ -695,13 +696,13 @@ pub(super) fn is_repeated(spec: Node<'_>, party: &Party<'_>) -> bool {
 
 /// What a helper exits with after this call.
 fn code_after(call: &Call, party: &Party<'_>) -> u8 {
-    let zero = party.words.iter().any(|word| word.contains("exit-zero-on-sigterm"));
-    let proxy = matches!(party.kind, Kind::Helper(Some(known)) if known.name == "cloud-sql-proxy");
+    let known = if let Kind::Helper(known) = party.kind { known } else { None };
+    let signalled = known.map(|known| known.signalled).filter(|it| !it.zero.is_some_and(|told| is_told(party, told)));
     let deaf = ["sleep", "tail"].iter().any(|program| programs(party).iter().any(|one| one == program));
     match call {
         Call::Signal { kill: false, .. } if deaf => 143,
         Call::Signal { kill: true, .. } => 137,
-        Call::Signal { kill: false, .. } if proxy && !zero => 143,
+        Call::Signal { kill: false, .. } => signalled.map_or(0, |it| it.code),
         _ => 0,
     }
 }
@@ -716,7 +717,13 @@ fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, c
     if matches!(best.call, Call::Signal { kill: false, .. }) && code_after(&best.call, party) != 0 {
         let message =
             format!("{name} does not exit 0 after a signal, so the Pod fails although {caller} has succeeded");
-        let notes = ["= fix: --exit-zero-on-sigterm, or let exeunt stop it: it then exits 0".to_owned()];
+        let option = match party.kind {
+            Kind::Helper(Some(known)) => {
+                known.signalled.zero.map_or(String::new(), |(option, _)| format!("{option}, or "))
+            }
+            _ => String::new(),
+        };
+        let notes = [format!("= fix: {option}let exeunt stop it: it then exits 0")];
         bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &notes);
     }
     if bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected && !best.last {

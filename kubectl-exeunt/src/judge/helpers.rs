@@ -21,10 +21,21 @@ pub struct Helper {
     pub tag: Option<(&'static str, &'static str)>,
     /// The endpoint that ends it.
     pub quit: Option<Quit>,
+    /// What it exits with after a signal.
+    pub signalled: Signalled,
     /// How it is told to end by itself when its work is done.
     pub once: Once,
     /// Where that is written.
     pub source: &'static str,
+}
+
+/// What a helper exits with after a signal that asks it to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Signalled {
+    /// The code.
+    pub code: u8,
+    /// The argument that makes it 0, and the variable that says the same.
+    pub zero: Option<(&'static str, &'static str)>,
 }
 
 /// An endpoint that ends a helper.
@@ -60,7 +71,8 @@ const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
     let once = Once { words: &[], variables: &[], until: None };
-    Helper { name, known, clients: &[], by: &[], tag: None, quit: None, once, source }
+    let signalled = Signalled { code: 0, zero: None };
+    Helper { name, known, clients: &[], by: &[], tag: None, quit: None, signalled, once, source }
 }
 
 impl Helper {
@@ -87,6 +99,10 @@ impl Helper {
             Some(quit) => Helper { quit: Some(Quit { also: Some(port), ..quit }), ..self },
             None => self,
         }
+    }
+
+    const fn signalled(self, code: u8, argument: &'static str, variable: &'static str) -> Helper {
+        Helper { signalled: Signalled { code, zero: Some((argument, variable)) }, ..self }
     }
 
     const fn once(self, words: &'static [&'static str]) -> Helper {
@@ -121,14 +137,17 @@ const PUT_OR_POST: &[Method] = &[Method::Put, Method::Post];
 #[rustfmt::skip]
 pub const HELPERS: &[Helper] = &[
     // Ways to a database.
-    plain("cloud-sql-proxy", &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy", "cloud_sql_proxy", "gce-proxy"], "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go: off by default, POST, GET too since 2.7.0; SIGTERM is 143")
+    plain("cloud-sql-proxy", &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy"], "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go, Dockerfile: off by default, POST; SIGTERM is 143; CHANGELOG.md: GET too since 2.7.0, 0 by an option since 2.6.0")
         .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
         .port("admin-port", "CSQL_PROXY_ADMIN_PORT")
-        .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT"),
-    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go: off by default, GET or POST; SIGTERM is 143")
+        .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT")
+        .signalled(143, "--exit-zero-on-sigterm", "CSQL_PROXY_EXIT_ZERO_ON_SIGTERM"),
+    plain("cloud_sql_proxy", &["cloud_sql_proxy", "gce-proxy"], "GoogleCloudPlatform/cloud-sql-proxy 1.29 cmd/cloud_sql_proxy/cloud_sql_proxy.go, proxy/proxy/client.go: no endpoint; after a signal 0, or 2 where a connection is still open"),
+    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go, cmd/errors.go: off by default, POST; SIGTERM is 143; CHANGELOG.md: GET too since 1.12.0, 0 by an option since 1.11.0")
         .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
         .port("admin-port", "ALLOYDB_PROXY_ADMIN_PORT")
-        .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT"),
+        .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT")
+        .signalled(143, "--exit-zero-sigterm", "ALLOYDB_PROXY_EXIT_ZERO_SIGTERM"),
     plain("pgbouncer", &["pgbouncer"], "edoburu/docker-pgbouncer Dockerfile: /usr/bin/pgbouncer, in the foreground"),
     plain("proxysql", &["proxysql"], "sysown/proxysql RUNNING.md: designed to run for as long as possible; --foreground"),
     // Meshes and their proxies.

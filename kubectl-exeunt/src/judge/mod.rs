@@ -13,7 +13,8 @@ mod who;
 
 pub use hangs::{hangs, is_owned};
 pub use helpers::{
-    CONTROLLED, Foreign, HELPERS, Helper, INJECTED, Injected, OWNED, Once, Quit, WRAPPERS, helper, named, program,
+    CONTROLLED, Foreign, HELPERS, Helper, INJECTED, Injected, OWNED, Once, Quit, Signalled, WRAPPERS, helper, named,
+    program,
 };
 pub use play::{Read, scenarios};
 pub use rules::{RULES, Rule, Severity, rule};
