@@ -66,7 +66,6 @@ pub struct Once {
     pub until: Option<&'static str>,
 }
 
-const YES: &[&str] = &["true", "enabled", "yes", "on"];
 const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
@@ -311,6 +310,8 @@ pub struct Injected {
     pub asked: (&'static str, &'static [&'static str]),
     /// The label or annotation that asks for a native sidecar, or for none; without it the version decides, where there is one.
     pub native: Option<&'static str>,
+    /// No version of it makes a native sidecar.
+    pub regular: bool,
     /// The annotation without which its endpoint is off.
     pub needs: Option<&'static str>,
     /// The annotation that names another port for it.
@@ -327,12 +328,16 @@ const fn injected(
     values: &'static [&'static str],
     source: &'static str,
 ) -> Injected {
-    Injected { name, asked: (key, values), native: None, needs: None, port: None, note: None, source }
+    Injected { name, asked: (key, values), native: None, regular: false, needs: None, port: None, note: None, source }
 }
 
 impl Injected {
     const fn native(self, key: &'static str) -> Injected {
         Injected { native: Some(key), ..self }
+    }
+
+    const fn regular(self) -> Injected {
+        Injected { regular: true, ..self }
     }
 
     const fn needs(self, key: &'static str) -> Injected {
@@ -348,23 +353,26 @@ impl Injected {
     }
 }
 
-const MESH: &str = "Istio does, Linkerd from 2.20; before, the Job never completes";
+const MESH: &str =
+    "Istio does from 1.27 where all nodes have Kubernetes 1.33, Linkerd from 2.20; before, the Job never completes";
 
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", YES, "istio/istio pkg/kube/inject/inject.go, pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, docs.azure.cn/en-us/aks/istio-native-sidecar: 1.27")
-        .native("sidecar.istio.io/nativeSidecar").note(MESH),
+    injected("istio-proxy", "sidecar.istio.io/inject", &["true"], "istio/istio pkg/kube/inject/inject.go: only true; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, docs.azure.cn/en-us/aks/istio-native-sidecar: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
+        .native("sidecar.istio.io/nativeSidecar").port("status.sidecar.istio.io/port").note(MESH),
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
-    injected("kuma-sidecar", "kuma.io/sidecar-injection", YES, "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go, pkg/plugins/runtime/k8s/metadata/annotations.go")
+    injected("kuma-sidecar", "kuma.io/sidecar-injection", &["true", "yes", "enabled"], "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go, pkg/plugins/runtime/k8s/metadata/annotations.go")
         .note("Kuma's control plane asks it to quit once all others are over, if it sees that"),
-    injected("vault-agent", "vault.hashicorp.com/agent-inject", YES, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
-        .needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
-    injected("daprd", "dapr.io/enabled", YES, "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview"),
-    injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; DataDog/datadog-agent pkg/clusteragent/admission/mutate/agent_sidecar/agent_sidecar.go: a regular container"),
-    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", YES, "hashicorp/consul-k8s control-plane/connect-inject/constants/annotations_and_labels.go, control-plane/connect-inject/webhook/consul_dataplane_sidecar.go; developer.hashicorp.com/consul/docs/k8s/annotations-and-labels")
-        .port("consul.hashicorp.com/sidecar-proxy-lifecycle-graceful-port"),
+    injected("vault-agent", "vault.hashicorp.com/agent-inject", TRUE, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
+        .regular().needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
+    injected("daprd", "dapr.io/enabled", &["y", "yes", "true", "True", "t", "on", "1"], "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview")
+        .native("dapr.io/enable-native-sidecar"),
+    injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; DataDog/datadog-agent pkg/clusteragent/admission/mutate/agent_sidecar/agent_sidecar.go: a regular container")
+        .regular(),
+    injected("consul-dataplane", "consul.hashicorp.com/connect-inject", TRUE, "hashicorp/consul-k8s control-plane/connect-inject/constants/annotations_and_labels.go, control-plane/connect-inject/webhook/consul_dataplane_sidecar.go; developer.hashicorp.com/consul/docs/k8s/annotations-and-labels")
+        .native("consul.hashicorp.com/enable-consul-dataplane-as-sidecar").port("consul.hashicorp.com/sidecar-proxy-lifecycle-graceful-port"),
     injected("otc-container", "sidecar.opentelemetry.io/inject", &[], "open-telemetry/opentelemetry-operator README"),
 ];
 

@@ -208,7 +208,7 @@ fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
         let kind = if native { Kind::Native } else { Kind::Helper(named(one.name)) };
         let off = one.needs.filter(|key| !says(key).is_some_and(yes));
         let mut party = Party::of(container, kind, Vec::new());
-        (party.injected, party.undecided, party.off) = (true, told.is_none() && one.name != "vault-agent", off);
+        (party.injected, party.undecided, party.off) = (true, told.is_none() && !one.regular, off);
         (party.port, party.note) = (one.port.and_then(says), one.note);
         Some(party)
     });
