@@ -14,8 +14,8 @@ pub struct Helper {
     pub known: &'static [&'static str],
     /// Those of `known` that, as a program, are no server: a client, or many things in one.
     pub clients: &'static [&'static str],
-    /// Programs and images that are many things in one, and the words of which one makes them this. The empty word: also
-    /// without any.
+    /// Programs and images that are many things in one, and the words of which one makes them this. The empty word: an image
+    /// also without any, by what it runs then.
     pub by: &'static [(&'static str, &'static [&'static str])],
     /// An image that is this by a part of its tag.
     pub tag: Option<(&'static str, &'static str)>,
@@ -253,9 +253,9 @@ pub const HELPERS: &[Helper] = &[
     plain("tailscale", &["tailscale", "tailscaled", "containerboot"], "tailscale/tailscale docs/k8s/sidecar.yaml")
         .clients(&["tailscale"]),
     plain("gluetun", &["gluetun"], "qdm12/gluetun Dockerfile: /gluetun-entrypoint"),
-    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md: http; ngrok.com/docs/agent/cli: tcp; ngrok.com/docs/guides/share-localhost/tunnels: tls; tunnel was seen in use, not in its documentation")
+    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md: http; scripts/entrypoint.sh: start --all without words; ngrok.com/docs/agent/cli: tcp; ngrok.com/docs/guides/share-localhost/tunnels: tls; tunnel was seen in use, not in its documentation")
         .clients(&["ngrok"])
-        .by(&[("ngrok", &["http", "tcp", "tls", "start", "tunnel"])]),
+        .by(&[("ngrok", &["", "http", "tcp", "tls", "start", "tunnel"])]),
     plain("cloudflared", &["cloudflared"], "cloudflare/cloudflared Dockerfile: version without words")
         .clients(&["cloudflared"])
         .by(&[("cloudflared", &["tunnel", "access", "proxy-dns"])]),
@@ -378,24 +378,24 @@ pub const INJECTED: &[Injected] = &[
 
 /// The helper of this name, or of this image with these words behind its ENTRYPOINT.
 pub fn helper(word: &str, words: &[String]) -> Option<&'static Helper> {
-    by(word, words).unwrap_or_else(|| HELPERS.iter().find(|helper| helper.known.contains(&word)))
+    by(word, words, true).unwrap_or_else(|| HELPERS.iter().find(|helper| helper.known.contains(&word)))
 }
 
 /// The helper that this command is; a client of its is none.
 pub fn program(words: &[String]) -> Option<&'static Helper> {
     let (first, rest) = words.split_first()?;
     let first = base(first);
-    by(first, rest).unwrap_or_else(|| {
+    by(first, rest, false).unwrap_or_else(|| {
         HELPERS.iter().find(|helper| helper.known.contains(&first) && !helper.clients.contains(&first))
     })
 }
 
 /// Of what is many things in one: which of them, by its words. The outer nothing: it is not.
-fn by(word: &str, words: &[String]) -> Option<Option<&'static Helper>> {
+fn by(word: &str, words: &[String], image: bool) -> Option<Option<&'static Helper>> {
     let all = || HELPERS.iter().flat_map(|helper| helper.by.iter().map(move |(name, wanted)| (helper, *name, *wanted)));
     all().any(|(_, name, _)| name == word).then(|| {
         let asked = |wanted: &[&str]| match words {
-            [] => wanted.contains(&""),
+            [] => image && wanted.contains(&""),
             words => words.iter().any(|word| wanted.contains(&word.as_str())),
         };
         all().find(|(_, name, wanted)| *name == word && asked(wanted)).map(|(helper, ..)| helper)
