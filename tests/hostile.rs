@@ -264,3 +264,26 @@ fn a_link_in_the_place_of_the_directory_is_not_followed_out_of_the_volume() {
     assert!(job.err().contains("cannot be opened again"), "{}", job.err());
     assert_eq!(house::scene::listing(&house.path("victim")), ["main-job-ready"]);
 }
+
+/// The same for a sidecar: what the link leads to is no life of anybody's, and nobody there is named.
+#[test]
+fn a_link_in_the_place_of_the_directory_leads_no_sidecar_out_of_the_volume() {
+    let house = House::new();
+    fs::create_dir(house.path("victim")).expect("a directory");
+    for name in ["main-job-terminated", "other-terminated"] {
+        fs::write(house.path("victim").join(name), "").expect("a sentinel");
+    }
+    let mut sidecar = house.helper(&["--watch=poll", "--exit-with=main"]);
+    fs::remove_dir(house.path("pod")).expect("the directory removed");
+    symlink(house.path("victim"), house.path("pod")).expect("a link");
+    sidecar.says("has vanished; waiting for it to come back");
+    let looks = proc::wake_ups(sidecar.pid);
+    wait_until("three more looks", || proc::wake_ups(sidecar.pid) >= looks + 3);
+    assert_eq!(sidecar.try_ended(), None, "{}", sidecar.err());
+    assert!(!sidecar.err().contains("spelt"), "{}", sidecar.err());
+    // When it comes back, it is followed.
+    fs::remove_file(house.path("pod")).expect("the link removed");
+    fs::create_dir(house.path("pod")).expect("the directory again");
+    assert_eq!(house.main().command("exit 7").finish().code(), 7);
+    assert_eq!(sidecar.code(), 7);
+}

@@ -270,6 +270,20 @@ fn a_directory_with_nothing_in_it_or_with_other_files_is_no_reason_for_a_hint() 
     assert!(!sidecar.err().contains("spelt"), "{}", sidecar.err());
 }
 
+/// What has the awaited name may be no life at all, and its name was called misspelt, with itself as the nearest.
+#[test]
+fn a_name_that_something_else_has_is_not_called_misspelt() {
+    let house = House::new();
+    std::fs::create_dir(house.pod("main-job-running")).expect("a directory");
+    house.touch("other-terminated");
+    let mut sidecar = house.helper(&["--watch", "poll"]);
+    let looks = proc::wake_ups(sidecar.pid);
+    wait_until("three more looks", || proc::wake_ups(sidecar.pid) >= looks + 3);
+    house.touch("main-job-terminated");
+    assert_eq!(sidecar.code(), 0);
+    assert!(!sidecar.err().contains("spelt"), "{}", sidecar.err());
+}
+
 #[test]
 fn every_option_of_a_sidecar_is_an_environment_variable_too() {
     let house = House::new();

@@ -366,10 +366,10 @@ impl Volume {
         if glance.slow {
             self.follow(bell);
         }
+        // Before the look: whoever comes in between is seen by it.
+        let others = if glance.slow { self.others() } else { Vec::new() };
         let conclusion = self.conclude();
-        if glance.slow {
-            self.hint();
-        }
+        self.hint(others);
         if glance.alarm && self.alarms && self.local {
             self.set_alarms(bell);
         }
@@ -508,18 +508,33 @@ impl Volume {
         (!few && !names.is_empty()).then_some(names)
     }
 
-    /// Lives of others and nothing of the one awaited: usually a misspelt name.
-    fn hint(&mut self) {
-        if self.said.hint.is_some()
-            || !self.observers.iter().all(|observer| observer.conclusion == Conclusion::NotStarted)
-        {
-            return;
+    fn nothing_is_there(&self) -> bool {
+        self.observers.iter().all(|observer| observer.conclusion == Conclusion::NotStarted)
+    }
+
+    /// Whose names are in the directory, as long as there may be something to hint at. A path that leads elsewhere by now
+    /// would show who is elsewhere.
+    fn others(&self) -> Vec<String> {
+        if self.said.hint.is_some() || self.said.vanished || !self.nothing_is_there() {
+            return Vec::new();
         }
         let mut others = lives(self.dir.path());
         others.retain(|other| self.plan.name.as_deref() != Some(other));
-        // With a run id a record of another run is as good as absent; without one every record counts.
+        others
+    }
+
+    /// Lives of others and nothing of the one awaited: usually a misspelt name.
+    fn hint(&mut self, mut others: Vec<String>) {
+        if others.is_empty() || !self.nothing_is_there() {
+            return;
+        }
         let awaited = |own: &&Observer| others.iter().any(|other| own.name() == other.as_str());
-        if let Some(own) = self.observers.iter().find(awaited).filter(|_| self.plan.run_id.is_some()) {
+        if let Some(own) = self.observers.iter().find(awaited) {
+            // With a run id a record of another run is as good as absent. Without one every record counts, and what has the
+            // name is none: nothing is misspelt.
+            if self.plan.run_id.is_none() {
+                return;
+            }
             let (name, path) = (own.name(), self.dir.path().display());
             let (hint, message) = match own.stranger() {
                 Some(run) => (
@@ -541,17 +556,15 @@ impl Volume {
             self.said.hint = Some(hint);
             return self.report.warning(&message);
         }
-        if !others.is_empty() {
-            others.truncate(NAMES_SHOWN);
-            let others = others.join(", ");
-            self.report.warning(&format!(
-                "nothing of {} is in {}, but {others} is there; is {} spelt right?",
-                self.names(),
-                self.dir.path().display(),
-                if self.plan.policy.role == Role::Main { "--stop-with" } else { "--until" }
-            ));
-            self.said.hint = Some(format!("{others} is there; is --until spelt right?"));
-        }
+        others.truncate(NAMES_SHOWN);
+        let others = others.join(", ");
+        self.report.warning(&format!(
+            "nothing of {} is in {}, but {others} is there; is {} spelt right?",
+            self.names(),
+            self.dir.path().display(),
+            if self.plan.policy.role == Role::Main { "--stop-with" } else { "--until" }
+        ));
+        self.said.hint = Some(format!("{others} is there; is --until spelt right?"));
     }
 
     fn names(&self) -> String {
