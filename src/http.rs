@@ -57,7 +57,10 @@ pub fn connect(address: &str, end: Instant) -> Result<TcpStream> {
 /// Why there is none; ETIMEDOUT if none has come within `limit`.
 pub fn ask(method: &str, url: &Url, limit: Duration) -> Result<u16> {
     let end = Instant::now() + limit;
-    let mut stream = connect(&url.address, end)?;
+    let mut stream = connect(&url.address, end).map_err(|error| {
+        // Whoever has forgotten it cannot see why he is refused.
+        if url.names_its_port() { error } else { error.context("at port 80, for none is named") }
+    })?;
     stream.set_write_timeout(Some(left(end)))?;
     // A request that is to change something says how much follows, or some servers wait for it.
     let length = if method == "GET" { "" } else { "Content-Length: 0\r\n" };

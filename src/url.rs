@@ -38,6 +38,11 @@ impl Url {
         let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Url { text: text.to_owned(), address, host: host.to_owned(), target })
     }
+
+    /// Whether the port is written in it.
+    pub fn names_its_port(&self) -> bool {
+        self.address == self.host
+    }
 }
 
 impl fmt::Display for Url {

@@ -121,6 +121,15 @@ fn in_a_condition() {
         ends(house.main().args(["--wait-for", condition]).command("exit 1"), 125, &told);
     }
     ends(house.main().args(["--on-exit", "https://localhost/"]).command("exit 1"), 125, &["--on-exit", "https is not"]);
+    // In a network of its own, where nothing can be reached.
+    let ported = ["http://127.0.0.1/ready", "http://127.0.0.1:80/ready"].map(|url| {
+        let run = house.main().args(["--wait-for", url, "--wait-timeout", "1s"]).command("exit 1").unshare(["--net"]);
+        let mut run = run.finish();
+        assert_eq!(run.code(), 124, "{}", run.err());
+        tells(&run, &[&format!("{url}: "), "given up after 1s"]);
+        run.err().contains("http://127.0.0.1/ready: at port 80, for none is named: ")
+    });
+    assert_eq!(ported, [true, false]);
     let alone = house.main().args(["--wait-for", "envoy", "--wait-timeout", "1m"]).command("exit 1").start();
     alone.says("gives up after 1m");
     tells(&alone, &["envoy: not ready", "nothing of it is there: has the other container this --name?"]);
