@@ -307,6 +307,31 @@ fn in_the_environment_the_holding_is_switched_by_a_word_or_a_duration_and_main_p
     }
 }
 
+/// A number is a time behind the flag. In the environment 1 and 0 are what they are for every switch there: on and off.
+#[test]
+fn in_the_environment_1_and_0_are_on_and_off_and_behind_the_flag_a_number_is_a_time() {
+    let house = House::new();
+    let sent = |run: house::Run| {
+        let mut process = run.command(TALKER).start();
+        process.ready();
+        process.signal(libc::SIGTERM);
+        process
+    };
+    let mut off = sent(house.sidecar().env("EXEUNT_OUTLIVE_MAIN", "0"));
+    off.expect("term");
+    assert_eq!(off.code(), 7);
+    let mut second = sent(house.sidecar().arg("--outlive-main=1"));
+    second.says("the job is not over 1s after SIGTERM");
+    second.expect("term");
+    assert_eq!(second.code(), 7);
+    let mut on = sent(house.sidecar().env("EXEUNT_OUTLIVE_MAIN", "1"));
+    on.says("at most 20s (--outlive-main)");
+    still_serves(&mut on);
+    touch(&house, "main-job-terminated");
+    on.expect("term");
+    assert_eq!(on.code(), 0);
+}
+
 // --- bad input
 
 const WRONG: [(&str, &str, &str); 33] = [
