@@ -431,6 +431,9 @@ fn without_a_thread_the_end_is_written_all_the_same() {
     assert_eq!((main.code(), main.err()), (7, String::new()));
     assert_eq!(sidecar.code(), 7);
     assert!(sidecar.err().contains("exit code 7"), "{}", sidecar.err());
+    // The mark of readiness has gone with it.
+    let mut listed = volume.start(house.run("ls").arg(house.pod("")));
+    assert_eq!((listed.code(), listed.out()), (0, "main-job-terminated\n".to_owned()), "{}", listed.err());
 }
 
 /// With two tasks allowed (pids.max, RLIMIT_NPROC) the worker would take the place of the command.
