@@ -156,12 +156,6 @@ pub fn ask_whether_epoll_waits() -> Result<(), Errno> {
     }
 }
 
-/// Closes here what a thread with a table of its own has taken along, and owns.
-pub fn close_what_others_have(number: RawFd) {
-    // SAFETY: its owner is in the other thread, and closes its own copy there; nobody uses the number in this table.
-    unsafe { libc::close(number) };
-}
-
 /// A pipe on which a child tells us something.
 #[derive(Debug)]
 pub struct Pipe {
