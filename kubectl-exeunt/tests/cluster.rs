@@ -165,20 +165,24 @@ fn pair(name: &'static str, fate: &'static str, main: &[&str], load: &str, side:
     life(name, fate, restart, &[container("load", &main, &format!("{BOTH} {load}")), container("proxy", &side, proxy)])
 }
 
+/// Two containers without exeunt.
+fn bare(name: &'static str, fate: &'static str, script: &str) -> Life {
+    let load = container("load", &[], &format!("{BOTH} {script}"));
+    life(name, fate, "Never", &[load, container("proxy", &[], SERVER)])
+}
+
+/// The same, and the second is a native sidecar.
+fn native(name: &'static str, fate: &'static str, script: &str) -> Life {
+    let mut life = life(name, fate, "Never", &[container("load", &[], &format!("{BOTH} {script}"))]);
+    let mut proxy = container("proxy", &[], SERVER);
+    proxy["restartPolicy"] = json!("Always");
+    life.pod["spec"]["initContainers"] = json!([proxy]);
+    life
+}
+
 fn lives() -> Vec<Life> {
     let (zero, one, first) = ("load exits 0", "load exits 1..255", "proxy fails first");
     let on_failure = ["--restart-policy", "on-failure"];
-    let bare = |name, fate, script: &str| {
-        let load = container("load", &[], &format!("{BOTH} {script}"));
-        life(name, fate, "Never", &[load, container("proxy", &[], SERVER)])
-    };
-    let native = |name, fate, script: &str| {
-        let mut life = life(name, fate, "Never", &[container("load", &[], &format!("{BOTH} {script}"))]);
-        let mut proxy = container("proxy", &[], SERVER);
-        proxy["restartPolicy"] = json!("Always");
-        life.pod["spec"]["initContainers"] = json!([proxy]);
-        life
-    };
     let mut stopped = bare("bare-deadline", zero, "exit 0");
     stopped.pod["spec"]["activeDeadlineSeconds"] = json!(15);
     let mut init = life("init-first", zero, "Never", &[container("load", &[], "[ -e /tmp/pod/made ]")]);
@@ -209,17 +213,6 @@ fn lives() -> Vec<Life> {
 /// Lives that end, or do not even begin, by what is done to them from outside.
 fn harder_lives() -> Vec<Life> {
     let (killed, first, deleted) = ("load is killed, out of memory", "proxy fails first", "the Pod is deleted");
-    let bare = |name, fate, script: &str| {
-        let load = container("load", &[], &format!("{BOTH} {script}"));
-        life(name, fate, "Never", &[load, container("proxy", &[], SERVER)])
-    };
-    let native = |name, fate, script: &str| {
-        let mut life = life(name, fate, "Never", &[container("load", &[], &format!("{BOTH} {script}"))]);
-        let mut proxy = container("proxy", &[], SERVER);
-        proxy["restartPolicy"] = json!("Always");
-        life.pod["spec"]["initContainers"] = json!([proxy]);
-        life
-    };
     let rules = |name, action: &str| {
         // Tried again by the rule and by nothing else.
         let script = "[ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; exit 42";

@@ -348,33 +348,24 @@ impl<'a> Party<'a> {
 
     /// What its command line gives for an option of Go's kind: `-name` is `--name`.
     pub fn flag(&self, name: &str) -> Option<&str> {
-        self.option(name).or_else(|| {
-            let flag = format!("-{name}");
-            let mut words = self.words.iter();
-            while let Some(word) = words.next() {
-                if *word == flag {
-                    return words.next().map(String::as_str);
-                }
-                if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-                    return Some(value);
-                }
-            }
-            None
-        })
+        self.option(name).or_else(|| value_of(&format!("-{name}"), self.words.iter()))
     }
 
     /// What its command line gives for an option.
     pub fn option(&self, name: &str) -> Option<&str> {
-        let flag = format!("--{name}");
-        let mut words = self.words.iter().take_while(|word| *word != "--");
-        while let Some(word) = words.next() {
-            if *word == flag {
-                return words.next().map(String::as_str);
-            }
-            if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-                return Some(value);
-            }
-        }
-        None
+        value_of(&format!("--{name}"), self.words.iter().take_while(|word| *word != "--"))
     }
+}
+
+/// What these words give for an option, as a word of its own or behind `=`.
+fn value_of<'w>(flag: &str, mut words: impl Iterator<Item = &'w String>) -> Option<&'w str> {
+    while let Some(word) = words.next() {
+        if word == flag {
+            return words.next().map(String::as_str);
+        }
+        if let Some(value) = word.strip_prefix(flag).and_then(|rest| rest.strip_prefix('=')) {
+            return Some(value);
+        }
+    }
+    None
 }
