@@ -51,7 +51,12 @@ impl Space {
             return None;
         }
         let space = Self(name);
-        space.done(&["create", "namespace", name], "");
+        // An earlier run that failed may have left it on its way out.
+        let end = Instant::now() + PATIENCE;
+        while let Err(why) = kubectl(name, &["create", "namespace", name], "") {
+            assert!(Instant::now() < end, "waited in vain for the namespace to be ours: {why}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
         space.done(&["wait", "--for=create", "serviceaccount/default", "--timeout=120s"], "");
         Some(space)
     }
