@@ -6,6 +6,7 @@
 //!
 //!     … -- start goodbye      these parts only
 //!     … -- --runs N           at most N rounds of each; below 20, small sizes as well
+//!     … -- --earlier FILE   this exeunt, built from an earlier commit, takes its turns as well: better, or worse?
 //!     … -- all --page [DIR]   all parts, and then DIR/performance.md and its plots; DIR is docs
 //!     … -- crowd --page       this part, and then what the page says of it; all else on the page stays
 //!     … -- --page [DIR]       the page and its plots once more, of what has been measured last
@@ -93,11 +94,16 @@ fn main() {
         // cargo runs a benchmark in the directory of its package.
         text.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"), PathBuf::from)
     });
+    let earlier = value(&mut words, "--earlier")
+        .map(|file| file.map_or_else(|| refuse("--earlier wants a program"), PathBuf::from));
     let nothing_named = words.is_empty();
     let only_the_page = nothing_named && page.is_some();
     if !words.iter().all(|word| word == "all" || part::ALL.iter().any(|part| part.name == *word)) {
         let names: Vec<_> = part::ALL.iter().map(|part| part.name).collect();
-        refuse(&format!("the parts are: all, {}; the options: --runs N, --page [DIR]", names.join(", ")));
+        refuse(&format!(
+            "the parts are: all, {}; the options: --runs N, --earlier FILE, --page [DIR]",
+            names.join(", ")
+        ));
     }
     let number = std::process::id();
     let place = |parent: &str| Path::new(parent).join(format!("exeunt-speed-{number}"));
@@ -116,6 +122,10 @@ fn main() {
     if part::ALL.iter().any(wanted) {
         println!("{}\n", machine::describe());
         peers::prepare(&bench);
+        if let Some(file) = earlier {
+            let to = peers::earlier_place(&bench);
+            std::fs::copy(&file, to).unwrap_or_else(|error| refuse(&format!("{}: {error}", file.display())));
+        }
         println!();
         failed = machine::with_more_inotify_instances(|| part::measure_all(&bench, wanted));
         println!("Raw numbers: {RAW}/*.json; load at the end: {}", machine::read("/proc/loadavg").trim());

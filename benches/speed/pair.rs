@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Exeunt,
+    /// An exeunt from before, that is asked for.
+    Earlier,
     /// Bare C (floor/floor.c).
     Floor,
     /// The shell recipe of the README: a trap that touches the sentinel, a loop that looks for it once a second.
@@ -20,12 +22,14 @@ pub enum Kind {
 impl Kind {
     /// Those that can be had on this machine, the recipe apart: it is slow, and must not slow down the others.
     pub fn quick(bench: &Bench) -> Vec<Self> {
-        [Self::Exeunt].into_iter().chain(peers::floor(bench).map(|_| Self::Floor)).collect()
+        let earlier = peers::earlier(bench).map(|_| Self::Earlier);
+        [Self::Exeunt].into_iter().chain(earlier).chain(peers::floor(bench).map(|_| Self::Floor)).collect()
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Exeunt => "exeunt",
+            Self::Earlier => peers::EARLIER,
             Self::Floor => "bare C",
             Self::Recipe => "shell recipe",
         }
@@ -35,7 +39,7 @@ impl Kind {
         match self {
             Self::Exeunt => super::plot::Look::Ours,
             Self::Floor => super::plot::Look::Floor,
-            Self::Recipe => super::plot::Look::Other,
+            Self::Earlier | Self::Recipe => super::plot::Look::Other,
         }
     }
 
@@ -50,8 +54,9 @@ impl Kind {
     pub fn before(self, bench: &Bench, mode: &str, directory: &Path) -> Command {
         let mut command;
         match self {
-            Self::Exeunt => {
-                command = Command::new(&*EXEUNT);
+            Self::Exeunt | Self::Earlier => {
+                let earlier = || peers::earlier(bench).expect("an earlier exeunt");
+                command = Command::new(if self == Self::Exeunt { EXEUNT.clone() } else { earlier() });
                 command.args(["--mode", mode, "--log-level", "error", "--dir"]).arg(directory).arg("--");
             }
             Self::Floor => {

@@ -12,6 +12,8 @@ pub enum Kind {
     /// The command, with nobody in front of it.
     Alone,
     Exeunt,
+    /// An exeunt from before, that is asked for.
+    Earlier,
     /// What people use today.
     Init,
     /// Starts a command and waits for it, in ordinary Rust; no init.
@@ -25,7 +27,7 @@ impl Kind {
         match self {
             Self::Exeunt => Look::Ours,
             Self::Floor => Look::Floor,
-            Self::Alone | Self::Init | Self::Stub => Look::Other,
+            Self::Alone | Self::Earlier | Self::Init | Self::Stub => Look::Other,
         }
     }
 }
@@ -49,13 +51,14 @@ impl Peer {
 
     /// Whether it does what an init does.
     pub fn is_init(&self) -> bool {
-        matches!(self.kind, Kind::Exeunt | Kind::Init | Kind::Floor)
+        matches!(self.kind, Kind::Exeunt | Kind::Earlier | Kind::Init | Kind::Floor)
     }
 }
 
 /// Debian's inits. tini complains when it is not PID 1, unless it is told to adopt orphans (-s).
 const INITS: [(&str, &[&str]); 4] =
     [("tini-static", &["-s"]), ("tini", &["-s"]), ("dumb-init", &[]), ("catatonit", &[])];
+pub const EARLIER: &str = "exeunt, earlier";
 const STUB: &str = "stub in Rust";
 const FLOOR: &str = "bare C";
 
@@ -67,12 +70,22 @@ pub fn shared(bench: &Bench) -> PathBuf {
 /// All who can be compared on this machine.
 pub fn all(bench: &Bench) -> Vec<Peer> {
     let pod = shared(bench);
-    std::fs::create_dir_all(&pod).expect("a shared directory");
-    let main = ["--mode", "main", "--dir"].map(OsString::from).into_iter().chain([pod.into()]).collect();
+    for directory in [&pod, &bench.memory.join("pod-earlier")] {
+        std::fs::create_dir_all(directory).expect("a shared directory");
+    }
+    let main = |pod: PathBuf| ["--mode", "main", "--dir"].map(OsString::from).into_iter().chain([pod.into()]).collect();
     let mut peers = vec![
         Peer { name: "the command alone", kind: Kind::Alone, program: None, words: Vec::new() },
-        Peer { name: "exeunt --mode main", kind: Kind::Exeunt, program: Some(EXEUNT.clone()), words: main },
+        Peer { name: "exeunt --mode main", kind: Kind::Exeunt, program: Some(EXEUNT.clone()), words: main(pod) },
     ];
+    // Two at once want a name each, or a directory.
+    let words = main(bench.memory.join("pod-earlier"));
+    peers.extend(earlier(bench).map(|program| Peer {
+        name: EARLIER,
+        kind: Kind::Earlier,
+        program: Some(program),
+        words,
+    }));
     for (name, words) in INITS {
         let words = words.iter().map(OsString::from).collect();
         peers.extend(find(name).map(|program| Peer { name, kind: Kind::Init, program: Some(program), words }));
@@ -81,6 +94,16 @@ pub fn all(bench: &Bench) -> Vec<Peer> {
         peers.extend(program.map(|program| Peer { name, kind, program: Some(program), words: Vec::new() }));
     }
     peers
+}
+
+/// Where the earlier exeunt is put.
+pub fn earlier_place(bench: &Bench) -> PathBuf {
+    bench.programs.join("earlier")
+}
+
+/// The earlier exeunt, if one is asked for.
+pub fn earlier(bench: &Bench) -> Option<PathBuf> {
+    Some(earlier_place(bench)).filter(|file| file.is_file())
 }
 
 /// The bare C program, if there is a compiler.
