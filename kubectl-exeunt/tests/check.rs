@@ -472,6 +472,81 @@ fn a_deadline_that_is_the_only_end_is_said() {
     }
 }
 
+/// A container that goes on when the job in it is over: a kill of the whole container is the one life in which it ends, unless
+/// the kubelet starts it again.
+#[test]
+fn a_container_that_outlives_its_job_ends_by_a_kill_unless_it_comes_back() {
+    let rules = |operator: &str, codes: &str| {
+        format!("restartPolicyRules: [{{action: Restart, exitCodes: {{operator: {operator}, values: {codes}}}}}]")
+    };
+    let never = Verdict::NeverEnds;
+    let may = Verdict::MayNotEnd;
+    let cases = [
+        ("Never", String::new(), "", may),
+        ("OnFailure", String::new(), "", never),
+        // The Job's own bound on restarts stops it.
+        ("OnFailure", String::new(), "backoffLimit: 1", may),
+        ("OnFailure", String::new(), "backoffLimit: 2", never),
+        ("OnFailure", String::new(), "activeDeadlineSeconds: 60", may),
+        // The container's own policy, and its rules, come before the Pod's.
+        ("OnFailure", "restartPolicy: Never".to_owned(), "", may),
+        ("Never", "restartPolicy: OnFailure".to_owned(), "", never),
+        ("Never", format!("restartPolicy: Never, {}", rules("In", "[42]")), "", may),
+        ("Never", format!("restartPolicy: Never, {}", rules("In", "[42, 137]")), "", never),
+        ("Never", format!("restartPolicy: Never, {}", rules("NotIn", "[42]")), "", never),
+        ("Never", format!("restartPolicy: Never, {}", rules("NotIn", "[137]")), "", may),
+    ];
+    let commands = ["[supervisord, -n]", "[sh, -c, 'redis-server & /load; wait']", "[sh, -c, '/load; sleep infinity']"];
+    for (policy, own, job, verdict) in &cases {
+        for command in commands {
+            let own = if own.is_empty() { String::new() } else { format!(", {own}") };
+            let job = if job.is_empty() { String::new() } else { format!("  {job}\n") };
+            let text = format!(
+                "kind: Job\nspec:\n{job}  template:\n    spec:\n      restartPolicy: {policy}\n      containers:\n        \
+                 - {{name: load, image: app, command: {command}{own}}}\n"
+            );
+            let one = judged(&text).remove(0);
+            assert_eq!(one.verdict, *verdict, "{}\n{text}", one.why);
+            let said = &one.findings[0].notes[0];
+            let again = *verdict == never || job.contains(" 1") || job.contains("60");
+            assert_eq!(said.contains("started again"), again, "{said}\n{text}");
+        }
+    }
+}
+
+/// Where a verdict hangs on what a manifest does not show, the finding says what that is, and what there is that does not help.
+#[test]
+fn a_verdict_says_what_it_cannot_see() {
+    let inside = "whether load does it inside its image cannot be seen";
+    for (name, wanted) in [
+        ("proxy2-prestop-quit", &["only when it stops the container", inside][..]),
+        ("istio-native-false", &["its injector is not there", inside, "nativeSidecar: \"true\""]),
+        ("envoy-bare", &["request to its port 9901/quitquitquit", inside]),
+        ("vault-agent-args", &["exit_after_auth ends it", inside]),
+        ("vault-agent", &["its injector is not there"]),
+        ("proxy2-args-only", &["only where the image's ENTRYPOINT gives its arguments to a shell", inside]),
+        ("proxy2-trap-int-term-only", &["a trap of load for signals, which is not run when its script ends", inside]),
+        ("pgrep-full", &["the pgrep -f of envoy finds the shell that asks", inside]),
+        ("two-unknown", &["--main a if that is the job, --main a --main b if each is one"]),
+        ("kuma-injected", &["asks it to quit once all others are over: one request"]),
+        ("filebeat-once", &["once what it has read is delivered, and tries for ever until then"]),
+        ("supervisord-alone", &["only a kill of the whole container"]),
+    ] {
+        let text = std::fs::read_to_string(here(&format!("tests/wild/{name}.yaml"))).unwrap();
+        let said = out::text(&judged(&text), false);
+        for wanted in wanted {
+            assert!(said.contains(wanted), "{name}: {wanted:?} is not in\n{said}");
+        }
+        // Nothing of an injector's can be moved by hand.
+        assert!(!said.contains("move vault-agent") && !said.contains("move istio-proxy"), "{said}");
+    }
+    // The flags that it names settle it.
+    let text = std::fs::read_to_string(here("tests/wild/two-unknown.yaml")).unwrap();
+    let file = File::read("test.yaml", text.into_bytes()).unwrap();
+    let mains = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(judge(&file, &mains).unwrap()[0].verdict, Verdict::Ends);
+}
+
 /// What inject makes of a manifest that does not end, ends.
 #[test]
 fn what_inject_makes_of_manifests_in_the_wild_ends() {

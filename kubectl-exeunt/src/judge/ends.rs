@@ -1,6 +1,6 @@
 //! What ends whom, and so whether the Pod ends.
 
-use super::helpers::{Foreign, Helper, OWNED, Quit};
+use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit};
 use super::rehearse::{self, Often, Way};
 use super::shell::{Call, Idle, Method, base};
 use super::who::{Kind, Party, parties};
@@ -100,24 +100,8 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             add(&mut worst, verdict, why);
         }
         if let (Some(always), Kind::Job, false) = (party.stays, &party.kind, party.aside) {
-            let at = party.script.unwrap_or(party.container.place());
-            let (verdict, severity) =
-                if always { (Verdict::NeverEnds, Severity::Error) } else { (Verdict::MayNotEnd, Severity::Warning) };
-            let on = if always { "" } else { " on some ways through its script" };
-            let message = format!("{name} is the job, and goes on for ever{on} by what is written here");
-            let notes =
-                ["= fix: wait for the job alone, and end what it has started: kill; or a server of its own container"
-                    .to_owned()];
-            bench.find_as(
-                "sidecar-never-ends",
-                Some(severity),
-                at,
-                Some(name),
-                message,
-                "it serves until it is told to stop",
-                &notes,
-            );
-            add(&mut worst, verdict, format!("{name} goes on for ever{on}"));
+            let (verdict, why) = outlives(bench, party, always);
+            add(&mut worst, verdict, why);
         }
         if let (Some(until), Kind::Job) = (party.until, &party.kind) {
             let message = format!("{name} ends once {until}, and tries for ever until then");
@@ -168,8 +152,9 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
             ),
             None => format!("{names}: several jobs, or one and its helpers? the manifest does not say"),
         };
+        let both = unknown.iter().map(|party| party.container.name).collect::<Vec<_>>().join(" --main ");
         let notes = [format!(
-            "= --main NAME tells which is the job; so does the annotation exeunt.dev/main: {}",
+            "= --main {} if that is the job, --main {both} if each is one; or the annotation exeunt.dev/main",
             first.container.name
         )];
         let at = first.container.place();
@@ -199,6 +184,37 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         }
     }
     worst
+}
+
+/// A container that goes on when the job in it is over.
+///
+/// It does so in every life in which the job in it ends: with any code, and by kill -9 of its command alone. One life is left:
+/// the whole container is killed, by kill -9 of its first process or out of memory, which takes all that run in it. That
+/// ends it as failed, and for good unless the kubelet starts it again.
+fn outlives<'a>(bench: &mut Bench<'a>, party: &Party<'a>, always: bool) -> (Verdict, String) {
+    let name = party.container.name;
+    let thing = bench.thing();
+    let again = comes_back(bench.object.spec, party, 137);
+    let killed = if again {
+        "killed as a whole (kill -9, out of memory), it is started again"
+    } else {
+        "only a kill of the whole container (kill -9, out of memory) ends it then, as failed"
+    };
+    let on = if always { "" } else { " on some ways through its script" };
+    let notes = [
+        format!("= when the job in it is over, {name} runs on{on}, and the {thing} is never Complete; {killed}"),
+        "= fix: wait for the job alone, and end what it has started: kill; or a server of its own container".to_owned(),
+    ];
+    let severity = if always { Severity::Error } else { Severity::Warning };
+    let message = format!("{name} is the job, and goes on for ever{on} by what is written here");
+    let at = party.script.unwrap_or(party.container.place());
+    let remark = "it serves until it is told to stop";
+    bench.find_as("sidecar-never-ends", Some(severity), at, Some(name), message, remark, &notes);
+    match (always, again && !is_stopped_soon(bench)) {
+        (false, _) => (Verdict::MayNotEnd, format!("{name} goes on for ever{on}")),
+        (true, true) => (Verdict::NeverEnds, format!("{name} goes on for ever")),
+        (true, false) => (Verdict::MayNotEnd, format!("{name} goes on for ever, unless its container is killed")),
+    }
 }
 
 /// A hook that somebody may count on, and that is not run.
@@ -250,7 +266,11 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
             continue;
         }
         let (Some(walk), Some(at)) = (&party.walk, party.script) else { continue };
-        let ends: Vec<_> = walk.paths.iter().filter(|path| !path.stuck).collect();
+        let mut ends: Vec<_> = walk.paths.iter().filter(|path| !path.stuck).collect();
+        if ends.is_empty() {
+            // It never comes to its end, but what it has called on its way is called.
+            ends.extend(&walk.paths);
+        }
         let calls: std::collections::BTreeSet<&Call> = ends.iter().flat_map(|path| &path.calls).collect();
         for call in calls {
             let on = |failed: bool| {
@@ -309,7 +329,13 @@ fn swallowed<'a>(bench: &mut Bench<'a>, party: &Party<'a>) {
     let Some(at) = at else { return };
     let call = super::shell::calls(rest.get(at + 1..).unwrap_or(&[]), &[]);
     if let (Some(call), Some(node)) = (call.first(), party.container.words.get(from + at)) {
-        let message = format!("{call} is never made: these words are arguments, no shell reads them");
+        let message = if party.container.has_command {
+            format!("{call} is never made: these words are arguments, no shell reads them")
+        } else {
+            format!(
+                "{call} is made only where the image's ENTRYPOINT gives its arguments to a shell: no shell is told here"
+            )
+        };
         let notes = ["= fix: one script: [\"sh\", \"-c\", \"job; …\"]".to_owned()];
         bench.find("end-call-folded", *node, Some(name), message, "an argument like any other", &notes);
     }
@@ -468,6 +494,32 @@ fn idle<'a>(bench: &mut Bench<'a>, all: &[Party<'a>], party: &Party<'a>, known: 
     any
 }
 
+/// The annotation that makes an injected helper a native sidecar.
+fn native_by(name: &str) -> Option<&'static str> {
+    INJECTED.iter().find(|one| one.name == name).and_then(|one| one.native)
+}
+
+/// What stands here and might be taken for the end of a helper, and what else might end it and is not written here.
+fn unseen(all: &[Party<'_>], party: &Party<'_>, known: Option<&Helper>) -> Vec<String> {
+    let name = party.container.name;
+    let mut notes = Vec::new();
+    for caller in all.iter().filter(|caller| matches!(caller.kind, Kind::Job | Kind::Perhaps | Kind::Main(_))) {
+        for call in caller.walk.iter().flat_map(|walk| &walk.on_signals) {
+            let by = caller.container.name;
+            notes.push(format!("= {call} stands in a trap of {by} for signals, which is not run when its script ends"));
+        }
+    }
+    if party.walk.as_ref().is_some_and(|walk| walk.finds_itself) {
+        notes.push(format!("= the pgrep -f of {name} finds the shell that asks it, whose words hold that name: its loop goes round for ever"));
+    }
+    if party.injected {
+        notes.push("= where its injector is not there when the Pod is made, it is not in the Pod".to_owned());
+    } else if let Some(settings) = known.and_then(|known| known.settings) {
+        notes.push(format!("= its configuration is not seen here: {settings}"));
+    }
+    notes
+}
+
 /// A helper that exeunt does not hold: what ends it, and when?
 fn helper<'a>(
     bench: &mut Bench<'a>,
@@ -496,7 +548,14 @@ fn helper<'a>(
     });
     let until = deadline.map_or(String::new(), |seconds| format!(" until it is stopped as failed after {seconds} s"));
     let inject = format!("= fix: kubectl exeunt inject --main {job_name} {}", bench.object.node.file().name());
-    let native = format!("     or move {name} to initContainers with restartPolicy: Always (Kubernetes 1.29)");
+    let native = match (party.injected, native_by(name)) {
+        (true, None) => None,
+        (true, Some(key)) => Some(format!("     or {key}: \"true\", which makes {name} a native sidecar")),
+        (false, _) => {
+            Some(format!("     or move {name} to initContainers with restartPolicy: Always (Kubernetes 1.29)"))
+        }
+    };
+    let fixes: Vec<String> = [inject.clone()].into_iter().chain(native).collect();
     if good.is_empty() {
         for (one, why) in &cannot {
             let message = format!("{} cannot end {name}: {why}", one.call);
@@ -505,31 +564,28 @@ fn helper<'a>(
             bench.find("end-cannot-reach", one.at, caller, message, remark, &[]);
         }
         if party.undecided {
-            let mesh = known.is_some_and(|known| matches!(known.name, "istio-proxy" | "linkerd-proxy"));
-            let whose = if mesh { "the mesh" } else { "its injector" };
+            let mesh = known.and_then(|known| match known.name {
+                "istio-proxy" => Some("istio"),
+                "linkerd-proxy" => Some("linkerd"),
+                _ => None,
+            });
+            let whose = if mesh.is_some() { "the mesh" } else { "its injector" };
             let message = format!(
                 "nothing in this manifest ends {name}; whether {whose} makes it a native sidecar its version decides"
             );
             let mut notes: Vec<String> = party.note.iter().map(|note| format!("= {note}")).collect();
-            if mesh {
-                notes.push(
-                    "= fix: exeunt --mode main --mesh istio|linkerd, or the annotation sidecar.istio.io/nativeSidecar: \"true\"".to_owned(),
-                );
+            let asked = mesh.map(|mesh| format!("exeunt --mode main --mesh {mesh}"));
+            let told = native_by(name).map(|key| format!("{key}: \"true\""));
+            let fix: Vec<String> = asked.into_iter().chain(told).collect();
+            if !fix.is_empty() {
+                notes.push(format!("= fix: {}", fix.join(", or ")));
             }
             bench.find("mesh-version-decides", at, Some(name), message, "injected when the Pod is made", &notes);
             return (Verdict::MayNotEnd, format!("the version of {whose} decides whether {name} ends"));
         }
         if party.unread() {
             let message = format!("nothing is seen to end {name}, but its script is not understood");
-            bench.find_as(
-                "sidecar-never-ends",
-                Some(Severity::Warning),
-                at,
-                Some(name),
-                message,
-                &what,
-                &[inject, native],
-            );
+            bench.find_as("sidecar-never-ends", Some(Severity::Warning), at, Some(name), message, &what, &fixes);
             return (Verdict::MayNotEnd, format!("the script of {name} is not understood"));
         }
         // A call that stands here and that nobody makes shows who was to make it.
@@ -548,36 +604,45 @@ fn helper<'a>(
                 job.opaque || runs
             });
         let shares = bench.object.spec.get("shareProcessNamespace").and_then(Node::bool) == Some(true);
-        let endpoint = endpoint(party).is_some();
+        let endpoint = endpoint(party);
         let file = party.walk.as_ref().is_some_and(|walk| !walk.waits.is_empty());
-        if hidden && cannot.is_empty() && (endpoint || shares || file) {
-            let way = if endpoint {
-                "its endpoint"
-            } else if file {
-                "the file that it waits for"
-            } else {
-                "a signal"
+        let thing = bench.thing();
+        let mut notes = unseen(all, party, known);
+        if hidden && cannot.is_empty() && (endpoint.is_some() || shares || file) {
+            let way = match endpoint {
+                Some((port, path)) => format!("a request to its port {port}{path}"),
+                None if file => "the file that it waits for".to_owned(),
+                None => "a signal".to_owned(),
             };
             let message = format!("{name} ends only by {way}, and nothing in this manifest does that");
-            let notes = [format!("= whether {job_name} does it inside its image cannot be seen here"), inject, native];
-            let rule = if endpoint { "quit-endpoint-without-caller" } else { "sidecar-never-ends" };
+            notes.push(format!(
+                "= whether {job_name} does it inside its image cannot be seen; where it does not, {name} runs on, and the {thing} is never Complete{until}"
+            ));
+            notes.extend(fixes);
+            let rule = if endpoint.is_some() { "quit-endpoint-without-caller" } else { "sidecar-never-ends" };
             bench.find_as(rule, Some(Severity::Warning), at, Some(name), message, &what, &notes);
             return (Verdict::MayNotEnd, format!("what ends {name}, if anything, is inside the image of {job_name}"));
         }
-        let thing = if bench.object.kind == "Pod" { "Pod" } else { "Job" };
+        let configured = known.is_some_and(|known| known.settings.is_some()) && !party.injected;
         let once = if party.injected { " once it is injected" } else { "" };
-        let message = format!("nothing ends {name}{once}, so this {thing} never completes");
-        let notes = [
-            format!(
-                "= when {job_name} exits 0, {name} runs on; the Pod stays Running, the {thing} is never Complete{until}"
-            ),
-            inject,
-            native,
-        ];
-        bench.find("sidecar-never-ends", at, Some(name), message, &what, &notes);
-        // Whether its injector is there this manifest does not say.
-        let verdict = if party.injected { Verdict::MayNotEnd } else { Verdict::NeverEnds };
-        return (verdict, format!("nothing ends {name}"));
+        let message = match configured {
+            true => format!("nothing is seen to end {name}; whether its configuration does cannot be seen"),
+            false => format!("nothing ends {name}{once}, so this {thing} never completes"),
+        };
+        notes.push(format!(
+            "= when {job_name} exits 0, {name} runs on; the Pod stays Running, the {thing} is never Complete{until}"
+        ));
+        notes.extend(fixes);
+        let severity = configured.then_some(Severity::Warning);
+        bench.find_as("sidecar-never-ends", severity, at, Some(name), message, &what, &notes);
+        if configured {
+            return (Verdict::MayNotEnd, format!("whether {name} ends by its configuration cannot be seen"));
+        }
+        if party.injected {
+            let why = format!("nothing ends {name}, if its injector is there when the Pod is made");
+            return (Verdict::MayNotEnd, why);
+        }
+        return (Verdict::NeverEnds, format!("nothing ends {name}"));
     }
     // A script that does not come to its end does not matter: a call on every end of one job is enough.
     let of = |when: When| good.iter().find(|one| one.when == when);
@@ -589,10 +654,7 @@ fn helper<'a>(
     let spec = bench.object.spec;
     let code = code_after(&best.call, party);
     if code != 0 && is_repeated(spec, party) {
-        // A Job that allows less than two restarts is stopped as failed by the first.
-        let few =
-            bench.object.job.and_then(|job| job.get("backoffLimit")).and_then(Node::int).is_some_and(|most| most < 2);
-        let verdict = if few { Verdict::MayNotEnd } else { Verdict::NeverEnds };
+        let verdict = if is_stopped_soon(bench) { Verdict::MayNotEnd } else { Verdict::NeverEnds };
         return (verdict, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
     }
     // A job that fails or is killed is tried again, and makes its call when it has passed.
@@ -619,7 +681,7 @@ fn helper<'a>(
         "{} is never made when {caller_name} is killed (kill -9, out of memory): then {name} runs on",
         best.call
     );
-    let notes = [format!("= the Pod stays Running{until}"), inject, native];
+    let notes: Vec<String> = [format!("= the Pod stays Running{until}")].into_iter().chain(fixes).collect();
     bench.find("end-lost-on-kill", best.at, Some(caller_name), message, "", &notes);
     (Verdict::MayNotEnd, format!("{name} runs on when {caller_name} is killed"))
 }
@@ -692,6 +754,26 @@ pub(super) fn is_repeated(spec: Node<'_>, party: &Party<'_>) -> bool {
     let policy = own.or_else(|| spec.get("restartPolicy")).and_then(Node::str);
     let rules = party.container.node.get("restartPolicyRules").is_some();
     policy == Some("OnFailure") && !rules
+}
+
+/// Does the kubelet start it again after this code, by the rules of the container or by its policy?
+fn comes_back(spec: Node<'_>, party: &Party<'_>, code: i64) -> bool {
+    let own = party.container.node;
+    let is_for = |rule: Node<'_>| {
+        let on = rule.get("exitCodes");
+        let not_in = on.and_then(|on| on.get("operator")).and_then(Node::str) == Some("NotIn");
+        let named = |on: Node<'_>| on.get("values").is_some_and(|all| all.items().any(|one| one.int() == Some(code)));
+        on.is_some_and(|on| named(on) != not_in)
+    };
+    let rules = own.get("restartPolicyRules");
+    let policy = own.get("restartPolicy").or_else(|| spec.get("restartPolicy")).and_then(Node::str);
+    rules.is_some_and(|rules| rules.items().any(is_for)) || policy == Some("OnFailure") && code != 0
+}
+
+/// Is it the Pod of a Job that allows less than two restarts, and stops it as failed by the first?
+fn is_stopped_soon(bench: &Bench<'_>) -> bool {
+    let most = bench.object.job.and_then(|job| job.get("backoffLimit")).and_then(Node::int);
+    most.is_some_and(|most| most < 2)
 }
 
 /// What a helper exits with after this call.

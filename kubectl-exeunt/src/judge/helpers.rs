@@ -25,6 +25,8 @@ pub struct Helper {
     pub signalled: Signalled,
     /// How it is told to end by itself when its work is done.
     pub once: Once,
+    /// What its configuration may say about its end, where no manifest tells.
+    pub settings: Option<&'static str>,
     /// Where that is written.
     pub source: &'static str,
 }
@@ -71,7 +73,7 @@ const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
     let once = Once { words: &[], variables: &[], until: None };
     let signalled = Signalled { code: 0, zero: None };
-    Helper { name, known, clients: &[], by: &[], tag: None, quit: None, signalled, once, source }
+    Helper { name, known, clients: &[], by: &[], tag: None, quit: None, signalled, once, settings: None, source }
 }
 
 impl Helper {
@@ -114,6 +116,10 @@ impl Helper {
 
     const fn until(self, what: &'static str) -> Helper {
         Helper { once: Once { until: Some(what), ..self.once }, ..self }
+    }
+
+    const fn settings(self, what: &'static str) -> Helper {
+        Helper { settings: Some(what), ..self }
     }
 
     const fn clients(self, programs: &'static [&'static str]) -> Helper {
@@ -173,10 +179,12 @@ pub const HELPERS: &[Helper] = &[
         .quits(8200, "/agent/v1/quit", POST)
         .by(&[("vault", &["agent", "proxy"]), ("bao", &["agent", "proxy"]), ("openbao", &["agent", "proxy"])])
         .once(&["-exit-after-auth", "--exit-after-auth"])
-        .until("Vault has let it in"),
+        .until("Vault has let it in")
+        .settings("exit_after_auth ends it, and without agent_api.enable_quit its endpoint is off"),
     plain("spire-agent", &["spire-agent"], "spiffe/spire Dockerfile: spire-agent run"),
     plain("spiffe-helper", &["spiffe-helper"], "spiffe/spiffe-helper README.md: daemon_mode is true by default; its configuration decides")
-        .once(&["-exitWhenReady", "-daemon-mode=false"]),
+        .once(&["-exitWhenReady", "-daemon-mode=false"])
+        .settings("daemon_mode = false ends it once it has what it asked for"),
     plain("tbot", &["tbot"], "gravitational/teleport lib/tbot/cli/start_shared.go: start --oneshot quits after the first renewal")
         .clients(&["tbot"])
         .by(&[("tbot", &["start"])])
@@ -364,7 +372,7 @@ pub const INJECTED: &[Injected] = &[
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
     injected("kuma-sidecar", "kuma.io/sidecar-injection", &["true", "yes", "enabled"], "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go, pkg/plugins/runtime/k8s/metadata/annotations.go")
-        .note("Kuma's control plane asks it to quit once all others are over, if it sees that"),
+        .note("Kuma's control plane asks it to quit once all others are over: one request, and none if it is away just then"),
     injected("vault-agent", "vault.hashicorp.com/agent-inject", TRUE, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
         .regular().needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
     injected("daprd", "dapr.io/enabled", &["y", "yes", "true", "True", "t", "on", "1"], "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview")

@@ -230,6 +230,11 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
+    /// What never completes: the Job, or the Pod that is none's.
+    fn thing(&self) -> &'static str {
+        if self.object.kind == "Pod" { "Pod" } else { "Job" }
+    }
+
     /// About a place at which no node stands.
     fn find_at(&mut self, name: &str, place: Place, message: String) {
         let Some(rule) = rule(name) else { return };

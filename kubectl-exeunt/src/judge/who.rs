@@ -179,6 +179,17 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
     if let ([one], false) = (left.as_mut_slice(), main) {
         one.kind = Kind::Job;
     }
+    // Of none but helpers, whoever runs a program of its own before it goes on for ever is the job.
+    if left.is_empty() && !main {
+        let works = |party: &&mut Party<'_>| {
+            matches!(party.kind, Kind::Helper(None))
+                && party.walk.as_ref().is_some_and(|walk| !walk.programs.is_empty())
+        };
+        let mut working: Vec<&mut Party<'a>> = all.iter_mut().filter(works).collect();
+        if let [one] = working.as_mut_slice() {
+            one.kind = Kind::Job;
+        }
+    }
     all.extend(injected(object));
     all
 }

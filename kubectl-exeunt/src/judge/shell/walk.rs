@@ -46,6 +46,10 @@ pub struct Walk {
     pub waits: BTreeSet<String>,
     /// Calls that stand in the script and that no way through it makes.
     pub idle: BTreeSet<(Call, Idle)>,
+    /// Calls that stand in a trap for signals only, which is not run at the end of the script.
+    pub on_signals: BTreeSet<Call>,
+    /// A loop on `pgrep -f` finds the shell that asks.
+    pub finds_itself: bool,
     /// The programs that it runs as a job, with their words.
     pub programs: BTreeSet<Vec<String>>,
     /// A loop that waits without a bound for something that somebody else must do.
@@ -78,6 +82,7 @@ pub fn walk_as(text: &str, early: bool) -> Option<Walk> {
         .extend(comments(text).iter().flat_map(|text| spoken(text, true)).map(|call| (call, Idle::Comment)));
     let made = |call: &Call| ends.iter().any(|path| path.calls.contains(call));
     walker.found.idle.retain(|(call, _)| !made(call));
+    walker.found.on_signals.retain(|call| !made(call));
     walker.found.paths = ends;
     waits(&script, &mut walker.found.waits);
     Some(walker.found)
@@ -216,7 +221,9 @@ impl Walker {
                 unique(out)
             }
             Cmd::Loop { until, cond: asked, body } => {
-                if endless(asked, *until) || finds_itself(asked, *until) {
+                let itself = finds_itself(asked, *until);
+                self.found.finds_itself |= itself;
+                if itself || endless(asked, *until) {
                     return Some(if leaves(body) {
                         let once = self.run(body, path, cond)?;
                         once.into_iter().map(|path| Path { ok: path.ok || !path.done, ..path }).collect()
@@ -322,6 +329,7 @@ impl Walker {
             "trap" => {
                 let on_exit = more.iter().skip(1).any(|word| matches!(word.as_str(), "EXIT" | "0"));
                 let trap = if !on_exit {
+                    self.found.on_signals.extend(spoken(first, false));
                     path.trap.clone()
                 } else if first == "-" || first.is_empty() {
                     None
