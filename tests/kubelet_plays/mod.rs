@@ -1,8 +1,8 @@
 //! The parts of the simulated kubelet.
 
 mod commands;
+pub mod node;
 pub mod pod;
 mod promises;
 mod rounds;
 pub mod script;
-mod slow;

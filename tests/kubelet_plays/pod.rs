@@ -2,8 +2,8 @@
 //! back-off, and deletes the Pod with a grace period. It knows nothing of what the containers say to each other.
 
 use super::commands;
-use super::script::{Dice, Helper, Plays, Role, Script};
-use super::slow;
+use super::node;
+use super::script::{Dice, Helper, Plays, Reset, Role, Script};
 use crate::house::{self, proc};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -112,7 +112,7 @@ impl Pod {
         let gives_up = script.roles.iter().any(|role| role.time_of("--absence-timeout").is_some());
         let container = |role: &Role| Container {
             state: match () {
-                () if script.reset || script.late && role.is_main() => State::Pending,
+                () if script.reset.is_some() || script.late && role.is_main() => State::Pending,
                 () => State::Waiting(begun + role.starts_at),
             },
             starts: 0,
@@ -144,7 +144,7 @@ impl Pod {
         let containers = script.roles.iter().map(container).collect();
         let (timeline, faults) = (Vec::new(), Vec::new());
         let (deleted, job_over, lasted) = (None, None, Duration::ZERO);
-        let (back_off, prepares) = (BACK_OFF, script.reset);
+        let (back_off, prepares) = (BACK_OFF, script.reset.is_some());
         Self {
             script,
             dir,
@@ -238,7 +238,8 @@ impl Pod {
             self.containers[index].opened = Some(Instant::now());
             self.say(format!("{}: its gate is open", self.containers[index].role.name));
         }
-        if self.containers[index].awaited {
+        let container = &self.containers[index];
+        if container.awaited && (container.begun.is_none() || container.role.is_main()) {
             self.heed_the_begin(index);
         }
         let over = self.job_over.is_some();
@@ -288,18 +289,16 @@ impl Pod {
 
     /// Takes note of a command that has begun since the container's last start.
     fn heed_the_begin(&mut self, index: usize) {
-        let container = &self.containers[index];
-        if container.begun.is_none() && begun_in(&self.log(&container.role.name)).count() > container.begun_before {
-            let container = &mut self.containers[index];
+        let commands: Vec<i32> = begun_in(&self.log(&self.containers[index].role.name)).collect();
+        let container = &mut self.containers[index];
+        if container.begun.is_none() && commands.len() > container.begun_before {
             container.begun = Some(Instant::now());
             container.there.push((Instant::now(), container.started));
         }
         // Once its command has ended, an attempt is over, however long its wrapper takes to be gone.
-        let last = begun_in(&self.log(&self.containers[index].role.name)).last();
-        let container = &mut self.containers[index];
         let seen = container.seen;
-        if let (Some(_), Some((_, to)), true) =
-            (container.begun, container.there.last_mut(), last.is_some_and(proc::alive))
+        if let (Some(_), Some((_, to))) = (container.begun, container.there.last_mut())
+            && commands.last().is_some_and(|last| proc::alive(*last))
         {
             *to = seen.max(*to);
         }
@@ -346,7 +345,10 @@ impl Pod {
         container.stopped = false;
         container.stalled = container.stall.take().map(|(after, time)| (now + after, now + after + time));
         let transcript = dir.join(format!("{}.{}", container.role.name, container.starts));
-        let mut run = Command::new(house::EXEUNT);
+        let mut run = Command::new(match self.script.reset {
+            Some(Reset::WithTheBinary) => dir.join("pod/exeunt"),
+            Some(Reset::Alone) | None => house::EXEUNT.into(),
+        });
         run.arg("--dir").arg(dir.join("pod")).args(["--mode", mode, "--restart-policy", policy.word()]);
         if let Some(rule) = container.role.rule {
             run.args(["--restart-on", rule.word]);
@@ -360,14 +362,14 @@ impl Pod {
             }
         }
         run.args(&container.role.options).arg("--").args(&command);
+        // What this test is told by its environment is none of theirs.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"EXEUNT_")) {
+            run.env_remove(name);
+        }
         run.env(proc::MARK, &transcript).stdin(Stdio::null());
         run.stdout(File::create(transcript.with_added("out")).expect("a file for stdout"));
         run.stderr(File::create(transcript.with_added("err")).expect("a file for stderr"));
-        let child = if self.script.slow_volume {
-            slow::spawn(run, self.script.seed).expect("a container with a slow volume is started")
-        } else {
-            run.spawn().expect("a container is started")
-        };
+        let child = node::spawn(run, self.script.node, self.script.seed).expect("a container is started");
         let line = format!("{}: start {} (pid {}): {command:?}", container.role.name, container.starts, child.id());
         container.state = State::Running(child);
         container.course.push((self.begun.elapsed(), None));
@@ -492,7 +494,8 @@ impl Pod {
             fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         files.extend(fs::read_dir(self.dir.join("pod")).into_iter().flatten().flatten().map(|entry| entry.path()));
         files.sort();
-        for file in files.iter().filter(|file| file.is_file() && !file.ends_with("fill")) {
+        let no_text = |file: &PathBuf| file.ends_with("fill") || file.ends_with("exeunt");
+        for file in files.iter().filter(|file| file.is_file() && !no_text(file)) {
             let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).trim_end().to_owned();
             if !text.is_empty() {
                 story += &format!("--- {}\n{text}\n", file.file_name().unwrap_or_default().to_string_lossy());

@@ -2,6 +2,7 @@
 //! whole (`RestartAllContainers`, KEP-5532), on the same volumes.
 
 use super::pod::{Container, GRACE, Pod, State};
+use super::script::Reset;
 use crate::house;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ impl Pod {
 
     fn begin_the_round(&mut self, now: Instant) {
         self.round += 1;
-        (self.job_over, self.unseen, self.prepares) = (None, false, self.script.reset);
+        (self.job_over, self.unseen, self.prepares) = (None, false, self.script.reset.is_some());
         self.say(format!("round {} begins", self.round + 1));
         for container in &mut self.containers {
             (container.last, container.asked, container.asked_at, container.killed) = (None, None, None, false);
@@ -82,7 +83,7 @@ impl Pod {
     }
 
     /// The init containers, one after the other: `reset` is the first, or the sentinel of the round before would end the native
-    /// sidecar at once; it is started then, and once it is there somebody resets once more, as `install --reset` does.
+    /// sidecar at once; it is started then, and once it is there somebody resets once more, as a second init container does.
     fn prepare(&mut self, now: Instant) {
         let natives = || self.containers.iter().filter(|container| container.role.is_native());
         if natives().any(|native| matches!(native.state, State::Pending)) {
@@ -108,8 +109,13 @@ impl Pod {
     }
 
     fn reset(&mut self) {
+        let Some(how) = self.script.reset else { return };
         let mut reset = Command::new(house::EXEUNT);
-        reset.arg("reset").arg("--dir").arg(self.dir.join("pod")).stdin(Stdio::null());
+        match how {
+            Reset::Alone => reset.arg("reset"),
+            Reset::WithTheBinary => reset.args(["install", "--reset"]).arg(self.dir.join("pod")),
+        };
+        reset.arg("--dir").arg(self.dir.join("pod")).stdin(Stdio::null());
         let output = reset.output().expect("the init container is started");
         let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
         self.say(format!("reset: {} {said}", output.status));

@@ -1,5 +1,6 @@
 //! What happens in one Pod's life, all of it decided by a seed before anything begins.
 
+use super::node::Node;
 use std::time::Duration;
 
 /// splitmix64: small, and good enough to choose.
@@ -229,6 +230,16 @@ impl Plays {
     }
 }
 
+/// How an init container does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// `exeunt reset`.
+    Alone,
+    /// `exeunt install --reset`: the containers run the copy in the volume, and in the next round it is copied anew while a
+    /// native sidecar runs it.
+    WithTheBinary,
+}
+
 #[derive(Clone, Debug)]
 pub struct Script {
     pub seed: u64,
@@ -237,10 +248,10 @@ pub struct Script {
     pub deleted_at: Option<Duration>,
     /// The volume is a small one, which a job can fill.
     pub small_volume: bool,
-    /// Every call that has to do with the volume takes some milliseconds.
-    pub slow_volume: bool,
-    /// An init container runs `exeunt reset`, in each round.
-    pub reset: bool,
+    /// Where it is played.
+    pub node: Node,
+    /// An init container clears the volume of what is over, in each round.
+    pub reset: Option<Reset>,
     /// Nobody has told the kubelet of the rules that exeunt has been told.
     pub without_rules: bool,
     /// The jobs cannot be started (their image is not to be had) until all sidecars have given up.
@@ -262,6 +273,8 @@ enum Kind {
     NoNextAttempt,
     /// A helper gets a signal between two of its starts.
     Rotation,
+    /// A gate opens shortly before the time is up, where that is not easily seen.
+    LateGate,
 }
 
 impl Kind {
@@ -272,8 +285,16 @@ impl Kind {
             16..18 => Kind::NobodyComes,
             18..21 => Kind::NoNextAttempt,
             21..23 => Kind::Rotation,
+            23..27 => Kind::LateGate,
             _ => Kind::Ordinary,
         }
+    }
+
+    fn node(self, dice: &mut Dice) -> Node {
+        let late = self == Kind::LateGate;
+        let without_inotify = dice.percent(if late { 50 } else { 4 });
+        let somebody_mounts = late && !without_inotify || dice.percent(4);
+        Node { slow_volume: dice.percent(5), without_inotify, somebody_mounts }
     }
 }
 
@@ -286,8 +307,8 @@ impl Script {
             roles,
             deleted_at: None,
             small_volume: false,
-            slow_volume: false,
-            reset: false,
+            node: Node::default(),
+            reset: None,
             without_rules: false,
             late: false,
         }
@@ -311,16 +332,17 @@ impl Script {
             script.roles.push(sidecar(dice, number, policy, kind, jobs));
         }
         script.deleted_at = dice.percent(15).then(|| dice.ms(120));
-        script.slow_volume = dice.percent(5);
+        script.node = kind.node(dice);
         script.without_rules = kind == Kind::NoNextAttempt;
         script.late = kind == Kind::NobodyComes;
-        script.reset = kind == Kind::AllBegin;
-        if script.reset {
+        if kind == Kind::AllBegin {
+            script.reset = Some(dice.one_of(&[Reset::Alone, Reset::WithTheBinary]));
             begins_again(dice, &mut script.roles);
         }
         for role in &mut script.roles {
             role.stall = match role.gate {
                 _ if role.stopped_over_the_end => None,
+                Some(_) if kind == Kind::LateGate => None,
                 // Over the moment in which the time is up, and as often as not in which it opens.
                 Some(gate) if dice.percent(60) => {
                     let begins = gate.timeout.mul_f64(0.3) + dice.ms(30);
@@ -383,9 +405,11 @@ fn main(dice: &mut Dice, name: &str, policy: RestartPolicy, kind: Kind, small_vo
         // Longer than the pause between two starts of a helper.
         attempts.iter_mut().for_each(|attempt| attempt.takes += Duration::from_millis(200));
     }
-    if kind == Kind::Ordinary && dice.percent(8) {
-        role.gate = Some(gate(dice));
-    }
+    role.gate = match kind {
+        Kind::LateGate => Some(late_gate(dice)),
+        Kind::Ordinary if dice.percent(8) => Some(gate(dice)),
+        _ => None,
+    };
     role.plays = Plays::Main(attempts);
     role
 }
@@ -408,6 +432,12 @@ fn attempt(dice: &mut Dice, small_volume: bool, codes: &[u8], may: impl Fn(u8) -
 /// It opens before the time is up, or after it.
 fn gate(dice: &mut Dice) -> Gate {
     Gate { opens: dice.ms(120), timeout: Duration::from_millis(80) }
+}
+
+/// It opens after the second look without a watch, which comes after 50 ms, and before the third.
+fn late_gate(dice: &mut Dice) -> Gate {
+    let timeout = Duration::from_millis(100);
+    Gate { opens: timeout - dice.ms(25), timeout }
 }
 
 fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, kind: Kind, jobs: &[&str]) -> Role {

@@ -6,7 +6,7 @@
 
 use crate::house::House;
 use crate::plays::pod::Pod;
-use crate::plays::script::{Attempt, Helper, Job, Plays, RestartPolicy, Role, Rule, Script};
+use crate::plays::script::{Attempt, Helper, Job, Plays, Reset, RestartPolicy, Role, Rule, Script};
 use crate::row::{RESTART_ALL, RESTART_RULES, Row};
 use RestartPolicy::{Never, OnFailure};
 use serde_json::{Deserializer, Value, json};
@@ -196,6 +196,8 @@ struct Life {
     rule: Option<Rule>,
     /// exeunt was told of it, and the Pod does not have it.
     without_rules: bool,
+    /// Where all containers begin again.
+    reset: Reset,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +234,7 @@ fn life(policy: RestartPolicy, attempts: &[Attempted], sidecars: &[Aside]) -> Li
         deleted: None,
         rule: None,
         without_rules: false,
+        reset: Reset::Alone,
     }
 }
 
@@ -340,6 +343,11 @@ fn lives_that_begin_again() -> Vec<Life> {
         life(Never, &[long, exits(3)], &[watcher(), tidy()]),
         // The sentinel of the other job would be there still.
         with_another,
+        // The policy decides of what is in no rule.
+        Life { policy: OnFailure, ..by_job(&[exits(42), exits(3), exits(0)], &[tidy()]) },
+        // The containers run the copy that each round's init container makes.
+        Life { reset: Reset::WithTheBinary, ..by_job(&[exits(42), exits(0)], &[tidy()]) },
+        Life { reset: Reset::WithTheBinary, ..life(Never, &[long, exits(3)], &[watcher(), plain()]) },
     ]
 }
 
@@ -410,7 +418,7 @@ impl Life {
         let mut script = Script::quiet(self.policy, mains.chain(sidecars).collect());
         script.seed = number;
         script.deleted_at = self.deleted.map(|units| units * SIMULATED);
-        script.reset = self.begins_again();
+        script.reset = self.begins_again().then_some(self.reset);
         script.without_rules = self.without_rules;
         let mut pod = Pod::new(script, house.path(format!("life-{number}")));
         pod.back_off = BACK_OFF * SIMULATED;
@@ -532,7 +540,11 @@ impl Life {
             let command = ["/bin/sh".into(), "-c".into(), line];
             self.container(&name, "sidecar", &self.options(aside, REAL), aside.rule, &command)
         });
-        let reset = ["/bin/exeunt", "reset"].map(str::to_owned);
+        let reset: &[&str] = match self.reset {
+            Reset::Alone => &["/bin/exeunt", "reset"],
+            Reset::WithTheBinary => &["/bin/exeunt", "install", "--reset", "/tmp/pod"],
+        };
+        let reset: Vec<_> = reset.iter().map(|word| (*word).to_owned()).collect();
         let first = self.begins_again().then(|| bare("first", &reset));
         json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -548,7 +560,11 @@ impl Life {
     }
 
     fn container(&self, name: &str, mode: &str, options: &[String], rule: Option<Rule>, command: &[String]) -> Value {
-        let wrapper = ["/bin/exeunt", "--mode", mode, "--restart-policy", self.policy.word()].map(str::to_owned);
+        let exeunt = match self.reset {
+            Reset::WithTheBinary => "/tmp/pod/exeunt",
+            Reset::Alone => "/bin/exeunt",
+        };
+        let wrapper = [exeunt, "--mode", mode, "--restart-policy", self.policy.word()].map(str::to_owned);
         let told = rule.map(|rule| vec!["--restart-on".to_owned(), rule.word.to_owned()]).unwrap_or_default();
         let command = [&wrapper[..], &told, options, &["--".to_owned()], command].concat();
         let mut container = bare(name, &command);

@@ -1,7 +1,8 @@
-//! A slow volume: every call that changes the shared directory, or asks it for a lock or for what is there, takes its time.
+//! The node under a Pod: its volume is slow, its inotify instances are used up, somebody mounts at the same moment.
 //!
-//! The kernel stops the caller at the call and asks us (seccomp_unotify(2), Linux 5.5); we let it go on a moment later. Should
-//! we die, the calls fail with ENOSYS: nobody is left waiting, which cannot be said of a file system that is frozen.
+//! The kernel stops the caller at the call and asks us (seccomp_unotify(2), Linux 5.5); we let it go on a moment later, or
+//! answer for the kernel. Should we die, the calls fail with ENOSYS: nobody is left waiting, which cannot be said of a file
+//! system that is frozen.
 
 use super::script::Dice;
 use std::io;
@@ -10,8 +11,22 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
+/// What is the matter with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Every call that changes the shared directory, or asks it for a lock or for what is there, takes some milliseconds.
+    pub slow_volume: bool,
+    /// Its users have all the inotify instances that they may have.
+    pub without_inotify: bool,
+    /// Somebody mounts, again and again: what the kernel's caches know of a path has to be asked for more than once.
+    pub somebody_mounts: bool,
+}
+
 /// The longest that one call takes.
 const SLOWEST_MS: u64 = 6;
+/// So often in a row is the answer EAGAIN while somebody mounts. Beside two processes that did nothing but mount and unmount
+/// it was three times at most, in three million calls.
+const MOUNTS_IN_A_ROW: u64 = 4;
 const SLOW: [libc::c_long; 6] = [
     libc::SYS_renameat,
     libc::SYS_unlinkat,
@@ -20,13 +35,41 @@ const SLOW: [libc::c_long; 6] = [
     libc::SYS_flock,
     libc::SYS_newfstatat,
 ];
+/// The most calls that are asked about.
+const MOST: usize = SLOW.len() + 2;
 
-/// Starts a process whose volume is slow, and all that it starts.
-pub fn spawn(mut command: Command, seed: u64) -> io::Result<Child> {
+impl Node {
+    /// Whether there is nothing the matter with it.
+    fn is_well(self) -> bool {
+        self == Node::default()
+    }
+
+    /// The calls that are asked about. One that nobody makes stands for each that is not.
+    fn calls(self) -> [libc::c_long; MOST] {
+        let mut calls = [libc::c_long::from(u32::MAX); MOST];
+        if self.slow_volume {
+            calls[..SLOW.len()].copy_from_slice(&SLOW);
+        }
+        if self.without_inotify {
+            calls[SLOW.len()] = libc::SYS_inotify_init1;
+        }
+        if self.somebody_mounts {
+            calls[SLOW.len() + 1] = libc::SYS_openat2;
+        }
+        calls
+    }
+}
+
+/// Starts a process on this node, and all that it starts.
+pub fn spawn(mut command: Command, node: Node, seed: u64) -> io::Result<Child> {
+    if node.is_well() {
+        return command.spawn();
+    }
+    let calls = node.calls();
     let (ours, theirs) = UnixDatagram::pair()?;
     let descriptor = theirs.as_raw_fd();
     // SAFETY: system calls on data that is on the child's own stack; nothing is allocated.
-    unsafe { command.pre_exec(move || send(descriptor, listener()?)) };
+    unsafe { command.pre_exec(move || send(descriptor, listener(&calls)?)) };
     let child = command.spawn()?;
     drop(theirs);
     let listener = receive(&ours)?;
@@ -35,18 +78,18 @@ pub fn spawn(mut command: Command, seed: u64) -> io::Result<Child> {
 }
 
 /// In the child: from now on these calls are asked about. The descriptor is the one to listen at.
-fn listener() -> io::Result<RawFd> {
+fn listener(calls: &[libc::c_long; MOST]) -> io::Result<RawFd> {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    // The number stands first in `struct seccomp_data`. One jump for each slow call, to the last line.
-    let mut program = [step(LOAD, 0, 0); SLOW.len() + 3];
-    for (index, number) in SLOW.iter().enumerate() {
-        program[1 + index] = step(JUMP, (SLOW.len() - index) as u8, *number as u32);
+    // The number stands first in `struct seccomp_data`. One jump for each call, to the last line.
+    let mut program = [step(LOAD, 0, 0); MOST + 3];
+    for (index, number) in calls.iter().enumerate() {
+        program[1 + index] = step(JUMP, (MOST - index) as u8, *number as u32);
     }
-    program[SLOW.len() + 1] = step(RETURN, 0, libc::SECCOMP_RET_ALLOW);
-    program[SLOW.len() + 2] = step(RETURN, 0, libc::SECCOMP_RET_USER_NOTIF);
+    program[MOST + 1] = step(RETURN, 0, libc::SECCOMP_RET_ALLOW);
+    program[MOST + 2] = step(RETURN, 0, libc::SECCOMP_RET_USER_NOTIF);
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the program is alive, and has as many lines as it says.
     let listener = unsafe {
@@ -88,8 +131,9 @@ fn receive(from: &UnixDatagram) -> io::Result<OwnedFd> {
     Err(io::Error::other("no descriptor came"))
 }
 
-/// Lets each call go on, a moment after it was made; until nobody is left who could make one.
+/// Answers each call as such a node does, until nobody is left who could make one.
 fn answer(listener: &OwnedFd, dice: &mut Dice) {
+    let mut in_a_row = 0;
     let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     loop {
         // SAFETY: one live local.
@@ -104,9 +148,19 @@ fn answer(listener: &OwnedFd, dice: &mut Dice) {
             // Whoever asked has been killed meanwhile.
             continue;
         }
-        std::thread::sleep(dice.ms(SLOWEST_MS));
-        let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
-        let answer = libc::seccomp_notif_resp { id: asked.id, val: 0, error: 0, flags };
+        let goes_on = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        let (error, flags) = match libc::c_long::from(asked.data.nr) {
+            libc::SYS_inotify_init1 => (-libc::EMFILE, 0),
+            libc::SYS_openat2 => {
+                in_a_row = if in_a_row < MOUNTS_IN_A_ROW { in_a_row + 1 } else { 0 };
+                if in_a_row > 0 { (-libc::EAGAIN, 0) } else { (0, goes_on) }
+            }
+            _ => {
+                std::thread::sleep(dice.ms(SLOWEST_MS));
+                (0, goes_on)
+            }
+        };
+        let answer = libc::seccomp_notif_resp { id: asked.id, val: 0, error, flags };
         // SAFETY: the kernel reads a live local. ENOENT: killed while it waited.
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) };
     }
