@@ -6,6 +6,9 @@
 #[macro_use]
 #[path = "model/every.rs"]
 mod every;
+#[macro_use]
+#[path = "model/listed.rs"]
+mod listed;
 #[path = "model/controls.rs"]
 mod controls;
 #[allow(dead_code, reason = "what a model counts is exact")]

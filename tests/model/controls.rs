@@ -3,7 +3,7 @@
 use super::pods::{APART, RELOADED, REPEATED, ROUNDS, RULED, SOUND, TOLD};
 use super::policies::INT;
 use super::search::Broken;
-use super::settings::{self, Fault, Left, Locks, Mains, POD, Setting, Watch};
+use super::settings::{Fault, Left, Locks, Mains, POD, Setting, Watch};
 use super::world::{EARLY, ORDER, OUTLIVES, SENT, UNTRUE};
 use super::worlds::{holds, search};
 use exeunt::machine::Restart;
@@ -111,9 +111,9 @@ fn every_fault_that_is_planted_in_a_pod_is_found() {
         let sound = |setting: &Setting| SOUND.iter().any(|(_, sound)| format!("{sound:?}") == format!("{setting:?}"));
         assert!(sound(&setting), "without the fault it is not among those that hold: {setting:?}");
     }
-    for fault in settings::every_fault() {
-        let planted = CONTROLS.iter().any(|(_, _, control)| *control == fault);
-        assert!(planted || fault == Fault::None, "{fault:?} is planted nowhere");
+    for fault in Fault::ALL {
+        let planted = CONTROLS.iter().any(|(_, _, control)| control == fault);
+        assert!(planted || *fault == Fault::None, "{fault:?} is planted nowhere");
     }
 }
 

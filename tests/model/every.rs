@@ -1,6 +1,6 @@
 //! Lists of values that cannot forget one.
 
-/// What is tried of an enumeration. A kind that is not named here does not compile: the match is there for that alone.
+/// What is tried of an enumeration of the program. A kind that is not named here does not compile: the match is there for that alone.
 macro_rules! every {
     ($all:ident: $name:ident { $($kind:ident $(($contents:expr))?),+ $(,)? }) => {
         pub fn $all() -> Vec<$name> {

@@ -52,16 +52,16 @@ struct Stage {
     was_ready: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    LeavesTheOldMark,
-    RemovesTheOldMarkLate,
-    AsksForTheMarkFirst,
-    BelievesTheMark,
+listed! {
+    /// A mistake in one of the steps, as a negative control.
+    Fault {
+        None,
+        LeavesTheOldMark,
+        RemovesTheOldMarkLate,
+        AsksForTheMarkFirst,
+        BelievesTheMark,
+    }
 }
-
-every!(every_fault: Fault { None, LeavesTheOldMark, RemovesTheOldMarkLate, AsksForTheMarkFirst, BelievesTheMark });
 
 fn steps(stage: &Stage, fault: Fault) -> Vec<(&'static str, Outcome<Stage>)> {
     let mut steps = Vec::new();
@@ -209,7 +209,7 @@ fn where_locks_are_not_shared_nobody_is_ever_said_to_be_ready() {
 
 #[test]
 fn every_fault_that_is_planted_in_readiness_is_found() {
-    for fault in every_fault().into_iter().filter(|fault| *fault != Fault::None) {
+    for fault in Fault::ALL.iter().copied().filter(|fault| *fault != Fault::None) {
         for left in [false, true] {
             let Err(broken) = search(left, fault) else { panic!("{fault:?}, left {left}: nothing was found") };
             println!("{fault:?}: {}", broken.tell());

@@ -3,48 +3,6 @@
 use super::policies::TERM;
 use exeunt::machine::{Codes, Restart};
 
-every!(every_left: Left { Nothing, Sentinel, Life, LifeOfAnotherBoot, Attempt, Both });
-every!(every_locks: Locks { Shared, Elsewhere, Apart, Refused, SometimesRefused });
-every!(every_watch: Watch { Rings, Silent, Lies });
-every!(every_mains: Mains { One, All, Any });
-every!(every_fault: Fault {
-    None,
-    NoSecondLook,
-    LooksInTheOtherOrder,
-    BelievesEveryLock,
-    TakesAnErrorForAFreeLock,
-    NeverBelievesALock,
-    ForgetsThePolicy,
-    TakesEveryEndForRepeated,
-    JudgesADeathAtOnce,
-    ReleasesFirst,
-    LocksLate,
-    LeavesTheOldSentinel,
-    OnlyTheWatch,
-    BeginsAnewAtEachEvent,
-    TakesAnEventForTheEnd,
-    ForgetsTheRunId,
-    LooksAtTheFirstNameOnly,
-    LooksAwayInTheBackOff,
-    ForgetsTheLost,
-    ForgetsTheLastWord,
-    JudgesASignalAtOnce,
-    JudgesATimeAtOnce,
-    TimeBeforeSignals,
-    DropsAnEarlySignal,
-    HoldsAnEarlySignal,
-    LosesWhatIsKept,
-    LosesWhatComesAtADeath,
-    TakesSigtermForTheOrder,
-    ForgetsTheLinger,
-    CountsWhileItIsThere,
-    ForgetsThatItCame,
-    ForgetsTheReset,
-    ResetsTheLifeAlone,
-    ResetsTheLiving,
-    ResetsOutOfTurn,
-});
-
 /// What the Pod is like, and what is wrong with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -89,34 +47,36 @@ pub struct Setting {
     pub fault: Fault,
 }
 
-/// What an earlier Pod has left on a volume that outlives it, under the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    Nothing,
-    Sentinel,
-    /// `-running`, of a main that was killed.
-    Life,
-    /// The same, and the node has been started anew since, or the volume is on another one.
-    LifeOfAnotherBoot,
-    /// `-running`, with how an attempt failed.
-    Attempt,
-    /// Both files: a life that began by hand, or in a shell, beside a sentinel.
-    Both,
+listed! {
+    /// What an earlier Pod has left on a volume that outlives it, under the same name.
+    Left {
+        Nothing,
+        Sentinel,
+        /// `-running`, of a main that was killed.
+        Life,
+        /// The same, and the node has been started anew since, or the volume is on another one.
+        LifeOfAnotherBoot,
+        /// `-running`, with how an attempt failed.
+        Attempt,
+        /// Both files: a life that began by hand, or in a shell, beside a sentinel.
+        Both,
+    }
 }
 
-/// What the containers see of each other's locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Locks {
-    /// One kernel, one volume: everything.
-    Shared,
-    /// Everything, but the records do not show that it is one place (a network file system that carries locks).
-    Elsewhere,
-    /// Nothing: every lock of another container looks free.
-    Apart,
-    /// They cannot be asked for.
-    Refused,
-    /// Asking for one fails now and then.
-    SometimesRefused,
+listed! {
+    /// What the containers see of each other's locks.
+    Locks {
+        /// One kernel, one volume: everything.
+        Shared,
+        /// Everything, but the records do not show that it is one place (a network file system that carries locks).
+        Elsewhere,
+        /// Nothing: every lock of another container looks free.
+        Apart,
+        /// They cannot be asked for.
+        Refused,
+        /// Asking for one fails now and then.
+        SometimesRefused,
+    }
 }
 
 impl Locks {
@@ -125,25 +85,27 @@ impl Locks {
     }
 }
 
-/// What the watch says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
-    /// Whatever happens.
-    Rings,
-    /// Nothing, ever.
-    Silent,
-    /// Whatever happens, and what does not.
-    Lies,
+listed! {
+    /// What the watch says.
+    Watch {
+        /// Whatever happens.
+        Rings,
+        /// Nothing, ever.
+        Silent,
+        /// Whatever happens, and what does not.
+        Lies,
+    }
 }
 
-/// Whom the sidecars wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mains {
-    One,
-    /// `--until main,second-main`.
-    All,
-    /// The same with `--until-any`.
-    Any,
+listed! {
+    /// Whom the sidecars wait for.
+    Mains {
+        One,
+        /// `--until main,second-main`.
+        All,
+        /// The same with `--until-any`.
+        Any,
+    }
 }
 
 impl Mains {
@@ -152,78 +114,79 @@ impl Mains {
     }
 }
 
-/// A mistake in one of the steps, as a negative control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    /// The sentinel is looked for first, and not once more after the lock was found free.
-    NoSecondLook,
-    /// There is a second look, but each goes to the sentinel first and to the life then.
-    LooksInTheOtherOrder,
-    /// A free lock is believed everywhere.
-    BelievesEveryLock,
-    /// A lock that cannot be asked for counts as free. It was so.
-    TakesAnErrorForAFreeLock,
-    /// A lock that was seen held is not believed afterwards either.
-    NeverBelievesALock,
-    /// The restart policy in the record is not read.
-    ForgetsThePolicy,
-    /// Whoever has left no code is taken for one whose failures are repeated as any other's.
-    TakesEveryEndForRepeated,
-    /// A death counts as it is noticed, although the job may have ended before.
-    JudgesADeathAtOnce,
-    /// The lock is released before the rename.
-    ReleasesFirst,
-    /// The life is moved into place before it is locked.
-    LocksLate,
-    /// A claim leaves the sentinel of an earlier life where it is.
-    LeavesTheOldSentinel,
-    /// No slow look: only what the watch reports.
-    OnlyTheWatch,
-    /// Each event begins the look anew.
-    BeginsAnewAtEachEvent,
-    /// An event is taken for the end.
-    TakesAnEventForTheEnd,
-    /// The run id of the sentinel is not compared.
-    ForgetsTheRunId,
-    /// Of several names, only the first is looked at.
-    LooksAtTheFirstNameOnly,
-    /// Nobody is looked at between two lives of the child.
-    LooksAwayInTheBackOff,
-    /// A life that is gone from the directory is forgotten.
-    ForgetsTheLost,
-    /// A record that says "for good" is not believed without a sentinel.
-    ForgetsTheLastWord,
-    /// The same of a signal.
-    JudgesASignalAtOnce,
-    /// The same of a time that is up.
-    JudgesATimeAtOnce,
-    /// Of what has been noticed together, the time that is up is acted on first.
-    TimeBeforeSignals,
-    /// What comes before the command runs, or between two lives of it, is forgotten.
-    DropsAnEarlySignal,
-    /// What comes before the command runs waits for a look. It was so, on a volume that answers late.
-    HoldsAnEarlySignal,
-    /// What was kept between two lives of the child is forgotten as the next is started.
-    LosesWhatIsKept,
-    /// What comes once the child is dead, and before that is acted on, is sent to the dead. It was so.
-    LosesWhatComesAtADeath,
-    /// Whoever was sent SIGTERM is not sent the stop signal any more. It was so.
-    TakesSigtermForTheOrder,
-    /// Whoever lingers goes on looking, and forgets how long when he sees the end once more.
-    ForgetsTheLinger,
-    /// The absence of the job is counted while it is there.
-    CountsWhileItIsThere,
-    /// An attempt that came and went between two looks does not end the absence. It was so.
-    ForgetsThatItCame,
-    /// All containers begin anew, and nobody resets the volume.
-    ForgetsTheReset,
-    /// A reset leaves the sentinel.
-    ResetsTheLifeAlone,
-    /// A reset removes the files of those that live, too.
-    ResetsTheLiving,
-    /// A reset lets names be taken meanwhile.
-    ResetsOutOfTurn,
+listed! {
+    /// A mistake in one of the steps, as a negative control.
+    Fault {
+        None,
+        /// The sentinel is looked for first, and not once more after the lock was found free.
+        NoSecondLook,
+        /// There is a second look, but each goes to the sentinel first and to the life then.
+        LooksInTheOtherOrder,
+        /// A free lock is believed everywhere.
+        BelievesEveryLock,
+        /// A lock that cannot be asked for counts as free. It was so.
+        TakesAnErrorForAFreeLock,
+        /// A lock that was seen held is not believed afterwards either.
+        NeverBelievesALock,
+        /// The restart policy in the record is not read.
+        ForgetsThePolicy,
+        /// Whoever has left no code is taken for one whose failures are repeated as any other's.
+        TakesEveryEndForRepeated,
+        /// A death counts as it is noticed, although the job may have ended before.
+        JudgesADeathAtOnce,
+        /// The lock is released before the rename.
+        ReleasesFirst,
+        /// The life is moved into place before it is locked.
+        LocksLate,
+        /// A claim leaves the sentinel of an earlier life where it is.
+        LeavesTheOldSentinel,
+        /// No slow look: only what the watch reports.
+        OnlyTheWatch,
+        /// Each event begins the look anew.
+        BeginsAnewAtEachEvent,
+        /// An event is taken for the end.
+        TakesAnEventForTheEnd,
+        /// The run id of the sentinel is not compared.
+        ForgetsTheRunId,
+        /// Of several names, only the first is looked at.
+        LooksAtTheFirstNameOnly,
+        /// Nobody is looked at between two lives of the child.
+        LooksAwayInTheBackOff,
+        /// A life that is gone from the directory is forgotten.
+        ForgetsTheLost,
+        /// A record that says "for good" is not believed without a sentinel.
+        ForgetsTheLastWord,
+        /// The same of a signal.
+        JudgesASignalAtOnce,
+        /// The same of a time that is up.
+        JudgesATimeAtOnce,
+        /// Of what has been noticed together, the time that is up is acted on first.
+        TimeBeforeSignals,
+        /// What comes before the command runs, or between two lives of it, is forgotten.
+        DropsAnEarlySignal,
+        /// What comes before the command runs waits for a look. It was so, on a volume that answers late.
+        HoldsAnEarlySignal,
+        /// What was kept between two lives of the child is forgotten as the next is started.
+        LosesWhatIsKept,
+        /// What comes once the child is dead, and before that is acted on, is sent to the dead. It was so.
+        LosesWhatComesAtADeath,
+        /// Whoever was sent SIGTERM is not sent the stop signal any more. It was so.
+        TakesSigtermForTheOrder,
+        /// Whoever lingers goes on looking, and forgets how long when he sees the end once more.
+        ForgetsTheLinger,
+        /// The absence of the job is counted while it is there.
+        CountsWhileItIsThere,
+        /// An attempt that came and went between two looks does not end the absence. It was so.
+        ForgetsThatItCame,
+        /// All containers begin anew, and nobody resets the volume.
+        ForgetsTheReset,
+        /// A reset leaves the sentinel.
+        ResetsTheLifeAlone,
+        /// A reset removes the files of those that live, too.
+        ResetsTheLiving,
+        /// A reset lets names be taken meanwhile.
+        ResetsOutOfTurn,
+    }
 }
 
 pub const POD: Setting = Setting {

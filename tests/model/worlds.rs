@@ -5,7 +5,7 @@ use super::inevitable::leaves;
 use super::pods::{APART, LARGE, RELOADED, REPEATED, ROUNDS, RULED, SOUND, TOLD};
 use super::policies::{self, HUP, INT, TERM};
 use super::search::{Broken, Graph, explore};
-use super::settings::{self, Left, Locks, Mains, POD, Setting, Watch};
+use super::settings::{Left, Locks, Mains, POD, Setting, Watch};
 use super::world::{Container, Label, OUTLIVES, Round, SENT, World, steps};
 use exeunt::machine::{Codes, Restart, State, Status};
 
@@ -89,10 +89,10 @@ fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
         fault: _,
     } = POD;
     tried(policies::codes(), |setting| setting.restart_on);
-    tried(settings::every_left(), |setting| setting.left);
-    tried(settings::every_locks(), |setting| setting.locks);
-    tried(settings::every_watch(), |setting| setting.watch);
-    tried(settings::every_mains(), |setting| setting.mains);
+    tried(Left::ALL.iter().copied(), |setting| setting.left);
+    tried(Locks::ALL.iter().copied(), |setting| setting.locks);
+    tried(Watch::ALL.iter().copied(), |setting| setting.watch);
+    tried(Mains::ALL.iter().copied(), |setting| setting.mains);
     tried(Restart::ALL.iter().map(|(_, restart)| *restart), |setting| setting.restart);
     tried([1, 2], |setting| setting.sidecars);
     tried(both, |setting| setting.outlives);
