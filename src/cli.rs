@@ -217,6 +217,10 @@ pub fn complaint_of(command: &Command, error: &clap::Error, words: &[OsString]) 
             if let Some(name) = with_one.filter_map(of_one_dash).find(known) {
                 return format!("unexpected argument '-{name}' found; did you mean --{name}?");
             }
+            // An item of a list in a manifest that holds two: `- --grace 30s`.
+            if of.contains(char::is_whitespace) {
+                return format!("{line}; it is one word: write each word by itself");
+            }
             match nearest(long_name(of), longs(command)) {
                 Some(option) => format!("{line}; did you mean --{option}?"),
                 None => line,
@@ -269,6 +273,12 @@ pub fn own(word: &OsString) -> Option<&'static Opt> {
 fn of_one_dash(word: &str) -> Option<&str> {
     let name = word.strip_prefix('-').filter(|name| !name.starts_with('-')).map(long_name)?;
     (name.len() > 1).then_some(name)
+}
+
+/// A word that begins with a dash that a word processor or a web page has made of two: what stands behind it.
+pub fn behind_a_long_dash(word: &str) -> Option<&str> {
+    let is_dash = |letter: char| letter == '-' || matches!(letter, '\u{2010}'..='\u{2015}' | '\u{2212}');
+    word.starts_with(|first: char| first != '-' && is_dash(first)).then(|| word.trim_start_matches(is_dash))
 }
 
 /// Of `--name=value` the name.
@@ -333,7 +343,8 @@ pub fn readable(words: &[OsString]) -> Readable {
         // What is not UTF-8 text can be a value, but no option.
         let text = word.to_str();
         let with_one = text.and_then(of_one_dash).filter(|name| !name.chars().all(is_short));
-        let Some(option) = text.and_then(|word| word.strip_prefix("--")).or(with_one) else {
+        let misdashed = with_one.or(text.and_then(behind_a_long_dash));
+        let Some(option) = text.and_then(|word| word.strip_prefix("--")).or(misdashed) else {
             if word.as_encoded_bytes().starts_with(b"-") {
                 continue;
             }
@@ -342,18 +353,22 @@ pub fn readable(words: &[OsString]) -> Readable {
         if option.is_empty() {
             break;
         }
-        let name = long_name(option);
+        // With its value in one word, as an item of a list may hold it, it is clear as well; with more than that it is not.
+        let end = option.find(|letter: char| letter == '=' || letter.is_whitespace()).unwrap_or(option.len());
+        let (name, rest) = option.split_at(end);
+        let written = rest.strip_prefix('=').or(Some(rest.trim()).filter(|rest| !rest.is_empty()));
+        let is_more = !rest.starts_with('=') && rest.trim().contains(char::is_whitespace);
         let called = |name: &str| options().find(|option| option.name == name);
         let known = called(name);
         let is_option = |word: &&&OsString| word.as_encoded_bytes().starts_with(b"-");
-        let mut value = option.split_once('=').map(|(_, value)| OsString::from(value));
+        let mut value = written.map(OsString::from);
         let takes = known.is_none_or(|known| known.value().is_some() && !known.optional);
         if value.is_none() && takes && words.peek().is_some_and(|word| !is_option(&word)) {
             value = words.next().cloned();
         }
         match (known, value) {
-            // With one dash it was nothing to the parser; what it says may be meant otherwise.
-            (Some(known), _) if with_one.is_some() => found.doubtful.push(known),
+            // With another dash it was nothing to the parser; what it says may be meant otherwise.
+            (Some(known), _) if misdashed.is_some() || is_more => found.doubtful.push(known),
             (Some(known), Some(value)) => found.given.push((known, value)),
             (Some(known), None) if takes => found.doubtful.push(known),
             (Some(_), None) => {}

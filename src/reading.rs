@@ -90,6 +90,7 @@ impl Reading {
         if flags.get_flag("version") {
             return Ok(Wanted::Version);
         }
+        refuse_a_long_dash(&flags, words)?;
         let (level, format) = report(&flags, &scene.variables);
         self.format = *format.as_ref().unwrap_or(&self.format);
         self.level = level?;
@@ -170,6 +171,23 @@ fn instead_of_a_mode(words: &[OsString]) -> Option<anyhow::Error> {
     Some(anyhow!("\"{word}\" is no subcommand, and no mode is given; did you mean {meant}?"))
 }
 
+/// The words of the command, and whether a `--` stands before them.
+fn command<'a>(flags: &'a ArgMatches, words: &[OsString]) -> (Vec<&'a OsString>, bool) {
+    let command: Vec<&OsString> = flags.get_many("command").into_iter().flatten().collect();
+    let before = words.len().checked_sub(command.len() + 1).and_then(|at| words.get(at));
+    (command, before.is_some_and(|word| word == "--"))
+}
+
+/// No command begins with the dash of a word processor, but what was copied from its page does.
+fn refuse_a_long_dash(flags: &ArgMatches, words: &[OsString]) -> Result<()> {
+    let (command, false) = command(flags, words) else { return Ok(()) };
+    let Some(word) = command.first().and_then(|word| word.to_str()) else { return Ok(()) };
+    match cli::behind_a_long_dash(word) {
+        Some(meant) => bail!("\"{word}\" begins with a long dash, as a word processor makes it; write --{meant}"),
+        None => Ok(()),
+    }
+}
+
 /// Without `--` the first word that is no option begins the command. A time is no command, but somebody's value; and an
 /// option behind the command is the command's: it is no mistake as long as all goes well, and a hint where it does not.
 fn check_what_precedes_the_command(
@@ -178,12 +196,8 @@ fn check_what_precedes_the_command(
     words: &[OsString],
     scene: &Scene<'_>,
 ) -> Result<Option<&'static str>> {
-    let command: Vec<&OsString> = flags.get_many("command").into_iter().flatten().collect();
-    let marked = words.len().checked_sub(command.len() + 1).and_then(|at| words.get(at));
+    let (command, false) = command(flags, words) else { return Ok(None) };
     let Some(first) = command.first().and_then(|word| word.to_str()) else { return Ok(None) };
-    if marked.is_some_and(|word| word == "--") {
-        return Ok(None);
-    }
     // `--grace 5 s`: the unit has come loose.
     let at = words.len() - command.len();
     let before = at.checked_sub(1).and_then(|at| words.get(at)).and_then(|word| word.to_str()).unwrap_or_default();

@@ -136,6 +136,34 @@ fn an_option_with_one_dash_makes_nothing_untrue() {
     assert_eq!(house.listing(), ["other-terminated"]);
 }
 
+/// An item of a list in a manifest that holds an option and its value is one word, and a long dash begins no option. The
+/// parser refuses both; what they say of the end that is published counts all the same, or nothing is published.
+#[test]
+fn an_option_that_is_not_cut_into_words_or_has_a_long_dash_makes_nothing_untrue() {
+    for (words, listing) in [
+        (&["--grace 5s"][..], &["main-job-terminated"][..]),
+        (&["--restart-policy on-failure"], &["main-job-running"]),
+        (&["--restart-on  1-255"], &["main-job-running"]),
+        (&["--name other"], &["other-terminated"]),
+        (&["--name other --grace 5s"], &[]),
+        (&["--restart-policy on-failure --grace 5s"], &[]),
+        (&["—name", "other"], &[]),
+        (&["–restart-policy=on-failure"], &[]),
+        (&["—grace", "5s"], &["main-job-terminated"]),
+    ] {
+        let house = House::new();
+        let mut run = house.main().args(words).args(["--", "true"]).finish();
+        assert_eq!(run.code(), 125, "{words:?}: {}", run.err());
+        assert_eq!(house.listing(), listing, "{words:?}");
+    }
+    let house = House::new();
+    let mut run = house.run(EXEUNT).arg("--mode main").arg("--dir").arg(house.pod("")).args(["--", "true"]).finish();
+    assert_eq!((run.code(), house.listing()), (125, vec!["main-job-terminated".to_owned()]), "{}", run.err());
+    // Behind -- a dash is anybody's.
+    house.anew();
+    assert_eq!(house.main().args(["--", "—name"]).finish().code(), 127);
+}
+
 #[test]
 fn two_dashes_are_no_value_and_a_time_is_no_command() {
     let house = House::new();

@@ -25,7 +25,12 @@ fn ends(run: Run, code: i32, words: &[&str]) {
 #[test]
 fn in_the_words_of_the_command_line() {
     let house = House::new();
-    let table: [(&[&str], &[&str]); 17] = [
+    let table: [(&[&str], &[&str]); 22] = [
+        (&["--mode main", "--", "true"], &["'--mode main'", "it is one word", "write each word by itself"]),
+        (&["--mode", "main", "--grace 5s", "--", "true"], &["'--grace 5s'", "it is one word"]),
+        (&["—mode", "main", "--", "true"], &["\"—mode\"", "a long dash", "write --mode"]),
+        (&["--mode", "main", "–name=x", "--", "true"], &["\"–name=x\"", "a long dash", "write --name=x"]),
+        (&["--mode", "main", "—", "true"], &["\"—\"", "a long dash", "write --"]),
         (&["--mode", "job", "--", "true"], &["--mode", "\"job\" is not known", "use main, sidecar"]),
         (&["staus"], &["\"staus\"", "did you mean exeunt status?"]),
         (&["main", "--", "true"], &["\"main\"", "exeunt --mode main -- COMMAND"]),
