@@ -160,7 +160,12 @@ fn in_the_command() {
     let python = script("python", 0o755, "#!/usr/bin/python9\n");
     let plain = script("plain", 0o644, "#!/bin/sh\n");
     let directory = house.path("").display().to_string();
-    let table: [(&str, i32, &[&str]); 8] = [
+    let table: [(&str, i32, &[&str]); 13] = [
+        ("{{ .Values.job }}", 127, &["was not found", "the template in it was not filled in"]),
+        ("--config=x", 127, &["was not found", "an option of the command", "replaces the image's ENTRYPOINT"]),
+        ("cd", 127, &["was not found", "only a shell understands it", "sh -c"]),
+        ("A_1=b", 127, &["was not found", "only a shell understands it", "sh -c"]),
+        ("~/job", 127, &["was not found", "only a shell understands it"]),
         ("$(JOB)", 127, &["was not found", "the variable in it was not filled in", "this container's env"]),
         ("$JOB --fast", 127, &["was not found", "the variable in it was not filled in", "sh -c"]),
         ("no-such-program", 127, &["\"no-such-program\" was not found", "in this image"]),

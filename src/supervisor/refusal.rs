@@ -25,16 +25,7 @@ pub(super) fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String)
             ),
         ),
         Refused::NotFound(errno) => {
-            let blank = name.contains(char::is_whitespace);
-            let hint = if name.contains('$') {
-                "; the variable in it was not filled in: Kubernetes knows $(NAME) from this container's env, and $NAME only a \
-                 shell: sh -c '...'"
-            } else if blank {
-                "; it is one word: write each word by itself, or sh -c '...'"
-            } else {
-                "; is it in this image, and on its PATH?"
-            };
-            (exit::NOT_FOUND, format!("the command \"{name}\" was not found: {}{hint}", words::errno(errno)))
+            (exit::NOT_FOUND, format!("the command \"{name}\" was not found: {}{}", words::errno(errno), nothing(name)))
         }
         Refused::NotExecutable(errno) => {
             let hint = match errno {
@@ -49,6 +40,38 @@ pub(super) fn why(name: &str, launch: &Launch, refused: Refused) -> (u8, String)
             (exit::OURS, format!("no process can be started for \"{name}\": {}", words::errno(errno)))
         }
     }
+}
+
+/// What a word may have been meant for that is the name of no file.
+fn nothing(name: &str) -> &'static str {
+    if name.contains("{{") {
+        "; the template in it was not filled in"
+    } else if name.contains('$') {
+        "; the variable in it was not filled in: Kubernetes knows $(NAME) from this container's env, and $NAME only a \
+         shell: sh -c '...'"
+    } else if name.contains(char::is_whitespace) {
+        "; it is one word: write each word by itself, or sh -c '...'"
+    } else if name.starts_with('-') {
+        "; it looks like an option of the command: write the command itself before it, for command: replaces the image's \
+         ENTRYPOINT"
+    } else if SHELLS_OWN.contains(&name) || name.starts_with('~') || assigns(name) {
+        "; only a shell understands it: sh -c '...'"
+    } else {
+        "; is it in this image, and on its PATH?"
+    }
+}
+
+/// Words that a shell acts on by itself, and that people begin a line with.
+const SHELLS_OWN: &[&str] = &[
+    "cd", "export", "source", "exec", "set", "eval", "trap", "ulimit", "umask", "unset", "wait", "exit", "if", "for",
+    "while", "until", "case", "!", "(", "{",
+];
+
+/// `NAME=value`, as before a command in a shell.
+fn assigns(word: &str) -> bool {
+    let letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    word.split_once('=')
+        .is_some_and(|(name, _)| name.starts_with(|first: char| !first.is_ascii_digit()) && name.chars().all(letter))
 }
 
 /// Whom a file names to run it.
