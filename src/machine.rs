@@ -281,7 +281,7 @@ pub enum Command {
     Deferred,
     /// It has been reaped (with a group: and the group is empty).
     Ended(Status),
-    /// SIGKILL may not be sent to it: it has changed its user, and we lack CAP_KILL.
+    /// SIGKILL may not be sent to it: it has changed its user and we lack CAP_KILL, or a filter refuses us the call.
     Unkillable,
 }
 

@@ -18,7 +18,8 @@ static MEMORY: exeunt::sys::memory::Memory = exeunt::sys::memory::Memory::new();
 /// Called by the C runtime: `argv` has `argc` strings that end in NUL.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    exeunt::sys::signals::block_all();
+    // Where it is refused, that is said as the handlers are installed.
+    let _ = exeunt::sys::signals::block_all();
     MEMORY.prepare();
     let words = (0..usize::try_from(argc).unwrap_or(0)).map(|index| {
         // SAFETY: see above.

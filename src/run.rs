@@ -18,28 +18,29 @@ pub fn run(words: Vec<OsString>) -> u8 {
         sys::signals::unblock_all();
         return subcommand(command, rest);
     }
-    let signals = match Signals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            Report::early().failure(&format!("signal handlers cannot be installed: {}", words::io(&error)));
-            return exit::OURS;
-        }
-    };
+    let signals = Signals::catch();
     sys::descriptors::keep_standard_numbers_free();
 
     let scene = scene();
     let reading = reading::read(&words, &scene);
     let report = Report { level: reading.level, format: reading.format, mode: reading.mode };
-    match reading.wanted {
-        Ok(Wanted::Help) => print(&cli::command().render_help().to_string()),
-        Ok(Wanted::Version) => print(&format!("exeunt {}\n", env!("CARGO_PKG_VERSION"))),
-        Ok(Wanted::Run(plan)) => {
+    match (reading.wanted, signals) {
+        (Ok(Wanted::Help), _) => print(&cli::command().render_help().to_string()),
+        (Ok(Wanted::Version), _) => print(&format!("exeunt {}\n", env!("CARGO_PKG_VERSION"))),
+        (Ok(Wanted::Run(plan)), Ok(signals)) => {
             reading.warnings.iter().for_each(|warning| report.warning(warning));
             supervisor::run(*plan, signals, report)
         }
-        Err(error) => {
+        (Ok(Wanted::Run(_)), Err(error)) => {
+            let reason = words::io(&error);
+            report.failure(&format!(
+                "signals cannot be caught: {reason}; the seccomp profile must allow rt_sigaction and rt_sigprocmask"
+            ));
+            fail(&words, &scene, Signals::none(), report)
+        }
+        (Err(error), signals) => {
             report.failure(&words::chain(&error));
-            fail(&words, &scene, signals, report)
+            fail(&words, &scene, signals.unwrap_or_else(|_| Signals::none()), report)
         }
     }
 }
@@ -62,7 +63,7 @@ fn variables() -> Variables {
     }
 }
 
-/// The way out of a command line that is wrong, with the code for it. If it is a main's, its sidecars must not wait for ever
+/// The way out of a run that cannot begin, a command line that is wrong as a rule, with the code for it. If it is a main's, its sidecars must not wait for ever
 /// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
 fn fail(words: &[OsString], scene: &Scene<'_>, signals: Signals, mut report: Report) -> u8 {
     let Some(plan) = reading::of_a_failure(words, scene) else { return exit::OURS };

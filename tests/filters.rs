@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use house::filter::{Filtered, Refused};
-use house::{House, Process, Run};
+use house::{House, Process, Run, proc};
 use init::{check, read_to_end, say};
 use stand_in::{Answer, Server};
 use tracer::Traced;
@@ -104,6 +104,12 @@ const SPARED: &[Refused] = &[
     ("sendfile", libc::SYS_sendfile, &[]),
     ("clock_gettime", libc::SYS_clock_gettime, &[]),
     ("gettimeofday", libc::SYS_gettimeofday, &[]),
+    ("kill", libc::SYS_kill, &[]),
+    ("getpid", libc::SYS_getpid, &[]),
+    ("fstat", libc::SYS_fstat, &[]),
+    // As exeunt makes them; glibc's loader makes them otherwise.
+    ("newfstatat(AT_SYMLINK_NOFOLLOW or AT_NO_AUTOMOUNT)", libc::SYS_newfstatat, &[0x100, 0x800]),
+    ("pread64(a record)", libc::SYS_pread64, &[2 * exeunt::stage::record::RESERVED as u32]),
 ];
 
 /// The older calls, which other architectures do not have, and musl makes in the place of newer ones.
@@ -145,11 +151,15 @@ const NEEDED: &[Refused] = &[
     ("renameat", libc::SYS_renameat, &[]),
     ("pwrite64", libc::SYS_pwrite64, &[]),
     ("clone", libc::SYS_clone, &[]),
+    ("rt_sigaction", libc::SYS_rt_sigaction, &[]),
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask, &[]),
+    // Without it glibc's loader loads nothing.
+    #[cfg(target_env = "musl")]
+    ("openat", libc::SYS_openat, &[]),
 ];
 
 /// What no program can do without, whoever wrote it: its loader, its C library and its end are made of these. A profile that
-/// refuses one of them runs nothing. kill(2) and the signals' own calls are the init itself; without newfstatat(2) and openat(2)
-/// nothing in the directory can be seen, which is said (`docs/reliability.md`, limits).
+/// refuses one of them runs nothing (`docs/reliability.md`, limits).
 const VITAL: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_exit,
@@ -159,20 +169,13 @@ const VITAL: &[libc::c_long] = &[
     libc::SYS_mprotect,
     libc::SYS_brk,
     libc::SYS_read,
-    libc::SYS_pread64,
     libc::SYS_write,
     libc::SYS_close,
     libc::SYS_openat,
-    libc::SYS_newfstatat,
-    libc::SYS_fstat,
     libc::SYS_futex,
-    libc::SYS_getpid,
     libc::SYS_set_tid_address,
     libc::SYS_restart_syscall,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
-    libc::SYS_kill,
 ];
 #[cfg(target_arch = "x86_64")]
 const VITAL_HERE: &[libc::c_long] = &[libc::SYS_arch_prctl];
@@ -190,6 +193,19 @@ roles! {
         unsafe { libc::read(0, code.as_mut_ptr().cast(), 1) };
         // SAFETY: ends the process.
         unsafe { libc::_exit(i32::from(code[0])) };
+    }
+    // Leaves somebody behind in its group, who does not end by himself.
+    fn leaver() {
+        // SAFETY: plain system calls; the child goes on in a copy.
+        match unsafe { libc::fork() } {
+            // SAFETY: waits for a signal.
+            0 => unsafe { libc::pause() },
+            child => {
+                say(&child.to_string());
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(6) }
+            }
+        };
     }
     fn helper() {
         extern "C" fn told(_: libc::c_int) {
@@ -304,7 +320,10 @@ fn under_a_filter_that_refuses_newer_calls_every_message_comes_out() {
         assert!(said.contains("--no-such-option") && said.ends_with('\n'), "{what}: {said:?}");
         // And what is said once a command runs.
         let other = House::new();
-        let mut killed = under(other.main().without_cores().command("kill -9 $$")).finish();
+        let mut killed = under(other.main().without_cores().playing("helper")).start();
+        killed.ready();
+        let command = *proc::children(killed.pid).first().expect("the command");
+        proc::signal(command, libc::SIGKILL);
         assert_eq!(killed.code(), 137, "{what}");
         assert!(killed.err().contains("SIGKILL"), "{what}: {:?}", killed.err());
     });
@@ -334,7 +353,8 @@ impl Told {
 fn under_a_filter_that_refuses_newer_calls_the_code_passes_the_goodbye_is_said_and_the_sidecar_leaves() {
     for_every_filter(|house, under, what| {
         let server = Server::new(|_| Answer::Status(200, ""));
-        let mut sidecar = under(house.sidecar().playing("helper")).start();
+        // The job's code stands in its record.
+        let mut sidecar = under(house.sidecar().args(["--exit-with", "main"]).playing("helper")).start();
         sidecar.ready();
         let goodbyes = ["/a", "/b"].map(|path| format!("--on-exit={}", server.url(path)));
         // Whoever connects within a time waits by poll(2).
@@ -342,9 +362,9 @@ fn under_a_filter_that_refuses_newer_calls_the_code_passes_the_goodbye_is_said_a
         let main = if network { house.main().args(goodbyes) } else { house.main() };
         let mut main = Told::new(under(main.args(["--wait-for", "file:///etc", "--wait-for", "exec:/bin/true"])));
         main.process.ready();
-        main.ends(7);
-        assert_eq!(main.process.code(), 7, "{what}: {}", main.process.err());
-        assert_eq!(sidecar.code(), 0, "{what}: {}", sidecar.err());
+        main.ends(5);
+        assert_eq!(main.process.code(), 5, "{what}: {}", main.process.err());
+        assert_eq!(sidecar.code(), 5, "{what}: {}", sidecar.err());
         sidecar.expect("term");
         let mut asked = server.asked();
         asked.sort();
@@ -371,6 +391,41 @@ fn under_a_filter_that_refuses_newer_calls_a_kill_is_noticed_and_a_signal_is_pas
         assert_eq!(told.code(), 7, "{what}: {}", told.err());
         told.expect("term");
     });
+}
+
+/// A whole group is signalled and awaited where kill(2) is refused, its members one by one; where the second way is refused as
+/// well, that is said, and nobody is waited for who cannot be seen.
+#[test]
+fn under_a_filter_that_refuses_kill_a_group_is_stopped_and_whoever_cannot_be_is_told_of() {
+    const KILL: Refused = ("kill", libc::SYS_kill, &[]);
+    for (errno, name) in REFUSALS {
+        let house = House::new();
+        let mut sidecar = house.sidecar().arg("--group").filtered(&[KILL], errno).playing("helper").start();
+        sidecar.ready();
+        let mut main = house.main().arg("--group").filtered(&[KILL], errno).playing("leaver").start();
+        let left: i32 = main.line().parse().expect("the number of a process that was left behind");
+        assert_eq!(main.try_ended(), None, "{name}: the rest of the group has not been waited for");
+        main.signal(libc::SIGTERM);
+        assert_eq!(main.code(), 6, "{name}: {}", main.err());
+        assert!(!proc::alive(left), "{name}");
+        assert_eq!(sidecar.code(), 0, "{name}: {}", sidecar.err());
+        sidecar.expect("term");
+        // No way is left.
+        for words in [&["--grace", "100ms"][..], &["--grace", "100ms", "--group"]] {
+            house.anew();
+            let both = [KILL, ("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo, &[])];
+            let mut sidecar = house.sidecar().args(words).filtered(&both, errno).playing("helper").start();
+            sidecar.ready();
+            house.touch("main-job-terminated");
+            assert_eq!(sidecar.code(), 0, "{name}: {}", sidecar.err());
+            for line in ["SIGTERM cannot be passed on to ", "cannot be killed: "] {
+                let said = sidecar.err();
+                let said = said.lines().find(|said| said.contains(line)).unwrap_or_else(|| panic!("{name}: {said}"));
+                assert!(said.contains(name) && said.contains("seccomp"), "{said}");
+            }
+            assert!(!sidecar.err().contains("CAP_KILL"), "{name}: {}", sidecar.err());
+        }
+    }
 }
 
 /// What cannot be done is one line that names the reason, and nobody waits for it.

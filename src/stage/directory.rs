@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -27,12 +27,13 @@ impl Directory {
     /// One line that says which volume is missing.
     pub fn open(path: &Path) -> Result<Directory> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = openat(AT_FDCWD, path, flags, Mode::empty()).with_context(|| {
-            format!(
-                "the shared directory {} cannot be opened; mount the volume that the containers share there, or name it \
-                 with --dir",
-                path.display()
-            )
+        let fd = openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|errno| {
+            let why = match errno {
+                Errno::EPERM | Errno::ENOSYS => "the seccomp profile must allow openat",
+                _ => "mount the volume that the containers share there, or name it with --dir",
+            };
+            anyhow::Error::from(errno)
+                .context(format!("the shared directory {} cannot be opened; {why}", path.display()))
         })?;
         Ok(Directory { path: path.to_owned(), fd })
     }
@@ -58,7 +59,7 @@ impl Directory {
 
     /// Whether the path still leads to the directory that is held open.
     pub fn is_current(&self) -> bool {
-        let here = nix::sys::stat::fstat(&self.fd).map(|stat| identity(&stat));
+        let here = facts(&self.fd).map(|stat| identity(&stat));
         let there = stat(&self.path).map(|stat| identity(&stat));
         here.is_ok() && here == there
     }
@@ -70,12 +71,12 @@ impl Directory {
 
     /// What stands under a name, links not followed. `None` if nothing does, or nothing can be seen.
     pub fn stat(&self, name: &str) -> Option<FileStat> {
-        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
+        look_up(&self.fd, Path::new(name), AtFlags::AT_SYMLINK_NOFOLLOW).ok()
     }
 
     /// Why it cannot be told whether anything stands under a name. Never "because nothing does".
     pub fn trouble(&self, name: &str) -> Option<Errno> {
-        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match look_up(&self.fd, Path::new(name), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(_) | Err(Errno::ENOENT) => None,
             Err(errno) => Some(errno),
         }
@@ -109,7 +110,7 @@ impl Directory {
             Err(Errno::ENOENT | Errno::ELOOP) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let regular = is_regular(&nix::sys::stat::fstat(&fd)?);
+        let regular = is_regular(&facts(&fd)?);
         Ok(regular.then(|| File::from(fd)))
     }
 
@@ -137,7 +138,28 @@ impl Directory {
 /// # Errors
 /// Why that cannot be told; ENOENT if nothing does.
 pub fn stat(path: &Path) -> Result<FileStat, Errno> {
-    fstatat(AT_FDCWD, path, AtFlags::AT_NO_AUTOMOUNT)
+    look_up(AT_FDCWD, path, AtFlags::AT_NO_AUTOMOUNT)
+}
+
+/// What stands under a name. Two ways, for a filter that refuses the first: an opening by O_PATH opens nothing, and leads to the
+/// same.
+fn look_up(dir: impl AsFd, name: &Path, flags: AtFlags) -> Result<FileStat, Errno> {
+    match fstatat(&dir, name, flags) {
+        Err(Errno::EPERM | Errno::ENOSYS) => {
+            let last = if flags.contains(AtFlags::AT_SYMLINK_NOFOLLOW) { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+            facts(openat(dir, name, OFlag::O_PATH | OFlag::O_CLOEXEC | last, Mode::empty())?)
+        }
+        answer => answer,
+    }
+}
+
+/// The same of an open file: fstat(2), and where a filter refuses it the newer call, with a flag that keeps libc from taking the
+/// older one for it.
+pub(super) fn facts(file: impl AsFd) -> Result<FileStat, Errno> {
+    match nix::sys::stat::fstat(&file) {
+        Err(Errno::EPERM | Errno::ENOSYS) => fstatat(file, "", AtFlags::AT_EMPTY_PATH | AtFlags::AT_NO_AUTOMOUNT),
+        answer => answer,
+    }
 }
 
 /// Device and inode number of a file.

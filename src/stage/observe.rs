@@ -5,6 +5,7 @@
 //! (`tests/model.rs`, "main and sidecar and volume", shows the three steps that go wrong otherwise).
 
 use super::conclude::{Conclusion, Running, Sighting, conclude};
+use super::directory::facts;
 use super::file::boot_id;
 use super::record::Record;
 use super::{Directory, Identity, Lock, identity, ready, running, terminated};
@@ -74,7 +75,7 @@ impl Observer {
         let held = self.held.as_mut().filter(|held| held.seen_locked && !held.alarmed)?;
         held.alarmed = true;
         let file = dir.open_file(&running(&self.name))?;
-        let same = nix::sys::stat::fstat(&file).is_ok_and(|stat| identity(&stat) == held.identity);
+        let same = facts(&file).is_ok_and(|stat| identity(&stat) == held.identity);
         same.then_some(file)
     }
 
@@ -139,7 +140,7 @@ impl Observer {
             let opened = if there.is_some() { dir.try_open_file(&current) } else { Ok(None) };
             self.closed = opened.as_ref().err().copied();
             self.held = opened.ok().flatten().and_then(|file| {
-                let identity = identity(&nix::sys::stat::fstat(&file).ok()?);
+                let identity = identity(&facts(&file).ok()?);
                 let record = Record::read(&file);
                 self.lives = self.lives.wrapping_add(1);
                 Some(Held { file, identity, seen_locked: false, alarmed: false, record })

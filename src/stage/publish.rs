@@ -1,14 +1,16 @@
 //! To be on stage: take the name, say "ready", and leave in a way that works on a full disk.
 
+use super::directory::facts;
 use super::record::Record;
-use super::{Directory, Lock, identity, names, ready, running, terminated};
+use super::{Directory, Lock, identity, names, ready, running, stat, terminated};
 use crate::machine::{Codes, Status};
 use crate::words;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mknodat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fchmod, mknodat};
 use std::fs::{File, TryLockError};
+use std::path::Path;
 
 /// One life, from `NAME-running` to `NAME-terminated`. The lock goes when this goes.
 #[derive(Debug)]
@@ -104,9 +106,12 @@ impl Life {
     fn enter(&mut self, dir: &Directory, temporary: &str, current: &str) -> Result<()> {
         self.file.try_lock().with_context(|| {
             let path = dir.path_of(temporary);
-            format!("{path} cannot be locked; the shared directory must be on a file system that knows flock(2)")
+            format!(
+                "{path} cannot be locked; the shared directory must be on a file system that knows flock(2), and the seccomp \
+                 profile must allow it"
+            )
         })?;
-        let place = fstat(&self.file).map_err(|error| cannot_write(dir, temporary, error))?;
+        let place = facts(&self.file).map_err(|error| cannot_write(dir, temporary, error))?;
         (self.record.device, self.record.inode) = identity(&place);
         self.record.write(&self.file).map_err(|error| cannot_write(dir, temporary, error))?;
         // The marks of an earlier life go before the new one is seen: a stale "ready" would count once the new lock is
@@ -222,8 +227,22 @@ pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
     }
 }
 
+/// The same for a directory that cannot be opened, by its path alone: no descriptor is needed, and none of the calls that open
+/// one. Whether a life that is there lives cannot be told so; then nothing is made.
+///
+/// # Errors
+/// What stands in the way.
+pub fn publish_bare_unopened(dir: &Path, name: &str) -> Result<(), Errno> {
+    match stat(&dir.join(running(name))) {
+        Ok(_) => return Err(Errno::EEXIST),
+        Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    mknodat(AT_FDCWD, &dir.join(terminated(name)), SFlag::S_IFREG, READABLE, 0)
+}
+
 fn identity_of(file: &File) -> Option<super::Identity> {
-    fstat(file).ok().map(|stat| identity(&stat))
+    facts(file).ok().map(|stat| identity(&stat))
 }
 
 fn cannot_write(dir: &Directory, name: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
@@ -231,9 +250,14 @@ fn cannot_write(dir: &Directory, name: &str, error: impl Into<anyhow::Error>) ->
     let why = match words::number(&error) {
         Some(Errno::EROFS) => "it is mounted read-only here: take readOnly out of the volumeMounts of this container",
         Some(Errno::ENOSPC | Errno::EDQUOT) => "the volume is full, or a quota is used up",
-        Some(Errno::EACCES | Errno::EPERM) => {
+        Some(Errno::EACCES) => {
             "this user may not write there: set fsGroup in the securityContext of the Pod, or the mode of the directory"
         }
+        Some(Errno::EPERM) => {
+            "either this user may not write there (fsGroup in the securityContext of the Pod), or the seccomp profile refuses \
+             the call"
+        }
+        Some(Errno::ENOSYS) => "the seccomp profile, or the file system, refuses the call",
         _ => "the shared directory must be writable here",
     };
     error.context(format!("{} cannot be written; {why}", dir.path_of(name)))

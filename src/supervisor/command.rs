@@ -4,10 +4,9 @@ use super::{Supervisor, refusal};
 use crate::exit;
 use crate::machine::{Command as Fate, Event, Restart, Role, State, Status, Word};
 use crate::plan::program;
-use crate::sys::child::{self, Found, Launch, Refused, Started};
+use crate::sys::child::{self, Found, Launch, Refused, Started, Unsent};
 use crate::sys::{descriptors, signals, terminal};
 use crate::words;
-use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,8 @@ pub(super) struct Command {
     /// When the rest is looked at next, and the pause after that.
     pub(super) next: Instant,
     pause: Duration,
+    /// Whether it has been said that a filter keeps signals from it.
+    unheard: bool,
 }
 
 impl Supervisor {
@@ -35,7 +36,7 @@ impl Supervisor {
         let fate = match self.launch() {
             Ok(Started { pid, seen }) => {
                 let (next, pause) = (Instant::now(), FIRST_GROUP_PAUSE);
-                self.command = Some(Command { pid, seen, leader: None, next, pause });
+                self.command = Some(Command { pid, seen, leader: None, next, pause, unheard: false });
                 Fate::Started
             }
             Err(fate) => fate,
@@ -108,21 +109,39 @@ impl Supervisor {
             self.foreground = true;
             terminal::give_to(command.pid);
         }
-        // ESRCH: it is gone and will be reaped in a moment. EPERM: it has changed its user and we lack CAP_KILL. Neither is
-        // a reason to end, and neither is news every time.
-        if let Err(errno) = child::send(command.pid, self.plan.group, signal) {
-            self.report.debug(|| format!("{} is not delivered: {}", signals::name(signal), words::errno(errno)));
+        let Err(unsent) = child::send(command.pid, self.plan.group, signal) else { return };
+        let (signal, name) = (signals::name(signal), program(&self.plan.command).display());
+        match unsent {
+            // Neither is news: one will be reaped in a moment, the other has changed its user.
+            Unsent::Gone => self.report.debug(|| format!("{signal} is not delivered: it has ended")),
+            Unsent::Anothers => self.report.debug(|| format!("{signal} is not delivered: it is another user's")),
+            Unsent::Filtered(errno) => {
+                let errno = words::errno(errno);
+                let message =
+                    format!("{signal} cannot be passed on to {name}: {errno}; the seccomp profile must allow kill");
+                if let Some(command) = self.command.as_mut().filter(|command| !command.unheard) {
+                    command.unheard = true;
+                    self.report.warning(&message);
+                }
+            }
         }
     }
 
     pub(super) fn kill(&mut self) {
         let Some(command) = &self.command else { return };
-        if child::send(command.pid, self.plan.group, libc::SIGKILL as u8) == Err(Errno::EPERM) {
-            let name = program(&self.plan.command).display();
-            self.report
-                .warning(&format!("{name} may not be killed: it has changed its user, and CAP_KILL is missing here"));
-            self.queue.push_back(Event::Command(Fate::Unkillable));
+        let sent = child::send(command.pid, self.plan.group, libc::SIGKILL as u8);
+        let name = program(&self.plan.command).display();
+        match sent {
+            Ok(()) | Err(Unsent::Gone) => return,
+            Err(Unsent::Anothers) => self
+                .report
+                .warning(&format!("{name} may not be killed: it has changed its user, and CAP_KILL is missing here")),
+            Err(Unsent::Filtered(errno)) => self.report.warning(&format!(
+                "{name} cannot be killed: {}; the seccomp profile must allow kill; leaving it",
+                words::errno(errno)
+            )),
         }
+        self.queue.push_back(Event::Command(Fate::Unkillable));
     }
 
     pub(super) fn reap(&mut self) {
@@ -158,14 +177,15 @@ impl Supervisor {
         let Some(status) = command.leader else { return };
         if self.plan.group {
             match child::send(command.pid, true, 0) {
-                Err(Errno::ESRCH) => {}
+                // Nobody is left; or nobody can be asked, and the end of the leader is the last that is heard of it.
+                Err(Unsent::Gone | Unsent::Filtered(_)) => {}
                 // SIGKILL has reached whom it may: those that are left have changed their user.
-                Err(Errno::EPERM) if matches!(self.state, State::Killing { .. }) => {
+                Err(Unsent::Anothers) if matches!(self.state, State::Killing { .. }) => {
                     self.command = None;
                     self.queue.push_back(Event::Command(Fate::Unkillable));
                     return;
                 }
-                Ok(()) | Err(_) => {
+                Ok(()) | Err(Unsent::Anothers) => {
                     command.next = Instant::now() + command.pause;
                     command.pause = (command.pause * 2).min(LONGEST_GROUP_PAUSE);
                     return;

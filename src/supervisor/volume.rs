@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::stage::alarm;
 use crate::stage::conclude::{Conclusion, together};
 use crate::stage::observe::Observer;
-use crate::stage::publish::{Claim, Life, Turn, publish_bare};
+use crate::stage::publish::{Claim, Life, Turn, publish_bare, publish_bare_unopened};
 use crate::stage::record::Record;
 use crate::stage::watch::{Bell, Meaning, Watch};
 use crate::stage::{Directory, running, stat, terminated};
@@ -222,7 +222,14 @@ impl Volume {
     /// # Errors
     /// One line that says which volume is missing.
     pub fn open(plan: Arc<Plan>, report: Report, local: bool) -> Result<Volume> {
-        let dir = Directory::open(&plan.dir)?;
+        let dir = Directory::open(&plan.dir).inspect_err(|_| {
+            // The others must not wait for us, as far as it can be told without looking.
+            if let Some(name) = plan.name.as_deref().filter(|_| tells_by_existing(&plan))
+                && let Err(errno) = publish_bare_unopened(&plan.dir, name)
+            {
+                report.debug(|| format!("no sentinel is made: {}", words::errno(errno)));
+            }
+        })?;
         Ok(Volume {
             local: local || dir.is_local(),
             alarms: false,
@@ -290,10 +297,8 @@ impl Volume {
             Ok(Claim::Held) => Ok(Claimed::Held(self.say_held(name))),
             Ok(Claim::Contested) => Ok(Claimed::Contested),
             Err(error) => {
-                // Nobody holds it, and if we shall not be started again, the others must not wait for us. With a run id an
-                // empty sentinel would count for nobody.
-                if self.plan.run_id.is_none()
-                    && !policy.restart_on.contains(crate::exit::OURS)
+                // Nobody holds it, and the others must not wait for us.
+                if tells_by_existing(&self.plan)
                     && let Err(error) = publish_bare(&self.dir, name)
                 {
                     self.report.debug(|| words::chain(&error));
@@ -595,6 +600,12 @@ impl Volume {
             None => Local::Waiting(waiting),
         }
     }
+}
+
+/// Whether an empty sentinel of ours is the truth should we fail before we have the name: with a run id it would count for nobody,
+/// and where we shall be started again nothing is over.
+fn tells_by_existing(plan: &Plan) -> bool {
+    plan.run_id.is_none() && !plan.policy.restart_on.contains(crate::exit::OURS)
 }
 
 impl Awaited {

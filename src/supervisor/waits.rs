@@ -7,7 +7,7 @@ use super::patience::Patience;
 use crate::condition::Condition;
 use crate::machine::{State, Told, Verdict};
 use crate::plan::program;
-use crate::sys::signals;
+use crate::sys::{child, signals};
 use humantime::format_duration;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use std::os::unix::fs::MetadataExt;
@@ -212,7 +212,8 @@ impl Supervisor {
     }
 
     fn rest_of_group(&self) -> Vec<String> {
-        self.command.as_ref().map_or_else(Vec::new, |command| members(command.pid.as_raw()))
+        let members = self.command.as_ref().and_then(|command| child::members(command.pid).ok());
+        members.unwrap_or_default().into_iter().map(|member| member.name).collect()
     }
 
     /// What a signal has ended the wait for.
@@ -250,22 +251,4 @@ fn is_in_a_container() -> bool {
 fn is_on_root(dir: &Path) -> bool {
     let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
     device(dir).is_some_and(|own| device(Path::new("/")) == Some(own))
-}
-
-/// The names of those in a process group that are not zombies, as far as /proc tells.
-fn members(group: i32) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // Anything may stand in the parentheses, but the last one ends the name.
-            let (head, tail) = stat.rsplit_once(')')?;
-            let mut fields = tail.split_whitespace();
-            let state = fields.next()?;
-            let own: i32 = fields.nth(1)?.parse().ok()?;
-            (own == group && state != "Z" && state != "X")
-                .then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
-        })
-        .collect()
 }

@@ -166,9 +166,10 @@ impl Launch {
         // SAFETY: plain system calls.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // 0 is no dead parent, but one in another namespace (unshare --pid without --fork); less is none that may be asked for.
+            // 0 is no dead parent, but one in another namespace (unshare --pid without --fork); less is none that may be asked
+            // for, be it by us or by the parent itself.
             let above = nix::unistd::getppid();
-            if above != parent && above.as_raw() > 0 {
+            if above != parent && above.as_raw() > 0 && parent.as_raw() > 0 {
                 libc::_exit(127);
             }
             if let Some(directory) = &self.directory {
@@ -334,14 +335,102 @@ unsafe fn write_decimal(to: *mut u8, number: u32) {
     }
 }
 
-/// Sends a signal to a process, or to its whole group.
+/// Why a signal was not sent. None of it is a reason to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// There is nobody any more.
+    Gone,
+    /// He is another user's, and we lack CAP_KILL.
+    Anothers,
+    /// A filter refuses the call, and every other way.
+    Filtered(Errno),
+}
+
+/// Sends a signal to a process, or to its whole group. With the number 0 only asks whether it could be sent.
 ///
 /// # Errors
-/// What kill(2) says. ESRCH and EPERM are no reason to end.
-pub fn send(pid: Pid, group: bool, signal: u8) -> Result<(), Errno> {
+/// See [`Unsent`].
+pub fn send(pid: Pid, group: bool, signal: u8) -> Result<(), Unsent> {
+    // To kill(2) such a number is many.
+    if pid.as_raw() < 1 {
+        return Err(Unsent::Gone);
+    }
     let target = if group { -pid.as_raw() } else { pid.as_raw() };
-    // SAFETY: a plain system call. libc and not nix, whose `Signal` knows no real-time signals.
-    Errno::result(unsafe { libc::kill(target, i32::from(signal)) }).map(drop)
+    // libc and not nix, whose `Signal` knows no real-time signals.
+    // SAFETY: a plain system call.
+    let kill = |target, signal: u8| Errno::result(unsafe { libc::kill(target, i32::from(signal)) });
+    match kill(target, signal) {
+        Ok(_) => Ok(()),
+        Err(Errno::ESRCH) => Err(Unsent::Gone),
+        // Whoever may not even ask whether he could signal himself is refused the call.
+        Err(refused) if kill(nix::unistd::getpid().as_raw(), 0).is_err() => {
+            let sent = if group { queue_for_all(pid, signal) } else { queue(pid, signal) };
+            sent.unwrap_or(Err(Unsent::Filtered(refused)))
+        }
+        Err(_) => Err(Unsent::Anothers),
+    }
+}
+
+/// The second way to send a signal to a process: rt_sigqueueinfo(2). `None` if that is refused as well.
+fn queue(pid: Pid, signal: u8) -> Option<Result<(), Unsent>> {
+    let own = nix::unistd::getpid().as_raw();
+    let ask = |pid: libc::pid_t, signal: u8| {
+        let mut info = [0i32; 32];
+        let user = nix::unistd::getuid().as_raw().cast_signed();
+        // `si_signo`, `si_code`, `si_pid` and `si_uid` of the kernel's `siginfo_t` on 64 bits.
+        [info[0], info[2], info[4], info[5]] = [signal.into(), libc::SI_QUEUE, own, user];
+        // SAFETY: reads the 128 bytes of a live local.
+        let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, libc::c_int::from(signal), &raw const info) };
+        Errno::result(sent)
+    };
+    match ask(pid.as_raw(), signal) {
+        Ok(_) => Some(Ok(())),
+        Err(Errno::ESRCH) => Some(Err(Unsent::Gone)),
+        Err(_) if ask(own, 0).is_err() => None,
+        Err(_) => Some(Err(Unsent::Anothers)),
+    }
+}
+
+/// The same for a group, one by one, as far as /proc tells who is in it.
+fn queue_for_all(group: Pid, signal: u8) -> Option<Result<(), Unsent>> {
+    let mut answer = Err(Unsent::Gone);
+    for member in members(group).ok()? {
+        // As kill(2) has it: who can be reached decides.
+        match queue(member.pid, signal)? {
+            Ok(()) => answer = Ok(()),
+            Err(Unsent::Gone) => {}
+            Err(unsent) => answer = answer.or(Err(unsent)),
+        }
+    }
+    Some(answer)
+}
+
+/// One of a process group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its number.
+    pub pid: Pid,
+    /// The first letters of its name.
+    pub name: String,
+}
+
+/// Those in a process group that are not zombies.
+///
+/// # Errors
+/// Where there is no /proc.
+pub fn members(group: Pid) -> std::io::Result<Vec<Member>> {
+    let one = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // Anything may stand in the parentheses, but the last one ends the name.
+        let (head, tail) = stat.rsplit_once(')')?;
+        let mut fields = tail.split_whitespace();
+        let state = fields.next()?;
+        let own: i32 = fields.nth(1)?.parse().ok()?;
+        let (_, name) = head.split_once('(')?;
+        (own == group.as_raw() && state != "Z" && state != "X").then(|| Member { pid, name: name.to_owned() })
+    };
+    Ok(std::fs::read_dir("/proc")?.flatten().filter_map(one).collect())
 }
 
 /// Whether there are children of ours, dead or alive.

@@ -34,13 +34,13 @@ pub fn members(set: Set) -> impl Iterator<Item = u8> {
     (1..=MAX).filter(move |signal| set & bit(*signal) != 0)
 }
 
-/// Holds back every signal of the calling thread, those that libc keeps for itself included.
+/// Holds back every signal of the calling thread, those that libc keeps for itself included. Whether that is allowed.
 ///
 /// A raw system call: sigfillset(3) leaves out signals 32 to 34 with musl and 32, 33 with glibc.
-pub fn block_all() {
+pub fn block_all() -> bool {
     let all: Set = !0;
-    // SAFETY: reads 8 bytes from a live local; there is nothing that could fail.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0usize, SET_BYTES) };
+    // SAFETY: reads 8 bytes from a live local; nothing but a filter could make it fail.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0usize, SET_BYTES) == 0 }
 }
 
 /// Waits so long, whatever is pending. By futex(2), which no filter refuses to a program that lives: std's own sleep ends the
@@ -86,6 +86,8 @@ fn kernel_action(signal: u8, new: Option<&KernelAction>) -> Option<KernelAction>
 #[derive(Debug)]
 pub struct Signals {
     child: Arc<AtomicBool>,
+    /// What is held back during a wait.
+    shut: Set,
 }
 
 /// What one wait brought.
@@ -112,8 +114,11 @@ impl Signals {
         let mut ignored = if is_ignored(kernel_action(CHILD, None)) { bit(CHILD) } else { 0 };
         let held = hold_what_libc_lets_through();
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
-        // With the first handler, musl's sigaction(3) has unblocked the signals of its own thread business, 33 and 34.
-        block_all();
+        // With the first handler, musl's sigaction(3) has unblocked the signals of its own thread business, 33 and 34. Where
+        // nothing can be blocked, what comes between a look and the wait wakes nobody: an end would be missed.
+        if !block_all() {
+            return Err(std::io::Error::last_os_error());
+        }
         let action = block_while_handling()?;
         for signal in (1..=MAX).filter(|signal| *signal != CHILD) {
             if is_ignored(kernel_action(signal, Some(&action))) {
@@ -121,7 +126,12 @@ impl Signals {
             }
         }
         IGNORED.store(ignored & !held, Relaxed);
-        Ok(Signals { child })
+        Ok(Signals { child, shut: 0 })
+    }
+
+    /// For a run that only tells how it ended, where no handler is to be had: every signal stays blocked, none is heard of.
+    pub fn none() -> Signals {
+        Signals { child: Arc::default(), shut: !0 }
     }
 
     /// The signals that were ignored when we were started; a child gets them ignored, as from nohup(1).
@@ -137,31 +147,32 @@ impl Signals {
             tv_sec: limit.as_secs().cast_signed(),
             tv_nsec: libc::c_long::from(limit.subsec_nanos().cast_signed()),
         });
-        let readable = poll(fd, time).or_else(|| select(fd, time)).unwrap_or_else(glance);
+        let shut = self.shut;
+        let readable = poll(fd, time, shut).or_else(|| select(fd, time, shut)).unwrap_or_else(|| glance(shut));
         if readable {
             // Neither call looks at signals when a descriptor is ready: a bell that never falls silent would make us deaf.
             // With nothing else to look at it does.
             let now = Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
-            let _nothing = poll(-1, now).or_else(|| select(-1, now));
+            let _nothing = poll(-1, now, shut).or_else(|| select(-1, now, shut));
         }
         Woken { signals: NOTED.swap(0, Relaxed), children: self.child.swap(false, Relaxed), readable }
     }
 }
 
-/// Waits with ppoll(2), all signals open: whether the descriptor can be read. `None`: the call is refused (a filter; EINVAL
-/// where no descriptor at all is allowed, RLIMIT_NOFILE).
-fn poll(fd: libc::c_int, mut time: Option<libc::timespec>) -> Option<bool> {
+/// Waits with ppoll(2), all signals open but those that are `shut`: whether the descriptor can be read. `None`: the call is
+/// refused (a filter; EINVAL where no descriptor at all is allowed, RLIMIT_NOFILE).
+fn poll(fd: libc::c_int, mut time: Option<libc::timespec>, shut: Set) -> Option<bool> {
     let mut one = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let (count, none) = (usize::from(fd >= 0), 0 as Set);
+    let count = usize::from(fd >= 0);
     let time = time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
     // SAFETY: all pointers are to live locals; the kernel writes `revents` and, being raw, perhaps the time left into
     // `time`, which is not read again.
-    let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut one, count, time, &raw const none, SET_BYTES) };
+    let ready = unsafe { libc::syscall(libc::SYS_ppoll, &raw mut one, count, time, &raw const shut, SET_BYTES) };
     waited(ready, one.revents != 0)
 }
 
 /// The same with pselect(2), for where the first is refused.
-fn select(fd: libc::c_int, mut time: Option<libc::timespec>) -> Option<bool> {
+fn select(fd: libc::c_int, mut time: Option<libc::timespec>, shut: Set) -> Option<bool> {
     /// As much as the kernel itself looks at (`__FD_SETSIZE`).
     const WORDS: usize = 16;
     let mut words = [0u64; WORDS];
@@ -171,9 +182,8 @@ fn select(fd: libc::c_int, mut time: Option<libc::timespec>) -> Option<bool> {
         *words.get_mut(usize::try_from(fd / 64).ok()?)? |= 1 << (fd % 64);
         count = fd.saturating_add(1);
     }
-    let none: Set = 0;
     // The call has six arguments, and so takes the last, a set and its size, from memory.
-    let mask = [(&raw const none).addr(), SET_BYTES];
+    let mask = [(&raw const shut).addr(), SET_BYTES];
     let (empty, time) = (std::ptr::null_mut::<u64>(), time.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut));
     // SAFETY: the set has room for `count` numbers; all other pointers are null or to live locals.
     let ready =
@@ -191,10 +201,9 @@ fn waited(ready: libc::c_long, readable: bool) -> Option<bool> {
 
 /// For where a filter refuses every way to wait: opens the signals for an instant, 50 times a second, and says that the
 /// descriptor may have something to read.
-fn glance() -> bool {
-    let (none, all): (Set, Set) = (0, !0);
+fn glance(shut: Set) -> bool {
     pause(Duration::from_millis(20));
-    for set in [none, all] {
+    for set in [shut, !0] {
         // SAFETY: reads 8 bytes of a live local.
         unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, 0usize, SET_BYTES) };
     }
@@ -343,8 +352,14 @@ pub fn ignore(signals: Set) {
 fn take_as_the_command_would(signal: u8) {
     let ignored = IGNORED.load(Relaxed) & bit(signal) != 0;
     set_simple(signal, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
-    // SAFETY: a plain system call.
-    unsafe { libc::kill(libc::getpid(), libc::c_int::from(signal)) };
+    let (own, signal) = (nix::unistd::getpid().as_raw(), libc::c_int::from(signal));
+    // Two ways, for a filter that refuses the first, or our number; in here there is one thread.
+    // SAFETY: plain system calls.
+    unsafe {
+        if own < 1 || libc::kill(own, signal) != 0 {
+            libc::syscall(libc::SYS_tkill, libc::gettid(), signal);
+        }
+    }
 }
 
 fn set_simple(signal: u8, disposition: libc::sighandler_t) {

@@ -5,7 +5,8 @@
 use super::Run;
 use std::io;
 
-/// A system call by its name, with the values of its third argument that are refused; none of them: whatever they are.
+/// A system call by its name, with the values of one argument that are refused, the third as a rule; none of them: whatever they
+/// are.
 pub type Refused = (&'static str, libc::c_long, &'static [u32]);
 
 /// A filter that answers `errno` to these calls and lets all others pass (seccomp(2), and Linux's filter.rst).
@@ -21,7 +22,7 @@ fn filter(calls: &[Refused], errno: i32) -> Vec<libc::sock_filter> {
     let answer = |value| step(libc::BPF_RET | libc::BPF_K, 0, 0, value);
     // struct seccomp_data: the number, the architecture, the instruction, and six arguments of eight bytes.
     const NUMBER: u32 = 0;
-    const THIRD: u32 = 16 + 2 * 8;
+    let argument = |number: libc::c_long| 16 + 8 * if number == libc::SYS_newfstatat { 3 } else { 2 };
     let refused = libc::SECCOMP_RET_ERRNO | errno as u32;
     let mut program = vec![load(NUMBER)];
     for (_, number, values) in calls {
@@ -29,7 +30,7 @@ fn filter(calls: &[Refused], errno: i32) -> Vec<libc::sock_filter> {
             program.extend([is(*number as u32, 0, 1), answer(refused)]);
             continue;
         }
-        program.extend([is(*number as u32, 0, values.len() + 3), load(THIRD)]);
+        program.extend([is(*number as u32, 0, values.len() + 3), load(argument(*number))]);
         for (at, value) in values.iter().enumerate() {
             program.push(is(*value, values.len() - at, 0));
         }
