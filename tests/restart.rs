@@ -1,6 +1,7 @@
 //! `--restart`: the child is started again while the job runs, whatever the Pod's policy, and never after that.
 
 mod house;
+mod tracer;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use house::scene::JOB;
 use house::{House, Process, proc, wait_until};
+use tracer::{Traced, Verdict, cases};
 
 /// A helper that says its pid, ends with the code of its cue, and with 7 when it is asked to end.
 const HELPER: &str =
@@ -302,6 +304,38 @@ fn a_signal_between_two_lives_is_the_next_life_s() {
     process.expect("stays");
     job_is_over(&house);
     assert_eq!(process.code(), 0, "{}", process.err());
+}
+
+/// The same where the next life is over before we come to it: nothing is sent to the dead. It was lost on a slow volume, where
+/// readiness is published first, and on a busy node.
+#[test]
+fn a_signal_for_a_life_that_is_over_already_is_the_next_life_s() {
+    let house = House::new();
+    let lives = house.path("lives");
+    let begun = lives.clone();
+    let line = "echo >>\"$0\"; [ $(wc -l <\"$0\") -ge 3 ] || exit 1; exec sleep 1000";
+    let words = ["--mode", "sidecar", "--name", "helper", "--restart", "always", "--", "sh", "-c", line];
+    let mut command = cases::exeunt(&house, "sidecar", words);
+    command.arg(&lives);
+    let (mut asked, mut awaited) = (false, false);
+    let traced = Traced::start(command, move |call| {
+        let lives = fs::read_to_string(&begun).unwrap_or_default().lines().count();
+        if !call.child && lives == 1 && !asked && proc::children(call.pid).is_empty() {
+            asked = true;
+            proc::signal(call.pid, libc::SIGUSR1);
+        }
+        // Readiness is published as soon as the second has been started.
+        if !call.child && asked && !awaited && call.number == libc::SYS_renameat {
+            awaited = true;
+            let is_dead = |child: &i32| proc::state(*child) == Some('Z');
+            wait_until("the second life is over", || proc::children(call.pid).iter().any(is_dead));
+        }
+        Verdict::Pass
+    });
+    // Its default is the end, so that it is seen to arrive.
+    wait_until("the third has it", || cases::text(&house, "sidecar.err").contains("was killed by SIGUSR1"));
+    job_is_over(&house);
+    assert_eq!(traced.ended_within(Duration::from_secs(20)).expect("its end").status.code(), Some(0));
 }
 
 /// The same where a stall brings both at once: what comes after the death is not sent to the dead.

@@ -94,16 +94,19 @@ impl Supervisor {
     }
 
     pub(super) fn forward(&mut self, signal: u8) {
-        let Some(command) = &self.command else {
-            // It has been reaped, and that has not been acted on yet: what comes now is for the next, if one comes.
-            if self.plan.policy.restart != Restart::Never {
+        let again = self.plan.policy.restart != Restart::Never;
+        // It may have ended already, and be dead before its number is used: a short life, on a slow volume or a busy node.
+        if again && self.command.is_some() {
+            self.reap();
+            self.children = true;
+        }
+        let Some(command) = self.command.as_ref().filter(|command| command.leader.is_none() || self.plan.group) else {
+            // That has not been acted on yet: what comes now is for the next, if one comes.
+            if again {
                 self.held.signals.push(signal);
             }
             return;
         };
-        if command.leader.is_some() && !self.plan.group {
-            return;
-        }
         // A shell that brings us to the foreground has given the terminal to our group, and means the command's.
         if i32::from(signal) == libc::SIGCONT && terminal::is_ours() {
             self.foreground = true;
