@@ -17,6 +17,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+roles! {
+    fn sees_the_sentinels() { plays::commands::play_one_that_sees_the_sentinels() }
+}
+
 /// Within this all sidecars have ended after their job: it holds a slow look (5 s) in case an event was lost.
 const BOUND: Duration = Duration::from_secs(10);
 /// So many lives are played in every run of the tests, and so many at full length.

@@ -1,6 +1,6 @@
 //! The parts of the simulated kubelet.
 
-mod commands;
+pub mod commands;
 pub mod node;
 pub mod pod;
 mod promises;

@@ -54,7 +54,7 @@ pub struct Container {
     /// Somebody waits for its command to begin; otherwise it is asked for at its end.
     awaited: bool,
     /// How many commands had begun in this round before its last start.
-    begun_before: usize,
+    pub begun_before: usize,
     stall: Option<(Duration, Duration)>,
     stalled: Option<(Instant, Instant)>,
     stopped: bool,
@@ -420,11 +420,12 @@ impl Pod {
 
     /// Whether the command has not been started, for a reason that is not its own.
     fn is_refused(&self, index: usize, status: ExitStatus) -> bool {
-        let role = &self.containers[index].role;
+        let container = &self.containers[index];
         let full = self.script.small_volume && status.code() == Some(125);
-        full || role.gate.is_some()
-            && status.code() == Some(124)
-            && self.stderr(&self.containers[index]).contains("given up after")
+        let said = |words| status.code() == Some(124) && self.stderr(container).contains(words);
+        // Its wrapper was killed after it had said how the job ended: its partners have left with it, and are missed by the next.
+        let alone = || container.role.is_main() && self.has_noted_its_end(container) && said("and will not be ready");
+        full || container.role.gate.is_some() && said("given up after") || alone()
     }
 
     /// Whether the last start of a main container has left a trace in the volume, and not only one before it.

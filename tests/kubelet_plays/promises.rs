@@ -138,17 +138,26 @@ impl Pod {
     fn may_be_over(&self, main: &Container) -> bool {
         let Plays::Main(attempts) = &main.role.plays else { return true };
         let is_final = |code: u8| !self.script.is_said_to_repeat(&main.role, code);
-        let noted = self.log(&main.role.name);
-        let mut noted = noted.lines().filter_map(|line| line.strip_prefix("end ")?.parse().ok());
         let attempt = attempts.get(main.played).or(attempts.last());
         let missing = main.starts > 0 && attempt.is_some_and(|attempt| attempt.code() == 127);
+        // Where it cannot even say that it is there, an empty sentinel says that it is over.
+        let begun = begun_in(&self.log(&main.role.name)).count();
+        let full = self.script.small_volume && main.starts > 0 && begun == main.begun_before;
         let shut = main.role.gate.is_some_and(|gate| main.starts > 0 && main.started.elapsed() >= gate.timeout);
         main.asked.is_some()
             || main.last.is_some_and(|status| main.is_over() && is_final(code(status) as u8))
             || main.killed && is_final(137)
             || missing && is_final(127)
             || shut && is_final(124)
-            || noted.any(is_final)
+            || full && is_final(125)
+            || self.has_noted_its_end(main)
+    }
+
+    /// Whether a job has noted an end in this round that is final.
+    pub fn has_noted_its_end(&self, main: &Container) -> bool {
+        let log = self.log(&main.role.name);
+        let mut noted = log.lines().filter_map(|line| line.strip_prefix("end ")?.parse().ok());
+        noted.any(|code| !self.script.is_said_to_repeat(&main.role, code))
     }
 
     /// The longest time in a sidecar's last start in which no job was there; at most, for a kubelet sees all things late.
@@ -196,13 +205,14 @@ impl Pod {
         complaints.into_iter().for_each(|complaint| self.fault(complaint));
     }
 
-    /// A signal between two starts is the next one's: it is noted there, or ends it before it can note anything.
+    /// A signal between two starts is the next one's: it is noted there, or ends it before it can note anything. On a busy node that
+    /// one may be over before its wrapper comes to it; then it is for the one after.
     fn judge_the_rotation(&self, sidecar: &Container) -> Option<&'static str> {
         let before = sidecar.rotated.filter(|_| sidecar.starts == 1)?;
         let log = self.log(&sidecar.role.name);
         let later: Vec<&str> = log.split("begin ").skip(before + 1).collect();
         let arrived = log.contains("rotated") || self.stderr(sidecar).contains("SIGUSR1");
-        (later.iter().any(|life| life.contains("end ")) && !arrived)
+        (later.iter().filter(|life| life.contains("end ")).count() > 1 && !arrived)
             .then_some("a signal between two of its starts was lost")
     }
 

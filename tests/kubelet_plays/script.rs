@@ -402,8 +402,8 @@ fn main(dice: &mut Dice, name: &str, policy: RestartPolicy, kind: Kind, small_vo
     let last: Vec<u8> = any.iter().copied().filter(|code| !repeated(*code)).collect();
     attempts.push(attempt(dice, small_volume, &last, |code| !repeated(code)));
     if kind == Kind::Rotation {
-        // Longer than the pause between two starts of a helper.
-        attempts.iter_mut().for_each(|attempt| attempt.takes += Duration::from_millis(200));
+        // Longer than the pauses between the first three starts of a helper.
+        attempts.iter_mut().for_each(|attempt| attempt.takes += Duration::from_millis(500));
     }
     role.gate = match kind {
         Kind::LateGate => Some(late_gate(dice)),
@@ -434,10 +434,10 @@ fn gate(dice: &mut Dice) -> Gate {
     Gate { opens: dice.ms(120), timeout: Duration::from_millis(80) }
 }
 
-/// It opens after the second look without a watch, which comes after 50 ms, and before the third.
+/// It opens after the third look without a watch, which comes after 150 ms, and before the fourth.
 fn late_gate(dice: &mut Dice) -> Gate {
-    let timeout = Duration::from_millis(100);
-    Gate { opens: timeout - dice.ms(25), timeout }
+    let timeout = Duration::from_millis(300);
+    Gate { opens: timeout - dice.ms(100), timeout }
 }
 
 fn sidecar(dice: &mut Dice, number: u64, policy: RestartPolicy, kind: Kind, jobs: &[&str]) -> Role {
