@@ -2,7 +2,7 @@
 
 use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit};
 use super::rehearse::{self, Often, Way};
-use super::shell::{Call, Idle, Method, base};
+use super::shell::{Call, Idle, Method, Signal, base};
 use super::who::{Kind, Party, parties};
 use super::{Bench, Severity, Verdict, exeunts};
 use crate::yaml::{Node, Style};
@@ -30,6 +30,22 @@ struct Made<'a> {
     by: usize,
     at: Node<'a>,
 }
+
+/// Helpers whom SIGHUP and SIGUSR2 do not end: they read their configuration again, take over from another, or pass over it.
+const RELOADS: &[&str] = &[
+    "nginx",
+    "haproxy",
+    "envoy",
+    "prometheus",
+    "pgbouncer",
+    "postgres",
+    "mysql",
+    "fluentd",
+    "squid",
+    "redis",
+    "vault-agent",
+    "consul",
+];
 
 /// Can this call end that helper?
 enum Reach {
@@ -98,6 +114,13 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         if let Kind::Helper(known) = party.kind {
             let (verdict, why) = helper(bench, &all, &made, party, known);
             add(&mut worst, verdict, why);
+        }
+        if let (Some(true), Kind::Init) = (party.stays, &party.kind) {
+            let message = format!("{name} is an init container and never ends, so what comes after it never starts");
+            let notes = ["= fix: restartPolicy: Always makes it a native sidecar (Kubernetes 1.29)".to_owned()];
+            let remark = "it serves until it is told to stop";
+            bench.find("sidecar-never-ends", party.container.place(), Some(name), message, remark, &notes);
+            add(&mut worst, Verdict::NeverEnds, format!("{name}, an init container, never ends"));
         }
         if let (Some(always), Kind::Job, false) = (party.stays, &party.kind, party.aside) {
             let (verdict, why) = outlives(bench, party, always);
@@ -255,7 +278,7 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
         if let Kind::Main(plan) = &party.kind {
             for url in &plan.on_exit {
                 let port = url.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-                let call = Call::Http { port, path: url.target.clone(), method: Method::Post };
+                let call = Call::Http { port, path: url.target.clone(), method: Method::Post, tls: false };
                 let often = rehearse::When { passed: Often::Always, failed: Often::Always };
                 let at = party.container.place();
                 let last = party.option("restart-policy").is_some_and(|told| told.eq_ignore_ascii_case("on-failure"));
@@ -387,7 +410,7 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
     let Some(caller) = all.get(made.by) else { return Reach::Other };
     let name = party.container.name;
     match &made.call {
-        Call::Http { port, path, method } => {
+        Call::Http { port, path, method, tls } => {
             let Some(quit) = known.and_then(|known| known.quit.as_ref()) else {
                 // A helper of which nothing is known may have such an endpoint.
                 return if known.is_none() && !path.is_empty() { Reach::Yes } else { Reach::Other };
@@ -402,6 +425,10 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
                     let needs = party.off.map_or_else(|| flag.to_owned(), |key| format!("the annotation {key}"));
                     Reach::No(format!("{name} has no such endpoint without {needs}"))
                 }
+                // The listener of Vault's agent has TLS unless it is told otherwise.
+                (true, true) if *tls && known.is_none_or(|known| known.name != "vault-agent") => {
+                    Reach::No(format!("{name} speaks no TLS there (http://)"))
+                }
                 (true, true) if !quit.methods.is_empty() && !quit.methods.contains(method) => {
                     let wanted = quit.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" or a ");
                     let first = quit.methods.first().map_or("", |method| method.name());
@@ -414,7 +441,11 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
                 _ => Reach::Other,
             }
         }
-        Call::Signal { pattern, .. } => {
+        Call::Client(server) => match known {
+            Some(known) if known.name == *server => Reach::Yes,
+            _ => Reach::Other,
+        },
+        Call::Signal { pattern, signal } => {
             if !programs(party)
                 .iter()
                 .any(|program| program.contains(pattern.as_str()) || pattern.contains(program.as_str()))
@@ -434,7 +465,12 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
                     Reach::Other
                 };
             }
-            if spec.get("shareProcessNamespace").and_then(Node::bool) != Some(true) {
+            if let (Signal::Again(signal), Some(known)) = (signal, known)
+                && RELOADS.contains(&known.name)
+            {
+                return Reach::No(format!("SIG{signal} does not end {}", known.name));
+            }
+            if !shares_processes(spec) {
                 return Reach::No(format!(
                     "{} does not see the processes of {name} without shareProcessNamespace: true",
                     caller.container.name
@@ -465,6 +501,36 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
     }
 }
 
+/// Do its containers see each other's processes? On the host's own they do as well.
+fn shares_processes(spec: Node<'_>) -> bool {
+    ["shareProcessNamespace", "hostPID"].iter().any(|key| spec.get(key).and_then(Node::bool) == Some(true))
+}
+
+/// Does it speak to those who can end a container from outside: the API server, or the engine?
+fn asks_outside(party: &Party<'_>) -> bool {
+    const ENDS: &[&str] = &["exec", "delete", "rm", "stop", "kill", "patch", "replace", "annotate", "debug"];
+    let (own, _) = super::shell::strip(&party.words);
+    let own = party.container.has_command.then_some(own);
+    let run = party.walk.iter().flat_map(|walk| walk.programs.iter().chain(&walk.behind)).map(Vec::as_slice);
+    let by_program = own.into_iter().chain(run).any(|words| {
+        let program = words.first().map_or("", |word| base(word));
+        matches!(program, "kubectl" | "oc" | "docker" | "podman" | "nerdctl" | "crictl" | "ctr")
+            && words.iter().any(|word| ENDS.contains(&word.as_str()))
+    });
+    let speaks = |word: &String| {
+        [
+            "kubernetes.default",
+            "KUBERNETES_SERVICE_HOST",
+            "delete_namespaced_",
+            "namespaced_pod_exec",
+            "/var/run/docker.sock",
+        ]
+        .iter()
+        .any(|name| word.contains(name))
+    };
+    by_program || party.words.iter().any(speaks)
+}
+
 /// Calls to a helper that stand in the script of a job, and that no end of it makes.
 fn idle<'a>(bench: &mut Bench<'a>, all: &[Party<'a>], party: &Party<'a>, known: Option<&Helper>) -> bool {
     let mut any = false;
@@ -483,6 +549,7 @@ fn idle<'a>(bench: &mut Bench<'a>, all: &[Party<'a>], party: &Party<'a>, known: 
             let (why, remark) = match why {
                 Idle::Printed => ("it is only printed", "an argument of echo"),
                 Idle::Comment => ("it stands in a comment", "no code"),
+                Idle::Unreached => ("no way through the script comes to it", "never reached"),
                 Idle::Trap => {
                     ("exec puts another program in the place of the shell, and its trap is gone", "no trap after exec")
                 }
@@ -600,10 +667,20 @@ fn helper<'a>(
         // What the job does inside its image nobody can see; it matters where there is a way to the helper at all.
         let hidden = !idle
             && job.is_some_and(|job| {
-                let runs = job.walk.as_ref().is_some_and(|walk| !walk.programs.is_empty() && walk.swallowed.is_empty());
-                job.opaque || runs
+                let runs = |walk: &super::shell::Walk| {
+                    (!walk.programs.is_empty() || !walk.behind.is_empty()) && walk.swallowed.is_empty()
+                };
+                job.opaque || job.walk.as_ref().is_some_and(runs)
             });
-        let shares = bench.object.spec.get("shareProcessNamespace").and_then(Node::bool) == Some(true);
+        let outside = all.iter().any(|one| !one.injected && !one.container.init && asks_outside(one));
+        if outside && !idle && cannot.is_empty() {
+            let message =
+                format!("nothing is seen to end {name} but what is asked of the cluster, which is not played");
+            let rule = "sidecar-never-ends";
+            bench.find_as(rule, Some(Severity::Warning), at, Some(name), message, &what, &fixes);
+            return (Verdict::MayNotEnd, format!("whether the cluster is asked to end {name} cannot be seen"));
+        }
+        let shares = shares_processes(bench.object.spec);
         let endpoint = endpoint(party);
         let file = party.walk.as_ref().is_some_and(|walk| !walk.waits.is_empty());
         let thing = bench.thing();
@@ -782,21 +859,22 @@ fn code_after(call: &Call, party: &Party<'_>) -> u8 {
     let signalled = known.map(|known| known.signalled).filter(|it| !it.zero.is_some_and(|told| is_told(party, told)));
     let deaf = ["sleep", "tail"].iter().any(|program| programs(party).iter().any(|one| one == program));
     match call {
-        Call::Signal { kill: false, .. } if deaf => 143,
-        Call::Signal { kill: true, .. } => 137,
-        Call::Signal { kill: false, .. } => signalled.map_or(0, |it| it.code),
+        Call::Signal { signal: Signal::Kill, .. } => 137,
+        Call::Signal { .. } if deaf => 143,
+        Call::Signal { .. } => signalled.map_or(0, |it| it.code),
         _ => 0,
     }
 }
 
 fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, caller: &str) {
     let name = party.container.name;
-    if matches!(best.call, Call::Signal { kill: true, .. }) {
+    if matches!(best.call, Call::Signal { signal: Signal::Kill, .. }) {
         let message =
             format!("{name} is killed by SIGKILL and exits 137, so the Pod fails although {caller} has succeeded");
         bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &[]);
     }
-    if matches!(best.call, Call::Signal { kill: false, .. }) && code_after(&best.call, party) != 0 {
+    if matches!(best.call, Call::Signal { signal, .. } if signal != Signal::Kill) && code_after(&best.call, party) != 0
+    {
         let message =
             format!("{name} does not exit 0 after a signal, so the Pod fails although {caller} has succeeded");
         let option = match party.kind {

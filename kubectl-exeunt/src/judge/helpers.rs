@@ -135,6 +135,14 @@ impl Helper {
     }
 }
 
+impl Helper {
+    /// Does the ENTRYPOINT of its image become what stands behind it, where that is no option?
+    pub fn runs_words(&self) -> bool {
+        ["redis", "postgres", "mysql", "mongo", "nginx", "haproxy", "memcached", "rabbitmq", "envoy", "squid"]
+            .contains(&self.name)
+    }
+}
+
 const POST: &[Method] = &[Method::Post];
 const PUT_OR_POST: &[Method] = &[Method::Put, Method::Post];
 
@@ -173,6 +181,7 @@ pub const HELPERS: &[Helper] = &[
         .quits(3500, "/v1.0/shutdown", POST)
         .port("dapr-http-port", ""),
     plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default")
+        .once(&["validate", "--mode=validate"])
         .quits(9901, "/quitquitquit", POST),
     // Secrets and identities.
     plain("vault-agent", &["vault-agent"], "hashicorp/vault v1.15.0 command/agent.go: POST, where agent_api.enable_quit of its configuration says so; developer.hashicorp.com/vault/docs/agent/autoauth: on failure it backs off and tries again")
@@ -190,20 +199,24 @@ pub const HELPERS: &[Helper] = &[
         .by(&[("tbot", &["start"])])
         .once(&["--oneshot"]),
     // Logs, metrics and traces.
-    plain("fluent-bit", &["fluent-bit"], "fluent/fluent-bit dockerfiles/Dockerfile"),
+    plain("fluent-bit", &["fluent-bit"], "fluent/fluent-bit dockerfiles/Dockerfile")
+        .once(&["--dry-run", "-D"]),
     plain("fluentd", &["fluentd"], "fluent/fluentd-docker-image v1.16/debian/Dockerfile"),
     plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go: once, until all harvesters reach EOF; its Elasticsearch output tries again for ever")
         .once(&["--once", "-once"])
         .until("what it has read is delivered"),
-    plain("metricbeat", &["metricbeat"], "elastic/beats dev-tools/packaging/templates/docker/Dockerfile.tmpl"),
-    plain("vector", &["vector"], "vectordotdev/vector distribution/docker/debian/Dockerfile"),
+    plain("metricbeat", &["metricbeat"], "elastic/beats dev-tools/packaging/templates/docker/Dockerfile.tmpl")
+        .once(&["setup", "test", "export"]),
+    plain("vector", &["vector"], "vectordotdev/vector distribution/docker/debian/Dockerfile")
+        .once(&["validate"]),
     plain("promtail", &["promtail"], "grafana/loki clients/cmd/promtail/Dockerfile"),
     plain("alloy", &["alloy", "grafana-agent"], "grafana/alloy Dockerfile: alloy run; grafana/agent cmd/grafana-agent/Dockerfile")
         .clients(&["alloy"])
         .by(&[("alloy", &["", "run"])]),
     plain("telegraf", &["telegraf"], "influxdata/telegraf docs/COMMANDS_AND_FLAGS.md: --once and --test gather once and end")
         .once(&["--once", "-once", "--test", "-test"]),
-    plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile"),
+    plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile")
+        .once(&["validate", "components"]),
     plain("jaeger-agent", &["jaeger-agent"], "jaegertracing/jaeger cmd/agent/Dockerfile"),
     plain("datadog agent", &["datadog-agent", "datadog-agent-injected", "dd-agent"], "DataDog/datadog-agent Dockerfiles/agent/Dockerfile; pkg/clusteragent/admission/mutate/agent_sidecar/constants.go: datadog-agent-injected"),
     plain("cloudwatch agent", &["cloudwatch-agent", "start-amazon-cloudwatch-agent"], "aws/amazon-cloudwatch-agent amazon-cloudwatch-container-insights/cloudwatch-agent-dockerfile/Dockerfile"),
@@ -222,8 +235,10 @@ pub const HELPERS: &[Helper] = &[
     plain("redis-exporter", &["redis-exporter", "redis_exporter"], "oliver006/redis_exporter Dockerfile"),
     plain("mysqld-exporter", &["mysqld-exporter", "mysqld_exporter"], "prometheus/mysqld_exporter Dockerfile"),
     // Servers that a job or its tests use.
-    plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1"),
-    plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged mainline/debian/Dockerfile: daemon off"),
+    plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1")
+        .once(&["-c", "-v", "-vv"]),
+    plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged mainline/debian/Dockerfile: daemon off; nginx.org/en/docs/switches.html")
+        .once(&["-t", "-T", "-tq", "-v", "-V", "-s"]),
     plain("traefik", &["traefik"], "traefik/traefik Dockerfile"),
     plain("squid", &["squid"], "squid-cache/squid src/squid.8.in: a caching server; -k and -z end")
         .once(&["-k", "-z"]),
@@ -316,7 +331,9 @@ pub struct Injected {
     pub name: &'static str,
     /// The label or annotation that asks for it, and the values that do; none: any.
     pub asked: (&'static str, &'static [&'static str]),
-    /// The label or annotation that asks for a native sidecar, or for none; without it the version decides, where there is one.
+    /// A label asks as well; else an annotation alone.
+    pub label: bool,
+    /// The annotation that asks for a native sidecar, or for none; without it the version decides, where there is one.
     pub native: Option<&'static str>,
     /// No version of it makes a native sidecar.
     pub regular: bool,
@@ -336,10 +353,15 @@ const fn injected(
     values: &'static [&'static str],
     source: &'static str,
 ) -> Injected {
-    Injected { name, asked: (key, values), native: None, regular: false, needs: None, port: None, note: None, source }
+    let asked = (key, values);
+    Injected { name, asked, label: false, native: None, regular: false, needs: None, port: None, note: None, source }
 }
 
 impl Injected {
+    const fn label(self) -> Injected {
+        Injected { label: true, ..self }
+    }
+
     const fn native(self, key: &'static str) -> Injected {
         Injected { native: Some(key), ..self }
     }
@@ -368,17 +390,17 @@ const MESH: &str =
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
     injected("istio-proxy", "sidecar.istio.io/inject", &["true"], "istio/istio pkg/kube/inject/inject.go: only true; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, docs.azure.cn/en-us/aks/istio-native-sidecar: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
-        .native("sidecar.istio.io/nativeSidecar").port("status.sidecar.istio.io/port").note(MESH),
+        .label().native("sidecar.istio.io/nativeSidecar").port("status.sidecar.istio.io/port").note(MESH),
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
     injected("kuma-sidecar", "kuma.io/sidecar-injection", &["true", "yes", "enabled"], "kumahq/kuma pull request 1497, pkg/plugins/runtime/k8s/controllers/pod_status_controller.go, pkg/plugins/runtime/k8s/metadata/annotations.go")
-        .note("Kuma's control plane asks it to quit once all others are over: one request, and none if it is away just then"),
+        .label().note("Kuma's control plane asks it to quit once all others are over: one request, and none if it is away just then"),
     injected("vault-agent", "vault.hashicorp.com/agent-inject", TRUE, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
         .regular().needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
     injected("daprd", "dapr.io/enabled", &["y", "yes", "true", "True", "t", "on", "1"], "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview")
-        .native("dapr.io/enable-native-sidecar"),
+        .native("dapr.io/enable-native-sidecar").port("dapr.io/http-port"),
     injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; DataDog/datadog-agent pkg/clusteragent/admission/mutate/agent_sidecar/agent_sidecar.go: a regular container")
-        .regular(),
+        .label().regular(),
     injected("consul-dataplane", "consul.hashicorp.com/connect-inject", TRUE, "hashicorp/consul-k8s control-plane/connect-inject/constants/annotations_and_labels.go, control-plane/connect-inject/webhook/consul_dataplane_sidecar.go; developer.hashicorp.com/consul/docs/k8s/annotations-and-labels")
         .native("consul.hashicorp.com/enable-consul-dataplane-as-sidecar").port("consul.hashicorp.com/sidecar-proxy-lifecycle-graceful-port"),
     injected("otc-container", "sidecar.opentelemetry.io/inject", &[], "open-telemetry/opentelemetry-operator README"),

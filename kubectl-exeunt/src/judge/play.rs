@@ -102,7 +102,8 @@ fn note(party: &Party<'_>) -> Option<String> {
 fn container(party: &Party<'_>) -> Result<Container, Refusal> {
     let (seat, part) = match party.kind {
         Kind::Native => (Seat::Native, Part::Helper),
-        Kind::Init => (Seat::Init, Part::Job),
+        // One that serves never lets the next one start.
+        Kind::Init => (Seat::Init, if party.stays == Some(true) { Part::Helper } else { Part::Job }),
         Kind::Sidecar(_) | Kind::Helper(_) => (Seat::Regular, Part::Helper),
         Kind::Main(_) | Kind::Refused(..) | Kind::Foreign(_) | Kind::Job | Kind::Perhaps => (Seat::Regular, Part::Job),
     };

@@ -5,7 +5,7 @@ mod parse;
 mod walk;
 
 pub use parse::{Cmd, Word, comments, parse};
-pub use walk::{Idle, Path, Walk, walk, walk_as};
+pub use walk::{Idle, Path, Walk, walk, walk_as, walk_in};
 
 /// Something that a script does to another container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,16 +18,103 @@ pub enum Call {
         path: String,
         /// How it is asked.
         method: Method,
+        /// Over TLS.
+        tls: bool,
     },
     /// A signal to processes by their name.
     Signal {
         /// What the name must contain.
         pattern: String,
-        /// Is it SIGKILL?
-        kill: bool,
+        /// Which.
+        signal: Signal,
     },
+    /// A client that asks its server to end, by the server's own protocol: what the table of helpers calls the server.
+    Client(&'static str),
     /// A file that is made.
     Touch(String),
+}
+
+/// A signal, as far as it matters to whom it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Signal {
+    /// One that asks for an end.
+    Term,
+    /// SIGKILL.
+    Kill,
+    /// SIGHUP and SIGUSR2, by which many servers read their configuration again: `HUP`, `USR2`.
+    Again(&'static str),
+}
+
+impl Signal {
+    /// What `kill` and its like are told to send; none where it ends nobody.
+    fn of(words: &[String]) -> Option<Signal> {
+        let mut told = "TERM";
+        for (at, word) in words.iter().enumerate() {
+            let next = || words.get(at + 1).map_or("", String::as_str);
+            match word.as_str() {
+                "-s" | "-n" | "--signal" => told = next(),
+                "--" => break,
+                _ => {
+                    let bare = word.strip_prefix("--signal=").or_else(|| word.strip_prefix('-')).unwrap_or("");
+                    let bare = bare.strip_prefix("SIG").unwrap_or(bare);
+                    let named = bare.len() > 2
+                        && bare.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit());
+                    if named || (!bare.is_empty() && bare.chars().all(|letter| letter.is_ascii_digit())) {
+                        told = bare;
+                    }
+                }
+            }
+        }
+        match told.strip_prefix("SIG").unwrap_or(told) {
+            "KILL" | "9" => Some(Signal::Kill),
+            "HUP" | "1" => Some(Signal::Again("HUP")),
+            "USR2" | "12" => Some(Signal::Again("USR2")),
+            // To ask whether it is there, to stop it for a while, and what is ignored where nobody handles it.
+            "0" | "CONT" | "18" | "STOP" | "19" | "TSTP" | "20" | "TTIN" | "TTOU" | "CHLD" | "17" | "URG" | "WINCH"
+            | "28" => None,
+            _ => Some(Signal::Term),
+        }
+    }
+}
+
+/// Programs that ask a server to end by its own protocol: the program, a word that says so, and the server.
+const CLIENTS: &[(&str, &str, &str)] = &[
+    ("redis-cli", "shutdown", "redis"),
+    ("valkey-cli", "shutdown", "redis"),
+    ("mysqladmin", "shutdown", "mysql"),
+    ("mariadb-admin", "shutdown", "mysql"),
+    ("mysql", "shutdown", "mysql"),
+    ("mariadb", "shutdown", "mysql"),
+    ("mongo", "shutdownserver", "mongo"),
+    ("mongosh", "shutdownserver", "mongo"),
+    ("rabbitmqctl", "stop", "rabbitmq"),
+    ("rabbitmqctl", "shutdown", "rabbitmq"),
+    ("psql", "shutdown", "pgbouncer"),
+    ("consul", "leave", "consul"),
+];
+
+/// The server that this command asks to end, if it is its own.
+fn asked_by_client(program: &str, words: &[String]) -> Option<&'static str> {
+    let host = words.iter().enumerate().find_map(|(at, word)| match word.as_str() {
+        "-h" | "--host" => words.get(at + 1).map(String::as_str),
+        _ => word.strip_prefix("--host=").or_else(|| word.strip_prefix("-h").filter(|rest| rest.contains('.'))),
+    });
+    if host.is_some_and(|host| !is_here(host)) {
+        return None;
+    }
+    CLIENTS.iter().find_map(|(client, asks, server)| {
+        let says = |word: &String| {
+            let word = word.to_ascii_lowercase();
+            // A whole word, or a statement of a language.
+            word == *asks || word.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|part| part == *asks)
+        };
+        (*client == program && words.iter().any(says)).then_some(*server)
+    })
+}
+
+/// The address that the containers of a Pod share.
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "::1" | "0.0.0.0") || host.starts_with('$')
 }
 
 /// The method of a request.
@@ -105,6 +192,7 @@ impl std::fmt::Display for Call {
             Call::Http { port: Some(port), path, .. } => write!(out, "the request to port {port}{path}"),
             Call::Http { path, .. } => write!(out, "the request to {path}"),
             Call::Signal { pattern, .. } => write!(out, "the signal to {pattern}"),
+            Call::Client(server) => write!(out, "the client's call to end {server}"),
             Call::Touch(file) => write!(out, "the file {file}"),
         }
     }
@@ -180,6 +268,8 @@ pub fn serves_for_ever(words: &[String]) -> bool {
         "sshd" => letter('D'),
         "supervisord" => has(&["-n", "--nodaemon"]),
         "httpd" | "crond" | "cron" => has(&["-f"]),
+        "watch" => !has(&["-g", "--chgexit"]),
+        "nc" | "ncat" => letter('l') && letter('k'),
         "inotifywait" => has(&["-m", "--monitor"]),
         _ => false,
     }
@@ -230,28 +320,45 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
     match program {
         "curl" | "wget" => {
             let method = Method::of(program, rest);
-            found.extend(rest.iter().filter_map(|word| url(word)).map(|(port, path)| Call::Http {
+            found.extend(rest.iter().filter_map(|word| url(word)).map(|(port, path, tls)| Call::Http {
                 port,
                 path,
                 method,
+                tls,
             }));
         }
         "pkill" | "killall" => {
-            let kill = rest.iter().any(|word| matches!(word.as_str(), "-9" | "-KILL" | "-SIGKILL" | "KILL"));
-            if let Some(pattern) = targets().next_back() {
-                found.push(Call::Signal { pattern: base(pattern).to_owned(), kill });
+            // pkill takes one pattern, killall as many names as there are.
+            let valued = |at: usize| {
+                at > 0 && matches!(rest.get(at - 1).map(String::as_str), Some("-s" | "--signal" | "-n" | "-u" | "-g"))
+            };
+            if let Some(signal) = Signal::of(rest) {
+                let patterns = rest.iter().enumerate().filter(|(at, word)| !word.starts_with('-') && !valued(*at));
+                let patterns: Vec<_> = patterns.map(|(_, word)| word).collect();
+                let from = if program == "pkill" { patterns.len().saturating_sub(1) } else { 0 };
+                found.extend(
+                    patterns
+                        .into_iter()
+                        .skip(from)
+                        .map(|pattern| Call::Signal { pattern: base(pattern).to_owned(), signal }),
+                );
             }
         }
         "kill" => {
-            let kill = rest.iter().any(|word| matches!(word.as_str(), "-9" | "-KILL" | "-SIGKILL" | "KILL"));
+            let Some(signal) = Signal::of(rest) else { return found };
             for word in rest {
                 let inner = word.trim_start_matches("$(").trim_start_matches('`').trim_end_matches([')', '`']);
                 let inner: Vec<&str> = inner.split_ascii_whitespace().collect();
                 if let Some((finder, more)) = inner.split_first()
                     && matches!(base(finder), "pgrep" | "pidof")
-                    && let Some(pattern) = more.iter().rev().find(|word| !word.starts_with('-'))
                 {
-                    found.push(Call::Signal { pattern: base(pattern).trim_matches(['"', '\'']).to_owned(), kill });
+                    // pgrep takes one pattern, pidof as many names as there are.
+                    let many = if base(finder) == "pidof" { more.len() } else { 1 };
+                    let patterns = more.iter().rev().filter(|word| !word.starts_with('-')).take(many);
+                    found.extend(patterns.map(|pattern| Call::Signal {
+                        pattern: base(pattern).trim_matches(['"', '\'']).to_owned(),
+                        signal,
+                    }));
                 }
             }
         }
@@ -262,29 +369,30 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
                 next.map(String::as_str).or_else(|| rest.iter().find_map(|one| one.strip_prefix("--admin-port=")));
             let port = port.and_then(|port| port.parse().ok());
             let path = "/quitquitquit".to_owned();
-            found.push(Call::Http { port: port.or(Some(9091)), path, method: Method::Post });
+            found.push(Call::Http { port: port.or(Some(9091)), path, method: Method::Post, tls: false });
         }
         "touch" => found.extend(targets().map(|file| Call::Touch(file.clone()))),
         "cp" | "mv" | "tee" => found.extend(targets().next_back().map(|file| Call::Touch(file.clone()))),
-        _ => {}
+        _ => found.extend(asked_by_client(program, rest).map(Call::Client)),
     }
     let writes = matches!(program, "echo" | "printf" | ":" | "true" | "date" | "cat");
     found.extend(files.iter().filter(|file| writes && file.as_str() != "/dev/null").cloned().map(Call::Touch));
     found
 }
 
-/// Port and path of a URL on the loopback address whose path asks for an end.
-fn url(word: &str) -> Option<(Option<u16>, String)> {
+/// Port and path of a URL on the loopback address whose path asks for an end, and whether it is asked over TLS.
+fn url(word: &str) -> Option<(Option<u16>, String, bool)> {
+    let tls = word.starts_with("https://");
     let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
     let slash = rest.find('/')?;
     let (host, path) = rest.split_at(slash);
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) => (name, port.parse().ok()),
-        None => (host, (!host.contains('$')).then_some(80)),
+        None => (host, (!host.contains('$')).then_some(if tls { 443 } else { 80 })),
     };
-    let here = matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0") || name.starts_with('$');
+    let here = is_here(name);
     let path = path.split('?').next().unwrap_or(path).trim_end_matches('/');
-    (here && ENDS.contains(&base(path))).then(|| (port, path.to_owned()))
+    (here && ENDS.contains(&base(path))).then(|| (port, path.to_owned(), tls))
 }
 
 /// The programs by which a script ends somebody, as they are told from words of a language.

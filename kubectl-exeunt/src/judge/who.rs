@@ -74,8 +74,14 @@ pub struct Party<'a> {
 fn runs_helper<'p>(party: &'p Party<'_>) -> Option<(&'static Helper, &'p [String])> {
     let (words, _) = shell::strip(&party.words);
     let own = party.container.has_command.then(|| Some((program(words)?, words))).flatten();
-    let run = || party.walk.as_ref()?.programs.iter().find_map(|words| Some((program(words)?, words.as_slice())));
-    own.or_else(run)
+    let run = |brief: bool| {
+        let all = party.walk.as_ref()?.programs.iter().filter_map(|words| Some((program(words)?, words.as_slice())));
+        let mut all = all.filter(|(known, words)| is_brief(words, known) == brief);
+        all.next()
+    };
+    // A server that is only asked something on the way of a script makes no helper of it.
+    let alone = || party.walk.as_ref().is_some_and(|walk| walk.programs.len() == 1);
+    own.or_else(|| run(false)).or_else(|| if alone() { run(true) } else { None })
 }
 
 /// What is known of a container by its name, or by its image and the words behind its ENTRYPOINT.
@@ -84,16 +90,29 @@ pub(super) fn known(party: &Party<'_>) -> Option<&'static Helper> {
     runs_helper(party).map(|(known, _)| known).or_else(|| named(party.container.name)).or_else(image)
 }
 
+/// Do these words say so?
+fn is_brief(words: &[String], known: &Helper) -> bool {
+    let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    words.iter().any(|word| match word.split_once('=') {
+        Some((name, value)) if yes(value) => known.once.words.contains(&name),
+        _ => known.once.words.contains(&word.as_str()) || matches!(word.as_str(), "--version" | "--help"),
+    })
+}
+
+/// Do these words, which its image's ENTRYPOINT becomes, run this server, or leave it to the image?
+fn is_its_server(words: &[String], known: &Helper) -> bool {
+    let (words, _) = shell::strip(words);
+    match words.first() {
+        Some(first) if !first.starts_with('-') => program(words).is_some_and(|it| it.name == known.name),
+        _ => true,
+    }
+}
+
 /// Is it told to end when its work is done?
 fn is_once(party: &Party<'_>, words: &[String], known: &Helper) -> bool {
-    let yes = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
-    let word = |word: &String| match word.split_once('=') {
-        Some((name, value)) if yes(value) => known.once.words.contains(&name),
-        _ => known.once.words.contains(&word.as_str()),
-    };
     let variable =
         |(name, values): &(&str, &[&str])| party.container.variable(name).is_some_and(|value| values.contains(&value));
-    party.words.iter().chain(words).any(word) || known.once.variables.iter().any(variable)
+    is_brief(&party.words, known) || is_brief(words, known) || known.once.variables.iter().any(variable)
 }
 
 /// Everybody, in the order of the manifest.
@@ -115,7 +134,8 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
     // GKE ends the container that it knows by this name, whatever stands in the manifest.
     let gcsfuse = object.annotation("gke-gcsfuse/volumes").and_then(Node::text) == Some("true");
     for party in &mut all {
-        if !matches!(party.kind, Kind::Perhaps) {
+        let init = matches!(party.kind, Kind::Init);
+        if !init && !matches!(party.kind, Kind::Perhaps) {
             continue;
         }
         let container = &party.container;
@@ -125,6 +145,8 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         let by_name = named(container.name).filter(|known| !container.has_command || known.clients.is_empty());
         let by_tag = tagged(container.image, container.tag());
         let image = helper(container.image, &party.words).or(by_tag).filter(|_| !container.has_command);
+        // What stands behind an ENTRYPOINT that becomes its words may be another program: a client.
+        let image = image.filter(|known| !known.runs_words() || is_its_server(&party.words, known));
         let known = ran.map(|(known, _)| known).or(by_name).or(image);
         let words = ran.map_or(&[][..], |(_, words)| words);
         let once = known.is_some_and(|known| is_once(party, words, known));
@@ -141,7 +163,7 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         let passes = party.walk.as_ref().is_some_and(|walk| {
             !walk.behind.is_empty()
                 && walk.programs.is_empty()
-                && !(walk.joins || walk.polls)
+                && !(walk.joins || walk.polls || walk.loops)
                 && walk.waits.is_empty()
                 && walk.paths.iter().all(|path| !path.stuck)
         });
@@ -155,6 +177,11 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
             (false, some) => Some(some == paths.len()),
         };
         party.stays = stays.filter(|_| !limited && !once);
+        if init {
+            // By its name nobody knows what an init container does.
+            party.stays = party.stays.filter(|always| *always);
+            continue;
+        }
         let serves = party.walk.as_ref().is_some_and(|walk| {
             walk.paths.iter().any(|path| path.stuck)
                 || (!walk.waits.is_empty() && !jobs.contains(&container.name.to_owned()))
@@ -196,12 +223,12 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
 
 /// Helpers that a mesh or an injector puts in when the Pod is made, as far as the template asks for it.
 fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
-    let both = |key: &str| object.annotation(key).or_else(|| object.label(key));
-    let says = |key: &str| both(key).and_then(Node::text);
+    let says = |key: &str| object.annotation(key).and_then(Node::text);
     let yes = |text: &str| matches!(text, "true" | "enabled" | "yes" | "on");
     let found = INJECTED.iter().filter_map(|one| {
         let (key, values) = one.asked;
-        let node = both(key)?;
+        let label = || object.label(key).filter(|_| one.label);
+        let node = object.annotation(key).or_else(label)?;
         let asked = node.text().is_some_and(|text| {
             if values.is_empty() { !matches!(text, "false" | "disabled") } else { values.contains(&text) }
         });
@@ -229,8 +256,9 @@ fn injected<'a>(object: &Object<'a>) -> Vec<Party<'a>> {
 fn party(container: Container<'_>) -> Party<'_> {
     let words = container.text();
     let script = shell::script(&words);
-    let node = script.and_then(|script| container.words.iter().rev().find(|word| word.text() == Some(script)).copied());
-    let walk = script.and_then(|script| shell::walk_as(script, shell::leaves_early(&words)));
+    let stands = script.and_then(|script| words.iter().rposition(|word| word == script));
+    let node = stands.and_then(|at| container.words.get(at)).copied();
+    let walk = script.and_then(|script| shell::walk_in(script, shell::leaves_early(&words), &container.variables()));
     let opaque = !container.has_command || walk.is_none();
     let always = container.node.get("restartPolicy").and_then(Node::str) == Some("Always");
     let kind = match (container.init, always) {

@@ -224,6 +224,36 @@ fn container(node: Node<'_>, init: bool) -> Container<'_> {
     Container { name, image, words: command.into_iter().chain(list("args")).collect(), has_command, init, node }
 }
 
+/// A text in which `$(NAME)` is what the last variable of that name has; one of which nothing is known stays.
+fn expanded(text: &str, variables: &[(String, String)]) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("$(").filter(|_| !variables.is_empty()) {
+        out.push_str(before);
+        // `$$(` is no question.
+        let escaped = before.ends_with('$');
+        let name = after.split_once(')').filter(|_| !escaped);
+        let value = name.and_then(|(name, more)| {
+            let (_, value) = variables.iter().rev().find(|(known, _)| known == name)?;
+            Some((value, more))
+        });
+        match value.filter(|(value, _)| value.len() < LONG && out.len() < LONG) {
+            Some((value, more)) => {
+                out.push_str(value);
+                rest = more;
+            }
+            None => {
+                out.push_str("$(");
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A value that is longer than this is no word that a verdict goes by.
+const LONG: usize = 100_000;
+
 impl<'a> Container<'a> {
     /// The tag of its image; empty where there is none.
     pub fn tag(&self) -> &'a str {
@@ -232,9 +262,24 @@ impl<'a> Container<'a> {
         last.split_once(':').map_or("", |(_, tag)| tag)
     }
 
-    /// Its words as text.
+    /// Its words as text, with its own variables where they are asked for by `$(NAME)`, as the kubelet has it.
     pub fn text(&self) -> Vec<String> {
-        self.words.iter().map(|word| word.text().unwrap_or("").to_owned()).collect()
+        let asked = self.words.iter().any(|word| word.text().is_some_and(|text| text.contains("$(")));
+        let variables = if asked { self.variables() } else { Vec::new() };
+        self.words.iter().map(|word| expanded(word.text().unwrap_or(""), &variables)).collect()
+    }
+
+    /// The variables of its own whose values stand in the manifest, in their order.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for one in self.node.get("env").into_iter().flat_map(Node::items) {
+            let of = |key: &str| one.get(key).and_then(Node::text);
+            if let (Some(name), Some(value)) = (of("name"), of("value")) {
+                let value = expanded(value, &all);
+                all.push((name.to_owned(), value));
+            }
+        }
+        all
     }
 
     /// Where its name stands, or else the container.

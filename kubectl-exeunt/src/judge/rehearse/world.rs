@@ -465,7 +465,7 @@ impl<'a> Stage<'a> {
         }
         if container.wrapped.is_some() {
             self.tell(world, index, Fact::Begun);
-        } else if container.seat == Seat::Init {
+        } else if container.seat == Seat::Init && container.part == Part::Job {
             // An init container of no interest; what becomes of one that fails is a life of its own.
             let fails = matches!(self.fate, Fate::Exits(fate, _) | Fate::Killed(fate) if fate == index);
             if !fails || world.befallen {

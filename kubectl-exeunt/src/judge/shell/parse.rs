@@ -35,8 +35,8 @@ pub enum Cmd {
     },
     /// `for`.
     For(Box<Cmd>),
-    /// The branches of a `case`.
-    Case(Vec<Cmd>),
+    /// The branches of a `case`, and whether one of them is for everything: `*)`.
+    Case(Vec<Cmd>, bool),
     /// A function and its body.
     Func(String, Box<Cmd>),
 }
@@ -330,6 +330,14 @@ impl Parser {
             }
             Some("for") => {
                 self.at += 1;
+                if let Some(always) = self.arithmetic() {
+                    while matches!(self.op(), Some(";" | "\n")) {
+                        self.at += 1;
+                    }
+                    let body = Box::new(self.body()?);
+                    let cond = Box::new(Cmd::Seq(vec![Cmd::Simple(vec![":".to_owned()], Vec::new())]));
+                    return Some(if always { Cmd::Loop { until: false, cond, body } } else { Cmd::For(body) });
+                }
                 while !matches!(self.op(), Some(";" | "\n")) && self.reserved() != Some("do") {
                     self.tokens.get(self.at)?;
                     self.at += 1;
@@ -344,6 +352,28 @@ impl Parser {
         };
         self.redirects(&mut Vec::new())?;
         Some(compound)
+    }
+
+    /// `((a; b; c))` behind `for`: passed over, and whether it asks nothing before a round.
+    fn arithmetic(&mut self) -> Option<bool> {
+        let open = |token: Option<&Token>| matches!(token, Some(Token::Op("(")));
+        if !(open(self.tokens.get(self.at)) && open(self.tokens.get(self.at + 1))) {
+            return None;
+        }
+        let (mut depth, mut parts, mut asks) = (0_usize, 0, false);
+        loop {
+            match self.tokens.get(self.at)? {
+                Token::Op("(") => depth += 1,
+                Token::Op(")") => depth = depth.checked_sub(1)?,
+                Token::Op(";") => parts += 1,
+                Token::Op(";;") => parts += 2,
+                _ => asks |= parts == 1,
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(!asks);
+            }
+        }
     }
 
     fn if_below(&mut self) -> Option<Cmd> {
@@ -372,15 +402,15 @@ impl Parser {
         self.at += 2;
         self.newlines();
         self.keyword("in")?;
-        let mut branches = Vec::new();
+        let (mut branches, mut total) = (Vec::new(), false);
         loop {
             self.newlines();
             if self.keyword("esac").is_some() {
-                return Some(Cmd::Case(branches));
+                return Some(Cmd::Case(branches, total));
             }
             self.takes("(");
             while !self.takes(")") {
-                self.tokens.get(self.at)?;
+                total |= matches!(self.tokens.get(self.at)?, Token::Word(word, false) if word == "*");
                 self.at += 1;
             }
             branches.push(self.list(&["esac"])?);
@@ -396,6 +426,17 @@ impl Parser {
             self.at += usize::from(number);
             let Some(op) = self.op().filter(|op| op.contains(['<', '>'])) else { return Some(()) };
             self.at += 1;
+            // `> >(tee log)`, and `<(a)` as a word: what runs there is read by this command, or reads it.
+            if matches!(self.op(), Some("<" | ">")) && matches!(self.tokens.get(self.at + 1), Some(Token::Op("("))) {
+                self.at += 1;
+            }
+            if self.takes("(") {
+                self.list(&[])?;
+                if !self.takes(")") {
+                    return None;
+                }
+                continue;
+            }
             let Some(Token::Word(word, _)) = self.tokens.get(self.at) else { return None };
             if matches!(op, ">" | ">>" | ">|" | "&>") {
                 files.push(word.clone());

@@ -17,8 +17,12 @@ pub struct Path {
     pub wrapped: bool,
     /// It has sent signals to what it has started.
     killed: bool,
+    /// What is done to others behind the script, which may be over before: until it waits.
+    pending: BTreeSet<Call>,
     ok: bool,
     done: bool,
+    /// The function that it is in is over.
+    returned: bool,
     replaced: bool,
     errexit: bool,
     trap: Option<String>,
@@ -33,6 +37,8 @@ pub enum Idle {
     Comment,
     /// It stands in a trap, and `exec` takes the shell away.
     Trap,
+    /// No way through the script comes to it.
+    Unreached,
 }
 
 /// What a script does.
@@ -54,6 +60,8 @@ pub struct Walk {
     pub programs: BTreeSet<Vec<String>>,
     /// A loop that waits without a bound for something that somebody else must do.
     pub polls: bool,
+    /// A loop of which nothing is seen that bounds it.
+    pub loops: bool,
     /// The programs that go on behind the script, with their words.
     pub behind: BTreeSet<Vec<String>>,
     /// It waits for what goes on behind.
@@ -64,7 +72,58 @@ pub struct Walk {
     pub exeunt: Option<Vec<String>>,
 }
 
+impl Path {
+    /// Nothing more is run on it, where it is.
+    fn over(&self) -> bool {
+        self.done || self.stuck || self.returned
+    }
+}
+
 const MANY: usize = 512;
+
+/// A text that is longer than this is no URL and no name.
+const LONG: usize = 4096;
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+/// What is done on every way that comes to an end.
+fn on_all(paths: &[Path]) -> BTreeSet<Call> {
+    let mut ends =
+        paths.iter().filter(|path| !path.stuck).map(|path| path.calls.union(&path.pending).cloned().collect());
+    let first: BTreeSet<Call> = ends.next().unwrap_or_default();
+    ends.fold(first, |all, one: BTreeSet<Call>| all.intersection(&one).cloned().collect())
+}
+
+/// The scripts in `$(…)` and `` `…` `` of a word.
+fn substituted(word: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = word;
+    while let Some(at) = rest.find("$(") {
+        let after = rest.get(at + 2..).unwrap_or("");
+        let mut depth = 1_usize;
+        let end = after.char_indices().find_map(|(at, letter)| {
+            depth = match letter {
+                '(' => depth + 1,
+                ')' => depth - 1,
+                _ => depth,
+            };
+            (depth == 0).then_some(at)
+        });
+        let Some((inner, more)) = end.map(|end| after.split_at(end)) else { break };
+        if !inner.starts_with('(') {
+            found.push(inner);
+        }
+        rest = more;
+    }
+    if let Some((_, after)) = word.split_once('`')
+        && let Some((inner, _)) = after.split_once('`')
+    {
+        found.push(inner);
+    }
+    found
+}
 
 /// Goes through a script. None where it is not understood.
 pub fn walk(text: &str) -> Option<Walk> {
@@ -73,17 +132,32 @@ pub fn walk(text: &str) -> Option<Walk> {
 
 /// The same; `early`: the shell leaves at the first failure.
 pub fn walk_as(text: &str, early: bool) -> Option<Walk> {
+    walk_in(text, early, &[])
+}
+
+/// The same; `variables`: those that the shell finds when it starts.
+pub fn walk_in(text: &str, early: bool, variables: &[(String, String)]) -> Option<Walk> {
     let script = parse(text)?;
-    let mut walker = Walker::default();
+    let mut walker = Walker { values: variables.iter().cloned().collect(), ..Walker::default() };
     let ends = walker.shell(&script, Path { ok: true, errexit: early, ..Path::default() })?;
     walker
         .found
         .idle
         .extend(comments(text).iter().flat_map(|text| spoken(text, true)).map(|call| (call, Idle::Comment)));
-    let made = |call: &Call| ends.iter().any(|path| path.calls.contains(call));
-    walker.found.idle.retain(|(call, _)| !made(call));
-    walker.found.on_signals.retain(|call| !made(call));
-    walker.found.paths = ends;
+    // What is behind the script when it is over may have been done, or not.
+    let ends: BTreeSet<Path> = ends
+        .into_iter()
+        .flat_map(|mut path| {
+            let pending = std::mem::take(&mut path.pending);
+            let with = Path { calls: path.calls.union(&pending).cloned().collect(), ..path.clone() };
+            [path, with]
+        })
+        .collect();
+    let made: BTreeSet<&Call> = ends.iter().flat_map(|path| &path.calls).collect();
+    walker.found.idle.retain(|(call, _)| !made.contains(call));
+    walker.found.on_signals.retain(|call| !made.contains(call));
+    walker.found.idle.extend(walker.unreached(&script, &made).into_iter().map(|call| (call, Idle::Unreached)));
+    walker.found.paths = ends.into_iter().collect();
     waits(&script, &mut walker.found.waits);
     Some(walker.found)
 }
@@ -92,8 +166,12 @@ pub fn walk_as(text: &str, early: bool) -> Option<Walk> {
 struct Walker {
     found: Walk,
     functions: BTreeMap<String, Cmd>,
-    /// Variables that are set to the numbers of processes: `p=$(pgrep x)`.
-    finders: BTreeMap<String, String>,
+    /// What variables are set to, as far as it is written: a text, or the numbers of processes, `$(pgrep x)`.
+    values: BTreeMap<String, String>,
+    /// What goes on behind for ever.
+    lasting: bool,
+    /// The commands with calls that some way has come to.
+    reached: BTreeSet<Vec<String>>,
     depth: usize,
     behind: bool,
     /// What is printed is read by another command.
@@ -139,7 +217,7 @@ impl Walker {
     fn each(&mut self, cmd: &Cmd, paths: Vec<Path>, cond: bool) -> Paths {
         let mut out = Vec::new();
         for path in paths {
-            if path.done || path.stuck {
+            if path.over() {
                 out.push(path);
             } else {
                 out.extend(self.run(cmd, path, cond)?);
@@ -159,8 +237,7 @@ impl Walker {
     }
 
     fn split(&mut self, cmd: &Cmd, path: Path) -> Option<(Vec<Path>, Vec<Path>, Vec<Path>)> {
-        let (over, rest): (Vec<Path>, Vec<Path>) =
-            self.run(cmd, path, true)?.into_iter().partition(|path| path.done || path.stuck);
+        let (over, rest): (Vec<Path>, Vec<Path>) = self.run(cmd, path, true)?.into_iter().partition(Path::over);
         let (yes, no) = rest.into_iter().partition(|path| path.ok);
         Some((yes, no, over))
     }
@@ -192,16 +269,20 @@ impl Walker {
             Cmd::Not(inner) => Some(
                 self.run(inner, path, true)?
                     .into_iter()
-                    .map(|path| if path.done { path } else { Path { ok: !path.ok, ..path } })
+                    .map(|path| if path.over() { path } else { Path { ok: !path.ok, ..path } })
                     .collect(),
             ),
             // What goes on behind may be over before it has done anything.
             Cmd::Back(inner) => {
                 let before = std::mem::replace(&mut self.behind, true);
-                let ran = self.run(inner, path.clone(), true);
+                let own = Path { ok: true, errexit: path.errexit, ..Path::default() };
+                let ran = self.shell(inner, own);
                 self.behind = before;
-                ran?;
-                Some(vec![Path { ok: true, ..path }])
+                let ran = ran?;
+                self.lasting |= ran.iter().all(|path| path.stuck);
+                let mut path = Path { ok: true, ..path };
+                path.pending.extend(on_all(&ran));
+                Some(vec![path])
             }
             Cmd::Sub(inner) => {
                 let (trap, errexit) = (path.trap.clone(), path.errexit);
@@ -235,14 +316,17 @@ impl Walker {
                 let failed = path.failed;
                 let asked_once = self.run(asked, path, true)?;
                 let body_once = self.each(body, asked_once.clone(), cond)?;
-                let calm = |path: Path| if path.done { path } else { Path { ok: true, failed, ..path } };
+                self.found.loops |= !tests_time(body) && !reads(asked) && (*until || !finds(asked));
+                let calm = |path: Path| if path.over() { path } else { Path { ok: true, failed, ..path } };
                 let mut out: Vec<Path> = asked_once.into_iter().map(calm).collect();
-                out.extend(body_once.into_iter().map(|path| if path.done { path } else { Path { ok: true, ..path } }));
+                out.extend(
+                    body_once.into_iter().map(|path| if path.over() { path } else { Path { ok: true, ..path } }),
+                );
                 unique(out)
             }
             Cmd::For(body) => self.run(body, path, cond),
-            Cmd::Case(branches) => {
-                let mut out = vec![path.clone()];
+            Cmd::Case(branches, total) => {
+                let mut out = if *total { Vec::new() } else { vec![path.clone()] };
                 for branch in branches {
                     out.extend(self.run(branch, path.clone(), cond)?);
                 }
@@ -255,24 +339,85 @@ impl Walker {
         }
     }
 
-    /// `p=$(pgrep x)`: what a later `kill $p` means.
+    /// `p=$(pgrep x)`: what a later `kill $p` means; `url=http://…`: what a later `curl $url` asks.
     fn remember(&mut self, words: &[String]) {
-        for word in words {
-            let Some((name, value)) = word.split_once('=') else { break };
-            let value = value.trim_matches('"');
-            if value.starts_with("$(") || value.starts_with('`') {
-                self.finders.insert(name.to_owned(), value.to_owned());
-            }
+        let sets = matches!(words.first().map(String::as_str), Some("export" | "local" | "readonly" | "declare"));
+        for word in words.iter().skip(usize::from(sets)) {
+            let Some((name, value)) = word.split_once('=').filter(|(name, _)| is_name(name)) else {
+                if sets {
+                    continue;
+                }
+                break;
+            };
+            self.values.insert(name.to_owned(), self.expand(value.trim_matches('"')));
         }
     }
 
     fn known(&self, words: &[String]) -> Vec<String> {
-        let known = |word: &String| {
-            let name = word.strip_prefix('$')?;
-            let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
-            self.finders.get(name).cloned()
-        };
-        words.iter().map(|word| known(word).unwrap_or_else(|| word.clone())).collect()
+        words.iter().map(|word| self.expand(word)).collect()
+    }
+
+    /// A word with the variables in it that are known; one that is not stays as it is written.
+    fn expand(&self, word: &str) -> String {
+        let (mut out, mut rest) = (String::new(), word);
+        while let Some((before, after)) = rest.split_once('$').filter(|_| out.len() < LONG) {
+            out.push_str(before);
+            let braces = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+            let plain =
+                after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
+            let (name, other, more) = match braces {
+                Some((inner, more)) => match inner.split_once(":-").or_else(|| inner.split_once('-')) {
+                    Some((name, other)) => (name, Some(other), more),
+                    None => (inner, None, more),
+                },
+                None => {
+                    let (name, more) = after.split_at(plain);
+                    (name, None, more)
+                }
+            };
+            let value = self.values.get(name).map(String::as_str).filter(|value| !value.is_empty() || other.is_none());
+            match value.or(other.filter(|_| is_name(name))) {
+                Some(value) => out.push_str(value),
+                None => out.push_str(rest.get(before.len()..rest.len() - more.len()).unwrap_or("")),
+            }
+            rest = more;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// The calls in `$(…)` and `` `…` ``, which are made where the word stands.
+    fn inside(&mut self, words: &[String], path: &Path) -> Option<BTreeSet<Call>> {
+        let mut made = BTreeSet::new();
+        for text in words.iter().flat_map(|word| substituted(word)) {
+            let own = Path { ok: true, ..Path::default() };
+            let Some(inner) = parse(text) else { continue };
+            let (programs, behind) = (self.found.programs.clone(), self.found.behind.clone());
+            let ran = self.shell(&inner, own)?;
+            // What is only asked for its words is no job.
+            (self.found.programs, self.found.behind) = (programs, behind);
+            made.extend(on_all(&ran));
+        }
+        made.retain(|call| !path.calls.contains(call));
+        Some(made)
+    }
+
+    /// The calls of this script that no way through it makes.
+    fn unreached(&self, cmd: &Cmd, made: &BTreeSet<&Call>) -> BTreeSet<Call> {
+        // A trap for signals may come to it at any time.
+        if any(cmd, &|words| says(words, &["trap"])) {
+            return BTreeSet::new();
+        }
+        let found = std::cell::RefCell::new(BTreeSet::new());
+        any(cmd, &|words| {
+            if !self.reached.contains(words) {
+                found.borrow_mut().extend(calls(&self.known(words), &[]));
+            }
+            false
+        });
+        let mut found = found.into_inner();
+        found.retain(|call| !made.contains(call) && !matches!(call, Call::Touch(_)));
+        found
     }
 
     fn simple(&mut self, words: &[String], files: &[String], path: Path, cond: bool) -> Paths {
@@ -281,10 +426,16 @@ impl Walker {
             let no = Path { ok: false, done: path.errexit && !cond, ..path.clone() };
             Some(vec![Path { ok: true, ..path }, no])
         };
+        let mut path = path;
+        // What is quoted for another shell, or for later, is read there and then.
+        let later = says(words, &["trap"]) || script(words).is_some();
+        if !later && words.iter().any(|word| word.contains("$(") || word.contains('`')) {
+            path.calls.extend(self.inside(words, &path)?);
+        }
         self.remember(words);
-        let made = if self.finders.is_empty() { calls(words, files) } else { calls(&self.known(words), files) };
+        let made = calls(&self.known(words), files);
         if !made.is_empty() {
-            let mut path = path;
+            self.reached.insert(words.to_vec());
             path.calls.extend(made);
             return fine(path);
         }
@@ -310,7 +461,22 @@ impl Walker {
             self.found.idle.extend(spoken(&more.join(" "), false).into_iter().map(|call| (call, Idle::Printed)));
         }
         if let Some(body) = self.functions.get(program).cloned() {
-            return self.run(&body, path, cond);
+            let errexit = path.errexit;
+            let before: Vec<_> = (0..).zip(more).map(|(at, word)| (format!("{}", at + 1), self.expand(word))).collect();
+            let before: Vec<_> =
+                before.into_iter().map(|(at, word)| (at.clone(), self.values.insert(at, word))).collect();
+            let out = self.run(&body, path, cond)?;
+            for (at, word) in before {
+                match word {
+                    Some(word) => self.values.insert(at, word),
+                    None => self.values.remove(&at),
+                };
+            }
+            let out = out.into_iter().map(|path| {
+                let done = path.done || (errexit && !cond && !path.ok && !path.stuck);
+                Path { returned: false, done, ..path }
+            });
+            return unique(out.collect());
         }
         match program {
             "set" => {
@@ -327,7 +493,8 @@ impl Walker {
                 fine(path)
             }
             "trap" => {
-                let on_exit = more.iter().skip(1).any(|word| matches!(word.as_str(), "EXIT" | "0"));
+                let ends = |word: &String| word == "0" || word.eq_ignore_ascii_case("EXIT") || word == "SIGEXIT";
+                let on_exit = more.iter().skip(1).any(ends);
                 let trap = if !on_exit {
                     self.found.on_signals.extend(spoken(first, false));
                     path.trap.clone()
@@ -340,7 +507,8 @@ impl Walker {
             }
             "exit" | "return" => {
                 let ok = if first.is_empty() { path.ok } else { first == "0" };
-                Some(vec![Path { done: program == "exit", ok, ..path }])
+                let done = path.done || program == "exit";
+                Some(vec![Path { done, returned: !done, ok, ..path }])
             }
             "exeunt" if exeunt_command(more) => {
                 self.found.exeunt.get_or_insert_with(|| rest.to_vec());
@@ -354,8 +522,13 @@ impl Walker {
                 self.found.joins = true;
                 // All that goes on behind is waited for, and a server among it does not go unless it is told to.
                 let serves = |words: &Vec<String>| server(words).is_some() || serves_for_ever(words);
-                if first.is_empty() && !path.killed && self.found.behind.iter().any(serves) {
+                if first.is_empty() && !path.killed && (self.lasting || self.found.behind.iter().any(serves)) {
                     return Some(vec![Path { stuck: true, ..path }]);
+                }
+                // Of one among several nobody knows here which it waits for.
+                if first.is_empty() || self.found.behind.is_empty() {
+                    let pending = std::mem::take(&mut path.pending);
+                    path.calls.extend(pending);
                 }
                 let no = Path { ok: false, failed: true, done: path.errexit && !cond, ..path.clone() };
                 Some(vec![Path { ok: true, ..path }, no])
@@ -409,17 +582,37 @@ fn exeunt_command(words: &[String]) -> bool {
 }
 
 fn endless(asked: &Cmd, until: bool) -> bool {
-    let always = |cmd: &Cmd, words: &[&str]| match cmd {
-        Cmd::Simple(said, _) => said.first().is_some_and(|first| words.contains(&first.as_str())),
-        _ => false,
-    };
+    let says = |said: &[String], words: &[&str]| said.first().is_some_and(|first| words.contains(&first.as_str()));
     match asked {
-        Cmd::Seq(all) => match all.as_slice() {
-            [one] => always(one, if until { &["false"] } else { &[":", "true"] }),
-            _ => false,
-        },
+        Cmd::Seq(all) => all.last().is_some_and(|last| endless(last, until)),
+        Cmd::Simple(said, _) if until => says(said, &["false"]),
+        Cmd::Simple(said, _) => {
+            let constant = |word: &String| !word.is_empty() && word.chars().all(char::is_alphanumeric);
+            let always = matches!(said.as_slice(), [test, word, _] if says(std::slice::from_ref(test), &["[", "[["]) && constant(word));
+            always || says(said, &[":", "true", "sleep", "echo", "date"])
+        }
+        // `((1))`
+        Cmd::Sub(inner) if !until => {
+            let mut inner = inner;
+            while let Cmd::Seq(all) = &**inner {
+                let [Cmd::Sub(below)] = all.as_slice() else { break };
+                inner = below;
+            }
+            matches!(&**inner, Cmd::Seq(all) if matches!(all.as_slice(), [Cmd::Simple(said, _)] if said.as_slice() == ["1"]))
+        }
+        Cmd::Not(inner) => endless(inner, !until),
         _ => false,
     }
+}
+
+/// Does it ask whether a process is there? That one comes to its end.
+fn finds(cmd: &Cmd) -> bool {
+    any(cmd, &|words| says(words, &["pgrep", "pidof", "kill", "ps", "jobs"]))
+}
+
+/// Does it go by what it reads? That comes to an end.
+fn reads(cmd: &Cmd) -> bool {
+    any(cmd, &|words| says(words, &["read", "mapfile", "shift", "getopts"]))
 }
 
 /// `while pgrep -f name`: the words of this very shell hold the name.
@@ -441,7 +634,7 @@ fn finds_itself(asked: &Cmd, until: bool) -> bool {
 fn any(cmd: &Cmd, wanted: &dyn Fn(&[String]) -> bool) -> bool {
     match cmd {
         Cmd::Simple(words, _) => wanted(words),
-        Cmd::Seq(all) | Cmd::Pipe(all) | Cmd::Case(all) => all.iter().any(|one| any(one, wanted)),
+        Cmd::Seq(all) | Cmd::Pipe(all) | Cmd::Case(all, _) => all.iter().any(|one| any(one, wanted)),
         Cmd::And(left, right) | Cmd::Or(left, right) => any(left, wanted) || any(right, wanted),
         Cmd::Not(one) | Cmd::Back(one) | Cmd::Sub(one) | Cmd::For(one) | Cmd::Func(_, one) => any(one, wanted),
         Cmd::If(a, b, c) => any(a, wanted) || any(b, wanted) || any(c, wanted),
@@ -512,6 +705,19 @@ fn tested(cmd: &Cmd, files: &mut BTreeSet<String>) {
     }
 }
 
+/// Does it become a server, in front?
+fn serves(cmd: &Cmd) -> bool {
+    match cmd {
+        Cmd::Back(_) | Cmd::Func(..) => false,
+        Cmd::Loop { until, cond, body } => endless(cond, *until) && !leaves(body),
+        Cmd::Simple(words, _) => serves_for_ever(words) || server(strip(words).0).is_some(),
+        Cmd::Seq(all) | Cmd::Pipe(all) => all.iter().any(serves),
+        Cmd::Sub(one) => serves(one),
+        Cmd::And(left, right) => serves(left) || serves(right),
+        _ => false,
+    }
+}
+
 /// The files that a loop waits for, where what follows ends this container: the end of the script, or a kill.
 fn waits(cmd: &Cmd, files: &mut BTreeSet<String>) {
     let ends = |cmd: &Cmd| any(cmd, &|words| says(words, &["kill", "pkill", "killall", "exit", "break"]));
@@ -537,7 +743,25 @@ fn waits(cmd: &Cmd, files: &mut BTreeSet<String>) {
         }
         // Behind, it ends nobody unless it says so.
         Cmd::Back(inner) if ends(inner) => waits(inner, files),
-        Cmd::Seq(all) => all.iter().for_each(|one| waits(one, files)),
+        Cmd::Seq(all) => {
+            let mut last = BTreeSet::new();
+            for (at, one) in all.iter().enumerate() {
+                // What serves after the loop is not ended by its end.
+                let more = all.get(at + 1..).unwrap_or(&[]);
+                if !more.iter().any(ends) && more.iter().any(serves) {
+                    continue;
+                }
+                let mut own = BTreeSet::new();
+                waits(one, &mut own);
+                // Of two loops in a row the second one decides.
+                if matches!(one, Cmd::Back(_)) {
+                    files.append(&mut own);
+                } else if !own.is_empty() {
+                    last = own;
+                }
+            }
+            files.append(&mut last);
+        }
         Cmd::And(left, right) | Cmd::Or(left, right) => {
             waits(left, files);
             waits(right, files);
