@@ -15,6 +15,13 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+fn one_list() -> (String, usize) {
+    let job = "- kind: Job\n  metadata: {name: n}\n  spec:\n    template:\n      spec:\n        restartPolicy: Never\n        containers:\n        \
+               - {name: a, image: x, command: [/a]}\n        - {name: logs, image: fluent/fluent-bit}\n";
+    let jobs = 10_000_000_usize.div_ceil(job.len());
+    (format!("kind: List\nitems:\n{}", job.repeat(jobs)), jobs)
+}
+
 fn main() {
     let mut wild: Vec<PathBuf> =
         std::fs::read_dir(here("tests/wild")).unwrap().map(|one| one.unwrap().path()).collect();
@@ -29,6 +36,14 @@ fn main() {
     let status = Command::new(program).arg("check").arg(&directory).stdout(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(1));
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    // One document, which cannot be read in pieces, and a finding for each Job of it.
+    let (list, jobs) = one_list();
+    let place = directory.join("list.yaml");
+    std::fs::write(&place, &list).unwrap();
+    let output = Command::new(program).arg("check").arg(&place).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().matches("Job/n never ends").count(), jobs);
+    // The most that any child has taken: the directory takes less.
+    let long = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() as f64 / 1024.0;
     std::fs::remove_dir_all(&directory).unwrap();
     let time = |of: nix::sys::time::TimeVal| of.tv_sec() as f64 + of.tv_usec() as f64 / 1e6;
     let seconds = time(usage.user_time()) + time(usage.system_time());
@@ -46,6 +61,12 @@ fn main() {
     let rows = [
         (format!("check: a directory of {MANY} manifests, one core"), format!("{seconds:.1} s"), "2 s", seconds < 2.0),
         ("check: memory for that".to_owned(), format!("{memory:.0} MiB"), "64 MiB", memory < 64.0),
+        (
+            format!("check: memory for a List of {} MB, {jobs} Jobs which are all wrong", list.len() / 1_000_000),
+            format!("{long:.0} MiB"),
+            "64 MiB",
+            long < 64.0,
+        ),
         ("rehearse: a Pod of three sidecars".to_owned(), format!("{rehearsal:.1} ms"), "10 ms", rehearsal < 10.0),
         ("the binary".to_owned(), format!("{size:.1} MB"), "3 MB", size < 3.0),
     ];

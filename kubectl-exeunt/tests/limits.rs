@@ -42,24 +42,67 @@ fn ten_megabytes_and_a_million_lines_are_judged() {
     }
 }
 
-/// What has been said of one document need not stay for the next: 4 MB of Jobs, all of which are wrong, in 48 MiB of
-/// addresses, program and all.
+/// What has been said of one document need not stay for the next, and of one object not for another: 4 MB of Jobs, all of
+/// which are wrong, as documents in 48 MiB of addresses, and as one List in 56, program and all.
 #[test]
-fn many_documents_take_little_more_than_their_text() {
+fn many_documents_and_a_long_list_take_little_more_than_their_text() {
     let many = 20_800;
-    let text = format!("---\n{JOB}").repeat(many);
-    assert!(text.len() > 4_000_000, "{}", text.len());
-    let place = std::env::temp_dir().join(format!("exeunt-limits-{}.yaml", std::process::id()));
-    std::fs::write(&place, text).unwrap();
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -v 49152; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_kubectl-exeunt")])
-        .arg(&place)
-        .output()
-        .unwrap();
-    std::fs::remove_file(&place).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said.matches("Job/n never ends: nothing ends logs\n").count(), many);
+    let documents = format!("---\n{JOB}").repeat(many);
+    let item = format!("- {}", JOB.trim_end().replace('\n', "\n  ") + "\n");
+    let list = format!("kind: List\nitems:\n{}", item.repeat(many));
+    for (name, text, kilobytes) in [("documents", documents, 48 << 10), ("list", list, 56 << 10)] {
+        assert!(text.len() > 4_000_000, "{}", text.len());
+        let place = std::env::temp_dir().join(format!("exeunt-limits-{name}-{}.yaml", std::process::id()));
+        std::fs::write(&place, text).unwrap();
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -v \"$2\"; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_kubectl-exeunt")])
+            .arg(&place)
+            .arg(kilobytes.to_string())
+            .output()
+            .unwrap();
+        std::fs::remove_file(&place).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.matches("Job/n never ends: nothing ends logs\n").count(), many, "{name}");
+        // The verdicts come after all that was found.
+        let last = said.rfind("[sidecar-never-ends]").unwrap();
+        assert!(said.find("Job/n never ends").unwrap() > last, "{name}");
+    }
+}
+
+/// What is found in the last file is said as it comes, and yet nothing is said before all is known to be judged.
+#[test]
+fn what_is_refused_at_its_end_or_behind_it_has_said_nothing() {
+    let place = |name: &str, text: &str| {
+        let place = std::env::temp_dir().join(format!("exeunt-limits-{name}-{}.yaml", std::process::id()));
+        std::fs::write(&place, text).unwrap();
+        place
+    };
+    let item = format!("- {}", JOB.trim_end().replace('\n', "\n  ") + "\n");
+    let list = format!("kind: List\nitems:\n{}", item.repeat(1_000));
+    let long = place("long", &list);
+    let twice = place("twice", &format!("{list}{}", item.replace("  kind", "kind") + "  kind: Job\n"));
+    let broken = place("broken", "kind: [\n");
+    let run = |files: &[&std::path::PathBuf]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-exeunt")).arg("check").args(files).output().unwrap();
+        (output.status.code(), output.stdout.len(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said, _) = run(&[&long]);
+    // More than is written at once, so that it would have been said.
+    assert!(code == Some(1) && said > 256 << 10, "{said}");
+    for (files, wanted) in [
+        (&[&twice][..], "stands twice"),
+        (&[&long, &twice], "stands twice"),
+        (&[&long, &broken], "this is not YAML"),
+        (&[&broken, &long], "this is not YAML"),
+    ] {
+        let (code, said, complaint) = run(files);
+        assert_eq!((code, said), (Some(2), 0), "{files:?}: {complaint}");
+        assert!(complaint.contains(wanted) && complaint.lines().count() == 1, "{complaint}");
+    }
+    for file in [long, twice, broken] {
+        std::fs::remove_file(file).unwrap();
+    }
 }
 
 /// A long file is read some documents at a time, and nobody can tell: the same verdicts and findings in the same places as of

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Something at or above the threshold was found.
 const FOUND: u8 = 1;
 
+/// So much text is written at once.
+const AT_ONCE: usize = 64 << 10;
+
 pub(super) fn options() -> Command {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -53,10 +56,11 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let format = matches.get_one::<String>("format").map_or("text", String::as_str);
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = (format == "text").then(|| out::Text { colour, ..out::Text::default() });
-    let (mut all, mut complaints) = (Report { text, ..Report::default() }, Vec::new());
+    let all = Report { text, streams: false, said: Ok(()), kept: Vec::new(), objects: 0, worst: None };
+    let (mut all, mut complaints) = (all, Vec::new());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let mut take = |text: Result<Text, Refusal>, live: bool| {
+    let mut take = |text: Result<Text, Refusal>, live: bool, last: bool| {
         let told = text.and_then(|text| {
             let mark = all.mark();
             if text.is_long() {
@@ -67,6 +71,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
                 // Who knows the whole says best what is wrong with it.
                 all.back_to(&mark);
             }
+            // Behind the last one nothing can be refused any more, and what is said need not wait for its end.
+            all.streams = last && complaints.is_empty();
             let judged = text.whole().and_then(|file| all.add(&file, &mains, now, live));
             judged.inspect_err(|_| all.back_to(&mark))
         });
@@ -74,7 +80,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
             complaints.push(refusal.to_string());
         }
     };
-    let mut asked = Vec::new();
+    let (mut asked, mut named) = (Vec::new(), Vec::new());
     for one in &what {
         if cluster::is_object(one) {
             asked.push(one.to_string_lossy().into_owned());
@@ -82,18 +88,23 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
             let mut found = Vec::new();
             below(Path::new(one), 0, &mut found)?;
             found.sort();
-            found.iter().for_each(|file| take(files::manifests(file.as_os_str()), false));
+            named.extend(found.into_iter().map(PathBuf::into_os_string));
         } else {
-            take(files::manifests(one), false);
+            named.push((*one).clone());
         }
     }
     let everywhere = matches.get_flag("all-namespaces") || (matches.contains_id("namespace") && what.is_empty());
-    if everywhere || !asked.is_empty() {
+    let live = everywhere || !asked.is_empty();
+    for (number, one) in named.iter().enumerate() {
+        take(files::manifests(one), false, !live && number + 1 == named.len());
+    }
+    if live {
         let bytes = cluster::get(matches, &asked)?;
-        take(Text::new(cluster::NAME, bytes), true);
         // A Job does not tell whether it hangs; its Pods do.
-        if let Some(bytes) = cluster::pods_of(matches, &asked)? {
-            take(Text::new(cluster::NAME, bytes), true);
+        let pods = cluster::pods_of(matches, &asked)?;
+        take(Text::new(cluster::NAME, bytes), true, pods.is_none());
+        if let Some(bytes) = pods {
+            take(Text::new(cluster::NAME, bytes), true, true);
         }
     } else if what.is_empty() {
         bail!("nothing is named: give a FILE, a DIR, - for standard input, KIND/NAME, or -A");
@@ -105,7 +116,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
         let first = what.first().map_or_else(String::new, |first| first.to_string_lossy().into_owned());
         bail!("{first}:1:1: error: there is no Job, CronJob or Pod in it; nothing was judged");
     }
-    let Report { kept, text, worst, .. } = all;
+    let Report { kept, text, worst, said, .. } = all;
+    said?;
     let written = match (text, format) {
         (Some(text), _) => [text.findings, text.verdicts],
         (None, "json") => [format!("{:#}\n", out::json(&kept)), String::new()],
@@ -120,9 +132,12 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
 }
 
 /// All that is to be said. Text is written down at once: it is much smaller than what it says.
-#[derive(Default)]
 struct Report {
     text: Option<out::Text>,
+    /// What is found may be said at once.
+    streams: bool,
+    /// Whether it could be.
+    said: anyhow::Result<()>,
     kept: Vec<Judgement>,
     objects: usize,
     worst: Option<Severity>,
@@ -169,7 +184,14 @@ impl Report {
             self.objects += 1;
             self.worst = self.worst.max(one.findings.iter().map(|finding| finding.severity).max());
             match &mut self.text {
-                Some(text) => text.add(&one),
+                Some(text) => {
+                    text.add(&one);
+                    if self.streams && text.findings.len() >= AT_ONCE {
+                        // Who cannot be told the first will not hear the rest.
+                        self.said = std::mem::replace(&mut self.said, Ok(())).and_then(|()| files::say(&text.findings));
+                        text.findings.clear();
+                    }
+                }
                 None => self.kept.push(one),
             }
         })

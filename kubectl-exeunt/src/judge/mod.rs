@@ -132,10 +132,11 @@ pub fn judge(file: &File, mains: &[String]) -> Result<Vec<Judgement>, Refusal> {
 /// The same, one after the other in the order of the file: what is said of one need not stay for the next.
 ///
 /// # Errors
-/// As [`judge`]; what came before does not count then.
+/// As [`judge`], before the first of them.
 pub fn judge_each(file: &File, mains: &[String], mut each: impl FnMut(Judgement)) -> Result<(), Refusal> {
     rendered(file)?;
     let (found, passed) = objects(file);
+    found.iter().try_for_each(|object| duplicates(object.node))?;
     let mut comments = ignore::comments(file);
     // A comment belongs to the object after whose first line it stands, or in whose document; the first ones to the first.
     let mut starts: Vec<usize> = found.iter().map(|object| object.node.place().line).collect();
@@ -154,7 +155,6 @@ pub fn judge_each(file: &File, mains: &[String], mut each: impl FnMut(Judgement)
         while let Some(one) = passed.next_if(|one| one.line < line) {
             each(one);
         }
-        duplicates(object.node)?;
         let mut bench = Bench { object, findings: Vec::new() };
         let (verdict, why) = ends::verdict(&mut bench, mains);
         let deadline = bench.object.deadline();

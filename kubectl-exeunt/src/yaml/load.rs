@@ -2,7 +2,7 @@
 
 use super::TEMPLATE;
 use super::place::{self, Place, Refusal};
-use super::tree::{File, Id, Members, Raw, Span, Style, Value, braces};
+use super::tree::{File, Id, Raw, Span, Style, What, braces};
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 use std::collections::HashMap;
 
@@ -40,7 +40,8 @@ struct Open {
 struct Loader<'t> {
     text: &'t str,
     nodes: Vec<Raw>,
-    members: Vec<Id>,
+    members: Vec<u32>,
+    outers: Vec<(Id, u32)>,
     texts: Vec<Box<str>>,
     open: Vec<Open>,
     /// The members of all that is open, the innermost last.
@@ -80,6 +81,7 @@ impl File {
             lines_before,
             nodes: Vec::new(),
             members: Vec::new(),
+            outers: Vec::new(),
             texts: Vec::new(),
             anchors: HashMap::new(),
             tags: HashMap::new(),
@@ -90,7 +92,7 @@ impl File {
         match Loader::run(&file.text, limits) {
             Ok((loader, documents)) => {
                 file.nodes = loader.nodes;
-                file.members = loader.members;
+                (file.members, file.outers) = (loader.members, loader.outers);
                 file.texts = loader.texts;
                 (file.anchors, file.tags) = (loader.anchors, loader.tags);
                 file.comments = loader.comments;
@@ -215,6 +217,7 @@ impl<'t> Loader<'t> {
             // What is not used is not paid for, and growing would be paid for twice.
             nodes: Vec::with_capacity(text.len() / 8),
             members: Vec::with_capacity(text.len() / 8),
+            outers: Vec::new(),
             texts: Vec::new(),
             open: Vec::new(),
             waiting: Vec::new(),
@@ -257,20 +260,18 @@ impl<'t> Loader<'t> {
                 Event::Alias(anchor) => {
                     let (target, size) =
                         *loader.targets.get(&anchor).ok_or((offset(&span.start), "an unknown alias".to_owned()))?;
-                    loader.add(&span, Style::Plain, Value::Alias(target), None, size);
+                    loader.add(&span, Style::Plain, (What::Alias, target), None, size);
                 }
                 Event::Scalar(value, style, anchor, tag) => {
                     let id = loader.scalar(&value, style, &span, tag.map(|tag| name_of(&tag)));
                     loader.remember(anchor, id);
                 }
                 Event::SequenceStart(style, anchor, tag) => {
-                    let value = Value::Seq(Members::default());
-                    let id = loader.start(&span, style, value, tag.map(|tag| name_of(&tag)));
+                    let id = loader.start(&span, style, What::Seq, tag.map(|tag| name_of(&tag)));
                     loader.remember(anchor, id);
                 }
                 Event::MappingStart(style, anchor, tag) => {
-                    let value = Value::Map(Members::default());
-                    let id = loader.start(&span, style, value, tag.map(|tag| name_of(&tag)));
+                    let id = loader.start(&span, style, What::Map, tag.map(|tag| name_of(&tag)));
                     loader.remember(anchor, id);
                 }
                 Event::SequenceEnd | Event::MappingEnd => loader.end(&span),
@@ -293,7 +294,14 @@ impl<'t> Loader<'t> {
         }
     }
 
-    fn add(&mut self, span: &granit_parser::Span, style: Style, value: Value, tag: Option<Box<str>>, size: u64) -> Id {
+    fn add(
+        &mut self,
+        span: &granit_parser::Span,
+        style: Style,
+        (what, number_of): (What, u32),
+        tag: Option<Box<str>>,
+        size: u64,
+    ) -> Id {
         let id = Id::try_from(self.nodes.len()).unwrap_or(Id::MAX);
         let start = offset(&span.start);
         let outer = span.tag_start.map_or(start, |tag| offset(&tag).min(start));
@@ -304,11 +312,13 @@ impl<'t> Loader<'t> {
         self.nodes.push(Raw {
             start: number(start),
             end: number(offset(&span.end).max(start)),
-            outer: number(outer),
-            value,
+            number: number_of,
+            what,
             style,
             named,
+            early: false,
         });
+        self.begins(outer);
         match self.open.last_mut() {
             Some(parent) => {
                 parent.size = parent.size.saturating_add(size);
@@ -317,6 +327,17 @@ impl<'t> Loader<'t> {
             None => self.root = Some(id),
         }
         id
+    }
+
+    /// The last node begins no later than here.
+    fn begins(&mut self, at: usize) {
+        let (id, at) = (number(self.nodes.len().saturating_sub(1)), number(at));
+        let Some(raw) = self.nodes.last_mut().filter(|raw| at < raw.start) else { return };
+        raw.early = true;
+        match self.outers.last_mut().filter(|(other, _)| *other == id) {
+            Some((_, outer)) => *outer = at.min(*outer),
+            None => self.outers.push((id, at)),
+        }
     }
 
     /// Comments are kept in the order of the file, in which the parser hands out nearly all of them.
@@ -329,8 +350,8 @@ impl<'t> Loader<'t> {
         let id = number(self.nodes.len().saturating_sub(1));
         if let Some(raw) = self.nodes.last_mut() {
             raw.named = true;
-            raw.outer = raw.outer.min(number(offset(&span.start)));
             self.anchors.insert(id, name.into());
+            self.begins(offset(&span.start));
         }
     }
 
@@ -360,17 +381,17 @@ impl<'t> Loader<'t> {
         let value = if style == Style::Plain && range.is_empty() { "" } else { value };
         let same = self.text.get(offset(&span.start)..offset(&span.end)) == Some(value);
         let value = if same {
-            Value::Source
+            (What::Source, 0)
         } else {
             self.texts.push(value.into());
-            Value::Text(number(self.texts.len() - 1))
+            (What::Text, number(self.texts.len() - 1))
         };
         let id = self.add(&span, style, value, tag, 1);
         // The parser reports where the text begins; the node begins at its `|` or `>`.
         if matches!(style, Style::Literal | Style::Folded)
-            && let (Some(header), Some(raw)) = (header(self.text, range.start), self.nodes.get_mut(id as usize))
+            && let Some(header) = header(self.text, range.start)
         {
-            raw.outer = raw.outer.min(number(header));
+            self.begins(header);
         }
         id
     }
@@ -399,11 +420,11 @@ impl<'t> Loader<'t> {
     /// The key whose value comes next.
     fn awaiting(&self) -> Option<Id> {
         let open = self.open.last()?;
-        let map = matches!(self.nodes.get(open.id as usize)?.value, Value::Map(_));
+        let map = self.nodes.get(open.id as usize)?.what == What::Map;
         self.waiting.last().copied().filter(|_| map && (self.waiting.len() - open.from) % 2 == 1)
     }
 
-    fn start(&mut self, span: &granit_parser::Span, style: StructureStyle, value: Value, tag: Option<Box<str>>) -> Id {
+    fn start(&mut self, span: &granit_parser::Span, style: StructureStyle, what: What, tag: Option<Box<str>>) -> Id {
         let style = match style {
             StructureStyle::Flow => Style::Flow,
             _ => Style::Block,
@@ -412,25 +433,28 @@ impl<'t> Loader<'t> {
         if style == Style::Flow && self.text.get(at..).is_some_and(|rest| rest.starts_with("{{")) {
             self.templates.push(at);
         }
-        let id = self.add(span, style, value, tag, 1);
+        let id = self.add(span, style, (what, u32::MAX), tag, 1);
         self.open.push(Open { id, from: self.waiting.len(), size: 0, anchor: 0 });
         id
     }
 
     fn end(&mut self, span: &granit_parser::Span) {
         let Some(Open { id, from, size, anchor }) = self.open.pop() else { return };
-        let members = Members { from: number(self.members.len()), count: number(self.waiting.len() - from) };
-        let last = self.waiting.last().copied().filter(|_| members.count > 0);
-        self.members.extend(self.waiting.drain(from..));
+        let (members, count) = (number(self.members.len()), number(self.waiting.len() - from));
+        let last = self.waiting.last().copied().filter(|_| count > 0);
+        if count > 0 {
+            self.members.push(count);
+            self.members.extend(self.waiting.drain(from..));
+        }
         let last_end = last.and_then(|id| self.nodes.get(id as usize)).map(|raw| raw.end);
         if let Some(parent) = self.open.last_mut() {
             // Itself is counted there already.
             parent.size = parent.size.saturating_add(size);
         }
         let Some(raw) = self.nodes.get_mut(id as usize) else { return };
-        match &mut raw.value {
-            Value::Seq(own) | Value::Map(own) => *own = members,
-            _ => {}
+        // Of an empty one it stays out of them all.
+        if count > 0 {
+            raw.number = members;
         }
         let closed = number(offset(&span.end));
         // The end of a block collection is reported at the next token.

@@ -35,31 +35,30 @@ pub(super) struct Raw {
     /// Without tag and anchor. Of a block collection: from its first key or dash to the end of its last value.
     pub start: u32,
     pub end: u32,
-    /// The first of tag, anchor, the `|` or `>` of a block scalar, and the node itself.
-    pub outer: u32,
-    pub value: Value,
+    /// Of a text that is not the source, of an alias and of a collection: which.
+    pub number: u32,
+    pub what: What,
     pub style: Style,
     /// Has it a tag, or an anchor? They stand in maps of their own: hardly a node has one.
     pub named: bool,
+    /// Does it begin earlier, by a tag, an anchor or the `|` or `>` of a block scalar? Where stands in [`File::outers`].
+    pub early: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Value {
+const _: () = assert!(std::mem::size_of::<Raw>() == 16);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
     /// What stands in the file.
     Source,
-    /// Another text than what stands in the file, by its number.
-    Text(u32),
-    Seq(Members),
-    /// Keys and values in turn.
-    Map(Members),
-    Alias(Id),
-}
-
-/// The nodes of a collection, in [`File::members`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Members {
-    pub from: u32,
-    pub count: u32,
+    /// Another text than what stands in the file: [`Raw::number`] of [`File::texts`].
+    Text,
+    /// [`Raw::number`] is where its members begin in [`File::members`], behind their count.
+    Seq,
+    /// The same; keys and values in turn.
+    Map,
+    /// Of the node [`Raw::number`].
+    Alias,
 }
 
 /// A file that has been read.
@@ -71,7 +70,10 @@ pub struct File {
     /// So many lines of the whole stand before it.
     pub(super) lines_before: usize,
     pub(super) nodes: Vec<Raw>,
-    pub(super) members: Vec<Id>,
+    /// Of each collection that is not empty: how many there are, and then they.
+    pub(super) members: Vec<u32>,
+    /// Where nodes begin that begin early, in the order of their numbers.
+    pub(super) outers: Vec<(Id, u32)>,
     pub(super) texts: Vec<Box<str>>,
     pub(super) anchors: HashMap<Id, Box<str>>,
     pub(super) tags: HashMap<Id, Box<str>>,
@@ -197,9 +199,17 @@ impl File {
         self.nodes.get(id as usize)
     }
 
-    fn members(&self, members: Members) -> &[Id] {
-        let from = members.from as usize;
-        self.members.get(from..from + members.count as usize).unwrap_or(&[])
+    /// The members of a collection; of anything else none.
+    fn members(&self, raw: &Raw) -> &[Id] {
+        let from = raw.number as usize;
+        let own = || {
+            let count = *self.members.get(from)? as usize;
+            self.members.get(from + 1..from + 1 + count)
+        };
+        match raw.what {
+            What::Seq | What::Map => own().unwrap_or(&[]),
+            What::Source | What::Text | What::Alias => &[],
+        }
     }
 }
 
@@ -252,7 +262,12 @@ impl<'a> Node<'a> {
 
     /// Its bytes with tag and anchor, and of a block scalar its `|` or `>`.
     pub fn outer_span(self) -> Span {
-        self.raw().map_or(0..0, |raw| raw.outer as usize..raw.end as usize)
+        let own = self.span();
+        if !self.raw().is_some_and(|raw| raw.early) {
+            return own;
+        }
+        let early = self.file.outers.binary_search_by_key(&self.id, |(id, _)| *id).ok();
+        early.and_then(|at| self.file.outers.get(at)).map_or(own.start, |(_, at)| *at as usize)..own.end
     }
 
     /// Where it starts.
@@ -285,28 +300,32 @@ impl<'a> Node<'a> {
         self.file.tags.get(&self.id).filter(|_| self.is_named()).map(|name| &**name)
     }
 
+    fn is(self, what: What) -> bool {
+        self.raw().is_some_and(|raw| raw.what == what)
+    }
+
     fn is_named(self) -> bool {
         self.raw().is_some_and(|raw| raw.named)
     }
 
     /// Is it written as an alias, `*name`?
     pub fn is_alias(self) -> bool {
-        matches!(self.raw(), Some(Raw { value: Value::Alias(_), .. }))
+        self.is(What::Alias)
     }
 
     /// The node that an alias stands for; itself otherwise. An alias of an alias cannot be written in YAML.
     pub fn target(self) -> Node<'a> {
         match self.raw() {
-            Some(Raw { value: Value::Alias(id), .. }) => Node { file: self.file, id: *id },
+            Some(raw) if raw.what == What::Alias => Node { file: self.file, id: raw.number },
             _ => self,
         }
     }
 
     /// What it is, aliases followed.
     pub fn shape(self) -> Shape {
-        match self.target().raw().map(|raw| &raw.value) {
-            Some(Value::Seq(_)) => Shape::Seq,
-            Some(Value::Map(_)) => Shape::Map,
+        match self.target().raw().map(|raw| raw.what) {
+            Some(What::Seq) => Shape::Seq,
+            Some(What::Map) => Shape::Map,
             _ => Shape::Scalar,
         }
     }
@@ -314,10 +333,11 @@ impl<'a> Node<'a> {
     /// The text of a scalar, escapes read, whatever its kind: `8080` and `"8080"` alike. Nothing for collections.
     pub fn text(self) -> Option<&'a str> {
         let node = self.target();
-        match node.raw()?.value {
-            Value::Source => Some(node.source()),
-            Value::Text(number) => node.file.texts.get(number as usize).map(|text| &**text),
-            _ => None,
+        let raw = node.raw()?;
+        match raw.what {
+            What::Source => Some(node.source()),
+            What::Text => node.file.texts.get(raw.number as usize).map(|text| &**text),
+            What::Seq | What::Map | What::Alias => None,
         }
     }
 
@@ -363,20 +383,14 @@ impl<'a> Node<'a> {
     /// The items of a list, aliases followed for the list itself but not for its items. Empty for everything else.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Node<'a>> + ExactSizeIterator + Clone {
         let node = self.target();
-        let ids: &'a [Id] = match node.raw().map(|raw| raw.value) {
-            Some(Value::Seq(members)) => node.file.members(members),
-            _ => &[],
-        };
+        let ids: &'a [Id] = node.raw().filter(|raw| raw.what == What::Seq).map_or(&[], |raw| node.file.members(raw));
         ids.iter().map(move |id| Node { file: node.file, id: *id })
     }
 
     /// The entries of a mapping as written: merge keys (`<<`) are among them. Empty for everything else.
     pub fn entries(self) -> impl DoubleEndedIterator<Item = Entry<'a>> + ExactSizeIterator + Clone {
         let node = self.target();
-        let ids: &'a [Id] = match node.raw().map(|raw| raw.value) {
-            Some(Value::Map(members)) => node.file.members(members),
-            _ => &[],
-        };
+        let ids: &'a [Id] = node.raw().filter(|raw| raw.what == What::Map).map_or(&[], |raw| node.file.members(raw));
         let handle = move |id| Node { file: node.file, id };
         let (pairs, _) = ids.as_chunks::<2>();
         pairs.iter().map(move |[key, value]| Entry { key: handle(*key), value: handle(*value) })
@@ -459,11 +473,11 @@ impl<'a> Node<'a> {
         }
         *left -= 1;
         let node = self.target();
-        Ok(match &node.raw().map(|raw| &raw.value) {
-            Some(Value::Seq(_)) => serde_json::Value::Array(
+        Ok(match node.shape() {
+            Shape::Seq => serde_json::Value::Array(
                 self.items().map(|item| item.json_below(left, depth + 1)).collect::<Result<_, _>>()?,
             ),
-            Some(Value::Map(_)) => {
+            Shape::Map => {
                 let mut map = serde_json::Map::new();
                 for merged in self.merges() {
                     if let serde_json::Value::Object(entries) = merged.json_below(left, depth + 1)? {
@@ -482,7 +496,7 @@ impl<'a> Node<'a> {
                 }
                 serde_json::Value::Object(map)
             }
-            _ => node.json_scalar(),
+            Shape::Scalar => node.json_scalar(),
         })
     }
 
