@@ -4,7 +4,7 @@
 //! container as soon as the next life of the same name is over: the end of a Pod shows a restart without its reason. Since 1.36 it
 //! keeps what it has said once, for `RestartAllContainers` removes containers, too.
 
-use crate::row::{containers, kubectl, stop, word};
+use crate::row::{ask, containers, kubectl, stop, word};
 use serde_json::{Deserializer, Value};
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -21,17 +21,21 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// Of all Pods of a namespace, from now on.
+    /// Of all Pods of a namespace, from now on: it begins with a version, and so misses nothing, however late kubectl is.
+    #[track_caller]
     pub fn of(namespace: &str) -> Self {
+        let pods = format!("/api/v1/namespaces/{namespace}/pods");
+        let now: Value = serde_json::from_str(&ask(&pods)).expect("JSON");
+        let version = now["metadata"]["resourceVersion"].as_str().expect("the version of a list");
         let mut watch = kubectl()
-            .args(["--namespace", namespace, "get", "pods", "--watch", "--output=json"])
+            .args(["get", "--raw", &format!("{pods}?watch=1&resourceVersion={version}")])
             .stderr(Stdio::null())
             .spawn()
             .expect("start kubectl");
         let objects = Deserializer::from_reader(watch.stdout.take().expect("a pipe")).into_iter::<Value>();
         let ends = std::thread::spawn(move || {
             let mut ends = Ends::new();
-            objects.map_while(Result::ok).for_each(|pod| note(&mut ends, &pod));
+            objects.map_while(Result::ok).for_each(|event| note(&mut ends, &event["object"]));
             ends
         });
         Self { watch, ends: Some(ends) }

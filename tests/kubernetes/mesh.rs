@@ -1,8 +1,7 @@
 //! Injectors of a mesh, in small: an admission policy that puts the stand-in of a proxy into the Pods that ask for it.
 
-use crate::row::{Row, not_run};
-use serde_json::json;
-use std::time::Duration;
+use crate::row::{Row, in_time, not_run};
+use serde_json::{Value, json};
 
 /// Injects from now on, in the namespace of the row; false where Kubernetes cannot: such policies are in v1 since 1.36, and in
 /// v1beta1, where that is served, before. `kind` says where the Pod has its `key`.
@@ -28,12 +27,13 @@ pub fn injects(row: &Row, mesh: &str, kind: &str, key: &str) -> bool {
             }],
         },
     });
-    // The API server takes a moment until a policy is in force, and says nowhere when it is.
-    let in_force = (0..600).any(|_| {
-        std::thread::sleep(Duration::from_millis(100));
-        row.would_be(&pod).to_string().contains("-proxy")
+    // The API server takes a moment until a policy is in force, and says nowhere when it is; meanwhile it may refuse the Pod.
+    let mut seen = Ok(Value::Null);
+    let in_force = in_time(|| {
+        seen = row.would_be(&pod);
+        seen.as_ref().is_ok_and(|pod| pod.to_string().contains("-proxy"))
     });
-    assert!(in_force, "the policy of {mesh} injects nothing");
+    assert!(in_force, "the policy of {mesh} injects nothing: {seen:?}");
     true
 }
 

@@ -2,13 +2,13 @@
 
 use crate::row::{Row, attempt, containers, record};
 use serde_json::Value;
-use std::os::unix::net::UnixStream;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Only ever used up by a failure.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 fn cluster() -> PathBuf {
     std::env::var_os("EXEUNT_CLUSTER").expect("a row that has asked for the node").into()
@@ -19,7 +19,12 @@ fn cluster() -> PathBuf {
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < DEADLINE, "waited in vain until {what}");
+        if began.elapsed() > DEADLINE {
+            // A second panic would take all other rows along.
+            assert!(std::thread::panicking(), "waited in vain until {what}");
+            eprintln!("waited in vain until {what}");
+            return;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -52,14 +57,13 @@ impl Away {
         for server in self.0.iter().rev() {
             let start = cluster().join("start").join(server);
             let _ = Command::new("setsid").arg("--fork").arg(start).stdin(Stdio::null()).status();
-            // The others end at once when these do not answer, and nobody would start them again.
+            // Those that come later end when these do not answer in time, and nobody would start them again.
             match *server {
+                "etcd" => wait_until("etcd answers", || TcpStream::connect("127.0.0.1:2379").is_ok()),
                 "kube-apiserver" => {
                     wait_until("the API server answers", || attempt(&["get", "--raw", "/readyz"], None).is_ok());
                 }
-                "containerd" => {
-                    wait_until("containerd answers", || UnixStream::connect(cluster().join("containerd.sock")).is_ok());
-                }
+                "containerd" => wait_until("containerd answers", runtime_answers),
                 _ => {}
             }
         }
@@ -79,6 +83,12 @@ impl Drop for Away {
             node_is_well();
         }
     }
+}
+
+/// Its socket answers before it has read its records: until then it refuses what the kubelet asks.
+fn runtime_answers() -> bool {
+    let asked = Command::new("crictl").args(["--timeout", "30s", "info"]).stdin(Stdio::null()).output();
+    asked.is_ok_and(|output| output.status.success())
 }
 
 /// Ready, as it says itself by now, with nothing that keeps Pods away.
@@ -122,8 +132,10 @@ pub struct Pod {
 impl Pod {
     #[track_caller]
     pub fn of(row: &Row, name: &str) -> Self {
-        let text = row.kubectl(&["get", "pod", name, "--output=json"]);
-        let pod: Value = serde_json::from_str(&text).expect("JSON from kubectl");
+        // One of them may run already, and the kubelet has not said so yet.
+        let pod = row.until("all containers to run", &["pod", name], |pod| {
+            containers(pod).all(|status| status["state"].get("running").is_some())
+        });
         let uid = pod["metadata"]["uid"].as_str().expect("a uid");
         let containers = containers(&pod).map(|status| {
             let id = status["containerID"].clone();

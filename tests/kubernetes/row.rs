@@ -77,7 +77,10 @@ fn cluster() -> bool {
             return false;
         }
         let named = std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
-        let answers = named && attempt(&["get", "--raw", "/readyz"], None).is_ok();
+        let answers = || attempt(&["get", "--raw", "/readyz"], None).is_ok();
+        // Ours was there a moment ago; that a busy server says no once is no reason to leave all rows out.
+        let ours = std::env::var_os("EXEUNT_CLUSTER").is_some();
+        let answers = named && if ours { in_time(answers) } else { answers() };
         if !answers {
             here::pass_over("not run: no cluster (.ci/cluster COMMAND makes one)");
         }
@@ -114,7 +117,7 @@ fn ours(reason: &str) -> bool {
 
 /// What the API server says at this address.
 #[track_caller]
-fn ask(path: &str) -> String {
+pub fn ask(path: &str) -> String {
     attempt(&["get", "--raw", path], None).expect("the API server answers")
 }
 
@@ -149,7 +152,34 @@ impl Feature {
     }
 }
 
+/// Asks until it holds, or until the deadline.
+pub fn in_time(mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if began.elapsed() > deadline() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// What kubectl says when its request has not reached the server: it may be asked again, whatever it was.
+const NOT_REACHED: [&str; 2] = ["TLS handshake timeout", "connection refused"];
+
+/// kubectl, once more while a server that stalls does not even take the request.
 pub fn attempt(arguments: &[&str], input: Option<&str>) -> Result<String, String> {
+    let mut answer = Err(String::new());
+    in_time(|| {
+        answer = ask_once(arguments, input);
+        !answer.as_ref().is_err_and(|error| NOT_REACHED.iter().any(|word| error.contains(word)))
+    });
+    answer
+}
+
+fn ask_once(arguments: &[&str], input: Option<&str>) -> Result<String, String> {
     let mut child = kubectl()
         .args(arguments)
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
@@ -266,9 +296,15 @@ impl Row {
     }
 
     /// Makes the file that the job of this Pod waits for. Who makes it may not live to tell that he has: his container ends with
-    /// what he does. The job ends only if it was made.
+    /// what he does. So it is made until somebody says that it is, or until the job no longer runs.
+    #[track_caller]
     pub fn lets_go(&self, pod: &str) {
-        let _ = self.try_kubectl(&["exec", pod, "--container", "job", "--", "touch", "/tmp/pod/go"]);
+        let over = || {
+            let pod = self.json(&["get", "pod", pod]);
+            !containers(&pod).any(|status| status["name"] == "job" && status["state"].get("running").is_some())
+        };
+        let made = || self.try_kubectl(&["exec", pod, "--container", "job", "--", "touch", "/tmp/pod/go"]).is_ok();
+        assert!(in_time(|| made() || over()), "the job of {pod} cannot be told to go on:\n{}", self.story());
     }
 
     /// Any object, in the namespace of the row.
@@ -288,12 +324,11 @@ impl Row {
         attempt(&arguments, Some(manifest)).unwrap_or_else(|error| panic!("kubectl apply: {error}"));
     }
 
-    /// What the API server would make of an object.
-    #[track_caller]
-    pub fn would_be(&self, object: &Value) -> Value {
+    /// What the API server would make of an object, or why it would not.
+    pub fn would_be(&self, object: &Value) -> Result<Value, String> {
         let arguments = ["--namespace", &self.namespace, "create", "--dry-run=server", "--output=json", "-f", "-"];
-        let text = attempt(&arguments, Some(&object.to_string())).unwrap_or_else(|error| panic!("dry run: {error}"));
-        serde_json::from_str(&text).expect("JSON from kubectl")
+        let text = attempt(&arguments, Some(&object.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
     }
 
     /// Hands the lines of a container's log over, as they come, until it has ended.
@@ -304,8 +339,17 @@ impl Row {
         container: &str,
         take: impl FnOnce(&mut dyn Iterator<Item = String>) -> T,
     ) -> T {
-        let mut logs = self.reads(&["--follow", from, "--container", container]);
-        let mut lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let mut begun = None;
+        in_time(|| {
+            let (mut logs, mut lines) = self.lines(&["--follow", from, "--container", container]);
+            let first = lines.next();
+            if first.is_none() {
+                let _ = logs.wait();
+            }
+            begun = first.map(|first| (logs, [first].into_iter().chain(lines)));
+            begun.is_some()
+        });
+        let Some((mut logs, mut lines)) = begun else { panic!("{container} says nothing:\n{}", self.story()) };
         let taken = take(&mut lines);
         let _ = logs.wait();
         taken
@@ -429,10 +473,13 @@ impl Row {
                 && containers(pod).any(|status| status["name"] == container && started(&status["state"]))
         });
         let pod = pod["metadata"]["name"].as_str().expect("a name").to_owned();
-        let mut logs = self.reads(&["--follow", &pod, "--container", container]);
-        let lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines();
-        let heard = lines.map_while(Result::ok).any(|line| line.contains(text));
-        stop(&mut logs);
+        // A log can be cut off by who hands it on; then it is read again.
+        let heard = in_time(|| {
+            let (mut logs, mut lines) = self.lines(&["--follow", &pod, "--container", container]);
+            let heard = lines.any(|line| line.contains(text));
+            stop(&mut logs);
+            heard
+        });
         assert!(heard, "waited in vain for {container} to say {text:?}:\n{}", self.story());
         if self.keeps.load(Ordering::Relaxed) {
             self.reads_along(&pod, text);
@@ -440,16 +487,27 @@ impl Row {
         pod
     }
 
-    /// All that its containers say until they are over. It has begun when it has come to what has been heard already.
+    /// All that its containers say until they are over. It has begun when it has come to what has been heard already: kubectl ends
+    /// at once while one of them has not started, as far as the kubelet knows.
     #[track_caller]
     fn reads_along(&self, pod: &str, text: &str) {
-        let mut logs = self.reads(&["--follow", pod, "--all-containers", "--prefix"]);
-        let mut lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        while !said.last().is_some_and(|line: &String| line.contains(text)) {
-            let Some(line) = lines.next() else { panic!("the log of {pod} ends before {text:?}: {said:#?}") };
-            said.push(line);
-        }
+        let mut begun = None;
+        in_time(|| {
+            let (mut logs, mut lines) = self.lines(&["--follow", pod, "--all-containers", "--prefix"]);
+            let mut said = Vec::new();
+            while !said.last().is_some_and(|line: &String| line.contains(text)) {
+                let Some(line) = lines.next() else {
+                    let _ = logs.wait();
+                    return false;
+                };
+                said.push(line);
+            }
+            begun = Some((logs, lines, said));
+            true
+        });
+        let Some((mut logs, lines, mut said)) = begun else {
+            panic!("the log of {pod} ends before {text:?}:\n{}", self.story())
+        };
         self.readers.lock().expect("the readers").push(std::thread::spawn(move || {
             said.extend(lines);
             let _ = logs.wait();
@@ -457,9 +515,12 @@ impl Row {
         }));
     }
 
-    fn reads(&self, arguments: &[&str]) -> Child {
+    /// Who reads a log, and what he reads.
+    fn lines(&self, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + Send + use<>) {
         let arguments = [&["--namespace", &self.namespace, "logs"], arguments].concat();
-        kubectl().args(arguments).stderr(Stdio::null()).spawn().expect("start kubectl")
+        let mut logs = kubectl().args(arguments).stderr(Stdio::null()).spawn().expect("start kubectl");
+        let lines = BufReader::new(logs.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        (logs, lines)
     }
 
     /// Asks for the eviction of a Pod, as a drain does.
@@ -474,8 +535,12 @@ impl Row {
     /// Kills the first process of a container, as the kernel would: nobody in there hears of it.
     #[track_caller]
     pub fn kill(&self, pod: &str, container: &str) {
-        let pod = self.json(&["get", "pod", pod]);
-        let status = containers(&pod).find(|status| status["name"] == container).expect("a container of this name");
+        let is = |status: &&Value| status["name"] == container;
+        // It may run already, and the kubelet has not said so yet.
+        let pod = self.until(&format!("{container} to run"), &["pod", pod], |pod| {
+            containers(pod).find(is).is_some_and(|status| status["state"].get("running").is_some())
+        });
+        let status = containers(&pod).find(is).expect("a container of this name");
         let process = record(&status["containerID"]).expect("containerd's record")["Pid"].to_string();
         let killed = Command::new("kill").args(["-KILL", &process]).status().expect("start kill");
         assert!(killed.success(), "process {process} of {container} is not there");
@@ -744,12 +809,6 @@ impl Over {
     pub fn times(&self, container: &str) -> String {
         let pod = self.pods[0]["metadata"]["name"].as_str().expect("a name");
         self.row.kubectl(&["logs", pod, "--container", container, "--timestamps"])
-    }
-
-    /// When a container ended, by the runtime's clock, in whole seconds.
-    #[track_caller]
-    pub fn ended(&self, container: &str) -> String {
-        self.status(container)["state"]["terminated"]["finishedAt"].as_str().expect("a time").to_owned()
     }
 
     #[track_caller]
