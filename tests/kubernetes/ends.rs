@@ -16,14 +16,21 @@ fn a_code() {
 }
 
 /// Main ends when the slow look that the sidecar takes every five seconds, whatever its watch says, has just been: who is told by
-/// nothing else is four seconds late.
+/// nothing else is four seconds late, each time. A machine that stalls is so once.
 #[test]
 fn the_sidecar_is_told_at_once() {
-    let Some(row) = Row::new() else { return };
-    let over = row.play(&pair(&format!("{BOTH} sleep 6; exit 0")));
-    let later = over.later("sidecar", "job");
-    assert!(later.as_secs_f64() < 2.5, "the sidecar ended {later:?} after the job");
-    over.says(&["Complete", "job: 0 Completed", TOLD]);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let Some(row) = Row::new() else { return };
+        let over = row.play(&pair(&format!("{BOTH} sleep 6; exit 0")));
+        over.says(&["Complete", "job: 0 Completed", TOLD]);
+        let later = over.later("sidecar", "job");
+        if later.as_secs_f64() < 2.5 {
+            return;
+        }
+        all.push(later);
+    }
+    panic!("the sidecar ended {all:?} after the job");
 }
 
 /// One index a code: those that mean something to a shell, to exeunt or to the kubelet, and the last one.

@@ -139,7 +139,13 @@ fn brought_by_an_init_container() {
 #[test]
 fn probes() {
     let Some(row) = Row::new() else { return };
-    let probe = |condition: &str| json!({"exec": {"command": ["/bin/exeunt", "probe", condition]}, "periodSeconds": 1});
+    // On a busy node to start exeunt may take longer than a second, which is all that the kubelet waits by itself, three times.
+    let probe = |condition: &str| {
+        json!({
+            "exec": {"command": ["/bin/exeunt", "probe", condition]},
+            "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 60,
+        })
+    };
     let mut sidecar = container(
         "sidecar",
         &["--mode", "sidecar", "--name", "sidecar", "--ready-when", "file:///tmp/pod/serving"],

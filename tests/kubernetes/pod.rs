@@ -52,7 +52,7 @@ pub fn spec(containers: &[Value]) -> Value {
     json!({
         "backoffLimit": 0,
         "template": {"spec": {
-            "restartPolicy": "Never", "terminationGracePeriodSeconds": 10, "automountServiceAccountToken": false,
+            "restartPolicy": "Never", "terminationGracePeriodSeconds": 30, "automountServiceAccountToken": false,
             "dnsPolicy": "Default", "containers": containers, "volumes": [{"name": "exeunt", "emptyDir": {}}],
         }},
     })
