@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// For what takes seconds on a quiet machine. Only ever used up by a failure.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// What is never to end is looked at for so long after its job.
+/// What is never to end, as is foretold, is looked at for so long after its job.
 const SHORT: Duration = Duration::from_secs(5);
 
 fn kubectl(space: &str, words: &[&str], input: &str) -> Result<String, String> {
@@ -84,6 +84,8 @@ const SERVER: &str = "trap 'exit 143' TERM; touch /tmp/pod/serving; while :; do 
 /// Until the helper serves, so that what is told to stop is its own program.
 const BOTH: &str = "until [ -e /tmp/pod/serving ]; do sleep 0.1; done;";
 const FAILS: &str = "touch /tmp/pod/serving; sleep 1; exit 1";
+/// Four seconds of a job that a machine which stalls does not take away: of those it takes one step.
+const WORKS: &str = "n=0; while [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.1; done; exit 0";
 /// Fails, and passes when it is tried again.
 const AGAIN: &str = "[ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; exit 1";
 
@@ -122,6 +124,8 @@ struct Life {
     own: Option<u8>,
     /// The Pod is deleted once all its containers run.
     deleted: bool,
+    /// The Pod has a deadline, which it is told when its job is over: to begin may have taken it longer.
+    deadline: bool,
 }
 
 impl Life {
@@ -155,11 +159,11 @@ impl Life {
 fn life(name: &'static str, fate: &'static str, restart: &str, containers: &[Value]) -> Life {
     let metadata = json!({"name": name, "annotations": {"exeunt.dev/main": "load"}});
     let spec = json!({
-        "restartPolicy": restart, "terminationGracePeriodSeconds": 5, "automountServiceAccountToken": false,
+        "restartPolicy": restart, "terminationGracePeriodSeconds": 30, "automountServiceAccountToken": false,
         "dnsPolicy": "Default", "containers": containers, "volumes": [{"name": "pod", "emptyDir": {}}],
     });
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-    Life { name, fate, pod, own: None, deleted: false }
+    Life { name, fate, pod, own: None, deleted: false, deadline: false }
 }
 
 /// Two containers with exeunt in front.
@@ -189,7 +193,8 @@ fn lives() -> Vec<Life> {
     let (zero, one, first) = ("load exits 0", "load exits 1..255", "proxy fails first");
     let on_failure = ["--restart-policy", "on-failure"];
     let mut stopped = bare("bare-deadline", zero, "exit 0");
-    stopped.pod["spec"]["activeDeadlineSeconds"] = json!(15);
+    stopped.pod["spec"]["activeDeadlineSeconds"] = json!(5);
+    stopped.deadline = true;
     let mut init = life("init-first", zero, "Never", &[container("load", &[], "[ -e /tmp/pod/made ]")]);
     init.pod["spec"]["initContainers"] = json!([container("make", &[], "touch /tmp/pod/made")]);
     vec![
@@ -199,7 +204,7 @@ fn lives() -> Vec<Life> {
         pair("fails-child", one, &[], "exit 1", &["--exit-with", "child"], SERVER),
         pair("fails-main", one, &[], "exit 1", &["--exit-with", "main"], SERVER),
         pair("outlives", zero, &[], "exit 0", &["--outlive-main"], SERVER),
-        pair("proxy-fails", first, &[], "sleep 4; exit 0", &[], FAILS),
+        pair("proxy-fails", first, &[], WORKS, &[], FAILS),
         pair("stops-with", first, &["--stop-with", "proxy"], "sleep 60", &["--name", "proxy"], FAILS),
         pair("again", one, &on_failure, AGAIN, &[], SERVER),
         pair("names-differ", one, &[], "exit 1", &["--until", "other"], SERVER),
@@ -237,7 +242,7 @@ fn harder_lives() -> Vec<Life> {
         bare("bare-killed", killed, KILLS_ITSELF).together(),
         native("native-killed", killed, KILLS_ITSELF).together(),
         // The same of a helper, while the job goes on and passes.
-        pair("helper-killed", first, &[], "sleep 4; exit 0", &[], &format!("touch /tmp/pod/serving; {KILLS_EXEUNT}"))
+        pair("helper-killed", first, &[], WORKS, &[], &format!("touch /tmp/pod/serving; {KILLS_EXEUNT}"))
             .together()
             .failing_with(137),
         pair("helper-killed-stops", first, &["--stop-with", "proxy"], "sleep 60", &["--name", "proxy"], FAILS),
@@ -318,6 +323,21 @@ fn compare(foretold: &Rehearsal, fate: &str, seen: &Seen) -> Result<(), String> 
     }
 }
 
+/// As it is created.
+fn created(life: &Life) -> Value {
+    let mut pod = life.pod.clone();
+    if life.deadline {
+        pod["spec"].as_object_mut().unwrap().remove("activeDeadlineSeconds");
+    }
+    pod
+}
+
+/// Whether it is foretold that it hangs. Everything else is waited for.
+fn may_run_on(life: &Life) -> bool {
+    let rows = rehearsed(&life.pod).rows;
+    rows.iter().filter(|row| row.what == life.fate).any(|row| row.endings.iter().any(|end| end.pod == PodEnd::RunsOn))
+}
+
 /// Is there nothing more to wait for than an end that is not to come?
 fn is_still(life: &Life, pod: &Value) -> bool {
     let of = |name: &str| statuses(pod).find(|status| status["name"] == name);
@@ -337,32 +357,39 @@ fn is_still(life: &Life, pod: &Value) -> bool {
 
 /// Plays all of them, and says how each was seen in the end.
 fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
-    let pods: Vec<&Value> = lives.iter().map(|life| &life.pod).collect();
+    let pods: Vec<Value> = lives.iter().map(created).collect();
+    let run_on: Vec<bool> = lives.iter().map(may_run_on).collect();
     space.done(&["create", "-f", "-"], &json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string());
     let end = Instant::now() + PATIENCE;
     let mut still_since: Vec<Option<Instant>> = vec![None; lives.len()];
-    let mut deleted = vec![false; lives.len()];
+    let mut told = vec![false; lives.len()];
     loop {
         let list: Value = serde_json::from_str(&space.done(&["get", "pods", "--output=json"], "")).unwrap();
         let pods = list["items"].as_array().unwrap();
-        let all = lives.iter().zip(&mut still_since).zip(&mut deleted).map(|((life, since), deleted)| {
-            let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
-            let up = statuses(pod).all(|status| !status["state"]["running"].is_null())
-                && pod["status"]["phase"] == "Running";
-            if life.deleted && up && !*deleted {
-                *deleted = true;
-                space.done(&["delete", "pod", life.name, "--wait=false"], "");
-                return None;
-            }
-            let seen = seen(life, pod)?;
-            // What is meant to run on has no end to wait for; what has a deadline has.
-            if is_still(life, pod) && !life.deleted {
-                since.get_or_insert_with(Instant::now);
-            }
-            let bounded = !life.pod["spec"]["activeDeadlineSeconds"].is_null();
-            let hangs = !bounded && since.is_some_and(|since| since.elapsed() > SHORT);
-            (seen.0 != PodEnd::RunsOn || hangs).then_some(seen)
-        });
+        let all =
+            lives.iter().zip(&mut still_since).zip(&mut told).zip(&run_on).map(|(((life, since), told), run_on)| {
+                let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
+                let up = statuses(pod).all(|status| !status["state"]["running"].is_null())
+                    && pod["status"]["phase"] == "Running";
+                if life.deleted && up && !*told {
+                    *told = true;
+                    space.done(&["delete", "pod", life.name, "--wait=false"], "");
+                    return None;
+                }
+                let seen = seen(life, pod)?;
+                if is_still(life, pod) && !life.deleted {
+                    since.get_or_insert_with(Instant::now);
+                }
+                if life.deadline && since.is_some() && !*told {
+                    *told = true;
+                    let deadline =
+                        &json!({"spec": {"activeDeadlineSeconds": life.pod["spec"]["activeDeadlineSeconds"]}});
+                    space.done(&["patch", "pod", life.name, "--type=merge", "-p", &deadline.to_string()], "");
+                }
+                // What is meant to run on has no end to wait for.
+                let hangs = *run_on && since.is_some_and(|since| since.elapsed() > SHORT);
+                (seen.0 != PodEnd::RunsOn || hangs).then_some(seen)
+            });
         let all: Vec<Option<Seen>> = all.collect();
         if all.iter().all(Option::is_some) {
             for life in lives.iter().filter(|life| life.deleted) {
