@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -66,9 +67,17 @@ impl House {
 
     pub fn under(base: &Path) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let root = base.join(format!("exeunt-house-{}-{number}", std::process::id()));
-        fs::create_dir_all(root.join("pod")).expect("a directory for the test");
+        fs::create_dir_all(base).expect("where the directories of tests are");
+        // In a pid namespace other processes have the same id, and one that was killed has left its directories.
+        let root = loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let root = base.join(format!("exeunt-house-{}-{number}", std::process::id()));
+            match fs::create_dir(&root) {
+                Ok(()) => break root,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{}: {error}", root.display()),
+            }
+        };
+        fs::create_dir(root.join("pod")).expect("a directory for the test");
         scene::mkfifo(&root.join("cue"));
         Self { root, started: AtomicU32::new(0) }
     }

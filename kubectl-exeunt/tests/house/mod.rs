@@ -36,10 +36,19 @@ pub struct Place(PathBuf);
 
 impl Place {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kubectl-exeunt-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        // In a pid namespace other processes have the same id, and one that was killed has left its directories.
+        (0..)
+            .map(|number| format!("kubectl-exeunt-{name}-{}-{number}", std::process::id()))
+            .map(|name| std::env::temp_dir().join(name))
+            .find(|path| match std::fs::create_dir(path) {
+                Ok(()) => true,
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{}: {error}", path.display());
+                    false
+                }
+            })
+            .map(Self)
+            .unwrap()
     }
 
     pub fn path(&self, inside: &str) -> PathBuf {
