@@ -111,8 +111,9 @@ const KILLS_ITSELF: &str = "kill -9 $$$$";
 const KILLS_EXEUNT: &str = "kill -9 $PPID; sleep 60";
 /// What the job answers when the Pod is deleted.
 const DELETED: &str = "trap 'exit 143' TERM; while :; do sleep 0.1; done";
-/// An image that never comes.
-const NOWHERE: &str = "nowhere.invalid/none:1";
+/// An image that never comes, which the node knows at once: to ask a resolver that is not there takes it a minute, and it asks for
+/// one image at a time.
+const NOWHERE: &str = "127.0.0.1:9/none:1";
 
 /// A kind of Pod, and the life that its scripts lead.
 struct Life {
