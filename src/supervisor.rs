@@ -49,7 +49,8 @@ const TURN_PATIENCE: Duration = Duration::from_secs(2);
 /// The first pause between two attempts to take a name that is held; doubles up to the second.
 const CLAIM_PAUSE: Duration = Duration::from_millis(1);
 const CLAIM_PAUSE_MOST: Duration = Duration::from_millis(100);
-/// How long a volume may take to accept the end (a network file system that hangs). The job's code waits for no longer.
+/// How long a volume may take to accept the end (a network file system that hangs). The job's code waits for no longer, nor does
+/// that of a run that has failed before it began.
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than the requests of the goodbye can take: they bound themselves.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(7);
@@ -84,6 +85,7 @@ pub fn run(plan: Plan, signals: Signals, report: Report) -> u8 {
         foreground: false,
         patience: None,
         children: false,
+        told_by: plan.failed.then(|| Instant::now() + PUBLISH_PATIENCE),
         plan: Arc::new(plan),
         signals,
         report,
@@ -128,6 +130,8 @@ struct Supervisor {
     patience: Option<Patience<Waited>>,
     /// A child has changed its state and has not been looked for yet.
     children: bool,
+    /// Until when a run that has failed before it began tries to get at the name in which that is to be said.
+    told_by: Option<Instant>,
 }
 
 /// Something that is due at a time. Whoever is in the list of [`Supervisor::wakes`] is waited for, and is served from it.
@@ -138,6 +142,8 @@ enum Wake {
     /// A look that a decision waits for has not been answered for too long.
     Held,
     Claim,
+    /// A run that has failed has waited for the volume for too long.
+    Untold,
     Look,
     Conditions,
     Group,
@@ -533,12 +539,13 @@ impl Supervisor {
     }
 
     /// Who can be due, and when. One list for the waiting and for the serving: who is not in it is not waited for.
-    fn wakes(&self) -> [(Wake, Option<Instant>); 9] {
+    fn wakes(&self) -> [(Wake, Option<Instant>); 10] {
         let group = self.command.as_ref().filter(|command| command.leader.is_some() && self.plan.group);
         [
             (Wake::Volume, self.door.hangs_at()),
             (Wake::Held, self.held.until),
             (Wake::Claim, self.claim.as_ref().and_then(|waiting| waiting.next)),
+            (Wake::Untold, self.told_by.filter(|_| matches!(self.state, State::Claiming { .. }))),
             (Wake::Look, self.audience.as_ref().and_then(Audience::next_look)),
             (Wake::Conditions, self.vigil.as_ref().and_then(Vigil::next)),
             (Wake::Group, group.map(|command| command.next)),
@@ -610,6 +617,11 @@ impl Supervisor {
         self.look(job, conditions, rung.closed, judges || deadline);
         if is_due(Wake::Claim) {
             self.claim();
+        }
+        if is_due(Wake::Untold) {
+            self.told_by = None;
+            self.say_unaccepted();
+            self.queue.push_back(Event::Name(Name::Refused));
         }
         if is_due(Wake::Goodbye) {
             self.say_goodbye();

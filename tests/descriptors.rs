@@ -5,6 +5,7 @@ mod house;
 #[path = "house/init.rs"]
 mod init;
 
+use house::scene::HELPER;
 use house::{House, Run, proc, wait_until};
 use init::{both_modes, queue, read_to_end};
 use std::fs::{self, File};
@@ -146,6 +147,33 @@ fn where_no_descriptor_is_left_for_a_name_its_end_is_told_all_the_same() {
         assert_eq!(main.err().lines().count(), 1, "{limit}: {}", main.err());
         assert_eq!(sidecar.code(), 0, "{limit}: {}", sidecar.err());
         sidecar.expect("term");
+    }
+}
+
+/// With room for the watch and for no lock beside it a kill was not seen: the watch is given up for the lock then.
+#[test]
+fn however_few_descriptors_there_are_a_killed_job_is_noticed_or_it_is_said_that_it_cannot_be() {
+    for limit in SIDECAR_NEEDS..SIDECAR_NEEDS + 7 {
+        let house = House::new();
+        let run = house.sidecar().without_others().limit(libc::RLIMIT_NOFILE, limit, limit);
+        let mut sidecar = run.command(HELPER).start();
+        sidecar.ready();
+        let mut main = house.job(&[]);
+        if limit == SIDECAR_NEEDS + 4 {
+            // 0, 1, 2, the directory, the bell, and the three of the watch.
+            sidecar.says("beside those of the watch (RLIMIT_NOFILE)");
+        }
+        if limit < SIDECAR_NEEDS + 2 {
+            // The directory, and a bell where there is room for one; and none for the lock.
+            sidecar.says("relying on its sentinel, for a kill of main-job cannot be seen");
+            house.cue(3);
+            assert_eq!((main.code(), sidecar.code()), (3, 0), "{limit}: {}", sidecar.err());
+            continue;
+        }
+        main.signal(libc::SIGKILL);
+        main.ended();
+        assert_eq!(sidecar.code(), 0, "{limit}: {}", sidecar.err());
+        assert!(sidecar.err().contains("it was killed"), "{limit}: {}", sidecar.err());
     }
 }
 

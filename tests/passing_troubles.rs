@@ -82,6 +82,39 @@ fn a_probe_and_a_goodbye_are_started_when_there_is_room_and_memory_again() {
     is_done_in_the_end("a goodbye whose program is busy", becomes_ourselves, 1, libc::ETXTBSY);
 }
 
+/// Where nobody can tell what is mounted, a worker is wanted: it was given up at the first refusal, and a volume that hangs then
+/// makes the init deaf.
+#[test]
+fn the_volume_s_worker_is_started_when_there_is_room_again() {
+    for errno in [libc::EAGAIN, libc::ENOMEM] {
+        let house = House::new();
+        let words = ["--mode", "main", "--", "sh", "-c", "exit 7"];
+        let (tell, started) = std::sync::mpsc::channel();
+        let mut refused = 0;
+        let traced = Traced::start(exeunt(&house, "traced", words), move |call| {
+            // libc has no name for statmount(2) yet.
+            if call.number == 457 {
+                return Verdict::Fail(libc::ENOSYS);
+            }
+            let thread = call.number == libc::SYS_clone && call.arguments[0] & libc::CLONE_THREAD as u64 != 0;
+            if !thread && call.number != libc::SYS_clone3 {
+                return Verdict::Pass;
+            }
+            if refused < TIMES {
+                refused += 1;
+                return Verdict::Fail(errno);
+            }
+            let _ = tell.send(());
+            Verdict::Pass
+        });
+        let end = traced.ended_within(PATIENCE).expect("its end");
+        let name = tracer::errors::name(errno);
+        assert_eq!(end.status.code(), Some(7), "{name}: {}", text(&house, "traced.err"));
+        // The worker, and the one that keeps a place for the command.
+        assert_eq!(started.iter().count(), 2, "{name}");
+    }
+}
+
 /// The command of a condition that is being written: busy now, and not in a moment.
 #[test]
 fn a_condition_whose_program_is_being_written_is_asked_again() {

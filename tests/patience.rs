@@ -131,6 +131,22 @@ fn a_sigterm_that_is_held_is_said_to_be() {
     assert_eq!(sidecar.code(), 0);
 }
 
+/// The first slow look, after five seconds, had it said once more, in other words.
+#[test]
+fn a_sigterm_that_is_held_is_said_to_be_once_as_long_as_nothing_changes() {
+    let house = House::new();
+    let mut sidecar = house.helper(&["--outlive-main=1h"]);
+    sidecar.signal(libc::SIGTERM);
+    sidecar.says("SIGTERM is held back");
+    // What only the slow look finds out.
+    std::fs::remove_dir_all(house.pod("")).unwrap();
+    sidecar.says("has vanished");
+    sidecar.signal(libc::SIGTERM);
+    assert_eq!(sidecar.code(), 7);
+    let said = sidecar.err();
+    assert_eq!(said.lines().filter(|line| line.contains("SIGTERM is held back")).count(), 1, "{said}");
+}
+
 #[test]
 fn a_group_that_does_not_empty_is_counted_and_named() {
     let house = House::new();

@@ -108,7 +108,6 @@ impl Audience {
     /// What the last look has found, in a few words that change when something else is found.
     pub fn answer(&self) -> &'static str {
         match self.conclusion {
-            None | Some(Conclusion::NotStarted) if self.hint.is_none() && self.waited => "nothing of it is there yet",
             None | Some(Conclusion::NotStarted) => "nothing of it is there",
             Some(Conclusion::Running) => "it runs",
             Some(Conclusion::Unproven) => "its lock proves nothing here",
@@ -125,6 +124,11 @@ impl Audience {
     /// Whether some time has passed since the first look.
     pub fn has_waited(&self) -> bool {
         self.waited
+    }
+
+    /// Whether it can be said by now that there is nothing to hint at.
+    pub fn has_no_hint(&self) -> bool {
+        self.waited && self.hint.is_none()
     }
 
     /// Looks again, quickly, a few times: something has ended that may have ended with the job.

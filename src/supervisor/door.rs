@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// A volume that has not answered for so long hangs, as far as others should wait for it.
 const HANGS_AFTER: Duration = Duration::from_secs(1);
+/// Where no thread can be started just now, it is tried so often again, with pauses that double from a millisecond: a quarter of
+/// a second in all, before anything has been started.
+const TRIES: u32 = 8;
 /// The worker's stack: nothing it does is deep.
 const STACK: usize = 256 * 1024;
 
@@ -94,7 +97,14 @@ impl Door {
         let local = self.local || mounts::answers_at_once(&plan.dir);
         if !local {
             let bell = self.bell();
-            if let Some(worker) = bell.and_then(|bell| Worker::start(Arc::clone(plan), report, bell)) {
+            let start = |bell: &Bell| Worker::start(Arc::clone(plan), report, bell.clone());
+            let again = |tries: u32, bell: &Bell| {
+                signals::pause(Duration::from_millis(1 << tries));
+                start(bell)
+            };
+            let worker =
+                bell.and_then(|bell| start(&bell).or_else(|| (0..TRIES).find_map(|tries| again(tries, &bell))));
+            if let Some(worker) = worker {
                 self.place = Place::Beside(worker);
                 return Ok(false);
             }

@@ -149,14 +149,17 @@ impl Supervisor {
         }
     }
 
+    /// The volume has not taken what was to be said.
+    pub(super) fn say_unaccepted(&self) {
+        self.report.warning(
+            "the shared directory does not answer; leaving without a sentinel; on FUSE, if it does not answer, this container \
+             cannot end either",
+        );
+    }
+
     fn say_elapsed(&self, timer: Timer) {
         match timer {
-            Timer::Publish => {
-                self.report.warning(
-                    "the shared directory does not answer; leaving without a sentinel; on FUSE, if it does not answer, this \
-                     container cannot end either",
-                );
-            }
+            Timer::Publish => self.say_unaccepted(),
             Timer::Gate => {
                 let (answer, misspelt) = (&self.last_answer, self.misspelt());
                 let after = humantime::format_duration(self.plan.wait_timeout);

@@ -17,6 +17,7 @@ use crate::stage::{Directory, running, stat, terminated};
 use crate::sys::signals;
 use crate::words;
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -374,12 +375,13 @@ impl Volume {
         // Before the look: whoever comes in between is seen by it.
         let others = if glance.slow { self.others() } else { Vec::new() };
         let conclusion = self.conclude();
+        let crowded = self.makes_room_for_a_lock();
         self.hint(others);
         if glance.alarm && self.alarms && self.local {
             self.set_alarms(bell);
         }
         self.say_trouble(conclusion);
-        if conclusion == Conclusion::Unproven && self.plan.policy.role == Role::Sidecar {
+        if conclusion == Conclusion::Unproven && !crowded && self.plan.policy.role == Role::Sidecar {
             self.say_unproven();
         }
         Sight {
@@ -392,6 +394,22 @@ impl Volume {
             hint: self.said.hint.clone(),
             vanished: self.said.vanished,
         }
+    }
+
+    /// A life that cannot be opened for want of a descriptor (RLIMIT_NOFILE) cannot be seen to be killed. A watch has three of
+    /// them: it is given up for the lock. Whether it was.
+    fn makes_room_for_a_lock(&mut self) -> bool {
+        let crowded = self.observers.iter().any(|observer| observer.closed == Some(Errno::EMFILE));
+        if !crowded || self.watch.take().is_none() {
+            return false;
+        }
+        self.how = How::Poll;
+        self.alarms = true;
+        self.report.warning(
+            "there is no descriptor for a lock beside those of the watch (RLIMIT_NOFILE); the shared directory is looked at once \
+             a second instead",
+        );
+        true
     }
 
     /// The first look. One before the watch, because a watch is not set up for nothing when the job is over already; the one

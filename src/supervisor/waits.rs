@@ -63,7 +63,9 @@ impl Supervisor {
         if matches!(waited, Waited::Conditions | Waited::Ready) {
             patience.hear(&self.last_answer);
         } else if let Some(audience) = &self.audience {
-            patience.hear(audience.answer());
+            // To whoever waits for the job to come, what may be wrong is news, too; and so is that nothing is, after a while.
+            let news = if waited == Waited::Job && audience.has_no_hint() { " yet" } else { "" };
+            patience.hear(&format!("{}{news}", audience.answer()));
         }
         if waited == Waited::Group {
             // Whoever has started a build in the background has new processes all the time; that there are fewer is news.
@@ -154,7 +156,12 @@ impl Supervisor {
             }
             Waited::Volume => {
                 let dir = self.plan.dir.display();
-                format!("the shared directory {dir} does not answer; waiting for it")
+                let most = if self.plan.failed {
+                    format!("; gives up after {}", format_duration(super::PUBLISH_PATIENCE))
+                } else {
+                    String::new()
+                };
+                format!("the shared directory {dir} does not answer; waiting for it{most}")
             }
             Waited::Goodbye => {
                 let most = format_duration(super::GOODBYE_PATIENCE);

@@ -217,6 +217,23 @@ fn an_opening_that_hangs_is_said_and_ended_by_a_signal() {
     }
 }
 
+/// A main that has failed before it began has one thing left to do, and does not try for ever.
+#[test]
+fn a_main_with_a_wrong_option_gives_up_what_hangs_with_125() {
+    for what in ["OPENDIR /", "CREATE .main-job-running.new"] {
+        let house = House::new();
+        let Some(mut volume) = Volume::mounted(&house) else { return };
+        volume.hang_at(what);
+        let mut main = volume.start(house.main().arg("--no-such-option").command("echo started"));
+        volume.hangs(what);
+        main.says("does not answer; waiting for it; gives up after 5s");
+        main.says("leaving without a sentinel");
+        wait_until("its own thread to have ended", || proc::state(main.pid) == Some('Z'));
+        volume.answer();
+        assert_eq!((main.code(), main.out()), (125, String::new()), "{what}");
+    }
+}
+
 /// As PID 1, whom no signal ends that he does not take himself.
 #[test]
 fn pid_1_whose_opening_hangs_is_ended_by_a_signal() {
