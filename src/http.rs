@@ -3,10 +3,11 @@
 //! The proxy is another container's program and may answer anything. The head of its answer is read up to a limit, all of it
 //! within a time, and judged by a parser; the body is not read.
 
-use crate::sys::lookup::{self, Family};
+use crate::sys::lookup::Names;
 use crate::url::Url;
 use anyhow::{Result, anyhow, bail, ensure};
 use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt::Linger};
 use std::ffi::CString;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,38 +18,47 @@ const HEAD_AT_MOST: usize = 64 * 1024;
 /// The most headers in one: Envoy's own limit.
 const HEADERS_AT_MOST: usize = 100;
 
-/// Connects to the first address of HOST:PORT that accepts. Of a name those for IPv4 are looked up and tried first: a name
-/// server that fails for the other family, or is silent about it, fails for it alone.
+/// Connects to the first address of HOST:PORT that accepts. Those for IPv4 are tried first; a name server that fails for one
+/// family, or is silent about it, fails for it alone.
 ///
 /// # Errors
 /// Why the last did not, or why there is none.
 pub fn connect(address: &str, end: Instant) -> Result<TcpStream> {
     if let Ok(address) = address.parse() {
-        return TcpStream::connect_timeout(&address, left(end)).map_err(|error| plain(&error));
+        return connect_to(address, left(end));
     }
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let port = port.parse().unwrap_or_default();
-    let host = CString::new(host)?;
+    let mut names = Names::ask(CString::new(host)?);
     let mut failed = None;
-    let mut unknown = None;
-    for (families, family) in [(1, Family::V4), (0, Family::V6)] {
-        let found = match lookup::addresses(&host, family) {
-            Ok(found) => found,
-            Err(reason) => {
-                unknown = unknown.or(Some(reason));
-                continue;
-            }
-        };
+    while let Some(found) = names.next(end) {
         for (tried, address) in found.iter().enumerate() {
             // One that is silent leaves the others, and the other family, their share of the time.
-            let share = u32::try_from(found.len() - tried + families).unwrap_or(1);
-            match TcpStream::connect_timeout(&SocketAddr::new(*address, port), left(end) / share) {
+            let share = u32::try_from(found.len() - tried + names.to_come()).unwrap_or(1);
+            match connect_to(SocketAddr::new(*address, port), left(end) / share) {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failed = Some(plain(&error)),
+                Err(error) => failed = Some(error),
             }
         }
     }
-    Err(failed.unwrap_or_else(|| anyhow!("the name cannot be looked up: {}", unknown.unwrap_or_default())))
+    Err(failed.unwrap_or_else(|| match names.trouble() {
+        Some(reason) => anyhow!("the name cannot be looked up: {reason}"),
+        None => anyhow::Error::new(Errno::ETIMEDOUT),
+    }))
+}
+
+/// Connects to one address. Where nobody listens at a port from which connections may be made (`ip_local_port_range`), one may
+/// be made from that very port and meet itself (tcp(7), simultaneous open): that is nobody's answer. It is reset, or its port
+/// would be kept for a minute from whoever is about to listen there.
+fn connect_to(address: SocketAddr, limit: Duration) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, limit).map_err(|error| plain(&error))?;
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(own), Ok(other)) if own == other => {
+            let _ = setsockopt(&stream, Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+            Err(anyhow::Error::new(Errno::ECONNREFUSED))
+        }
+        _ => Ok(stream),
+    }
 }
 
 /// Sends a request and returns the status of the answer.

@@ -346,6 +346,26 @@ fn a_tcp_condition_that_is_not_answered_is_given_up() {
     assert!(begun.elapsed() < Duration::from_secs(4), "it took {:?}", begun.elapsed());
 }
 
+/// Where nobody listens at a port from which connections are made, one may be made from that very port, and meets itself. In a
+/// network of its own with two such ports the kernel does so at the first try.
+#[test]
+fn a_connection_that_meets_itself_is_nobody_who_accepts() {
+    let house = House::new();
+    let prepare = [
+        "sh",
+        "-c",
+        "ip link set lo up; echo '40000 40001' >/proc/sys/net/ipv4/ip_local_port_range; exec \"$@\"",
+        "sh",
+    ];
+    for condition in ["tcp://127.0.0.1:40000", "tcp://[::1]:40000", "tcp://localhost:40000", "http://127.0.0.1:40000/"]
+    {
+        let run = house.run(EXEUNT).args(["probe", condition]).behind(prepare).unshare(["--net", "--mount"]);
+        let mut run = run.finish();
+        assert_eq!(run.code(), 1, "{condition}: {}", run.err());
+        assert_eq!(run.err(), format!("exeunt probe: {condition}: Connection refused (ECONNREFUSED)\n"));
+    }
+}
+
 #[test]
 fn a_unix_condition_holds_when_the_socket_accepts() {
     let house = House::new();

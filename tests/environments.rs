@@ -9,7 +9,7 @@ mod stand_in;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -564,10 +564,13 @@ fn of_several_addresses_a_silent_one_leaves_the_others_their_share_of_the_time()
     }
 }
 
-/// A name server on an address of our own, which knows 127.0.0.1 for every name, and does with a question for IPv6 what it is
-/// told: an answer with this code, or none.
-fn name_server(address: Ipv4Addr, other: Option<u8>) {
-    const AAAA: [u8; 2] = [0, 28];
+/// What a name server is asked for: an address for IPv4, or one for IPv6 (RFC 1035, 3.2.2; RFC 3596, 2.1).
+const A: [u8; 2] = [0, 1];
+const AAAA: [u8; 2] = [0, 28];
+
+/// A name server on an address of our own, which knows the loopback address for every name, and does with a question for the
+/// family that `fails` what it is told: an answer with this code, or none.
+fn name_server(address: Ipv4Addr, fails: [u8; 2], with: Option<u8>) {
     let socket = UdpSocket::bind((address, 53)).expect("port 53, which is for root");
     thread::spawn(move || {
         let mut question = [0; 512];
@@ -576,22 +579,25 @@ fn name_server(address: Ipv4Addr, other: Option<u8>) {
             let Some(end) = question[12..length].iter().position(|byte| *byte == 0).map(|end| 12 + end + 5) else {
                 continue;
             };
-            let code = if question[end - 4..end - 2] == AAAA { other } else { Some(0) };
+            let kind = [question[end - 4], question[end - 3]];
+            let code = if kind == fails { with } else { Some(0) };
             let Some(code) = code else { continue };
-            let found = code == 0 && question[end - 4..end - 2] != AAAA;
+            let found = code == 0 && kind != fails;
             let mut answer = question[..2].to_vec();
             answer.extend([0x81, 0x80 | code, 0, 1, 0, u8::from(found), 0, 0, 0, 0]);
             answer.extend(&question[12..end]);
             if found {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+                let loopback = if kind == A { vec![127, 0, 0, 1] } else { Ipv6Addr::LOCALHOST.octets().to_vec() };
+                answer.extend([0xc0, 12, kind[0], kind[1], 0, 1, 0, 0, 0, 1, 0, loopback.len() as u8]);
+                answer.extend(loopback);
             }
             let _ = socket.send_to(&answer, from);
         }
     });
 }
 
-/// Name servers that know IPv4 alone say so in many ways, or not at all; musl and glibc then wait for five seconds and more,
-/// and a probe has no more than that.
+/// Name servers that know one family alone say so in many ways, or not at all; musl and glibc then wait for five seconds and
+/// more, and a probe has no more than that.
 #[test]
 fn a_name_server_that_fails_for_one_family_fails_for_it_alone() {
     // SAFETY: asks for a number.
@@ -605,21 +611,27 @@ fn a_name_server_that_fails_for_one_family_fails_for_it_alone() {
     let prepare = "mount --bind \"$1/resolv.conf\" /etc/resolv.conf
         [ ! -e /etc/nsswitch.conf ] || mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf";
     // Nothing of that kind, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, and silence.
-    for (number, other) in [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), None].into_iter().enumerate() {
+    let ways = [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), None];
+    let all = [("127.0.0.1", AAAA), ("[::1]", A)].into_iter().flat_map(|by| ways.map(|way| (by, way)));
+    for (number, ((loopback, fails), with)) in all.enumerate() {
+        if TcpListener::bind(format!("{loopback}:0")).is_err() {
+            pass_over("it needs a loopback address for IPv6, too");
+            return;
+        }
         let address = Ipv4Addr::new(127, 64 + number as u8, high, low);
-        name_server(address, other);
+        name_server(address, fails, with);
         fs::write(house.path("resolv.conf"), format!("nameserver {address}\n")).unwrap();
-        let server = Server::new(|_| Answer::Status(200, ""));
+        let server = Server::on(&format!("{loopback}:0"), |_| Answer::Status(200, ""));
         let url = server.url("/").replace("127.0.0.1", "proxy.test");
         let mut probe =
             house.run(EXEUNT).args(["probe", "--timeout", "4s", &url]).after(prepare, house.path("")).finish();
-        assert_eq!((probe.code(), probe.err()), (0, String::new()), "{other:?}");
+        assert_eq!((probe.code(), probe.err()), (0, String::new()), "{loopback}, {with:?}");
         let pod = House::new();
         let main = pod.main().args(["--on-exit", &url]).command("exit 3").after(prepare, house.path(""));
         let mut main = main.finish();
-        assert_eq!(main.code(), 3, "{other:?}: {}", main.err());
-        assert!(!main.err().contains("warning"), "{other:?}: {}", main.err());
-        assert_eq!(server.asked(), ["GET /", "POST /"], "{other:?}");
+        assert_eq!(main.code(), 3, "{loopback}, {with:?}: {}", main.err());
+        assert!(!main.err().contains("warning"), "{loopback}, {with:?}: {}", main.err());
+        assert_eq!(server.asked(), ["GET /", "POST /"], "{loopback}, {with:?}");
     }
 }
 
