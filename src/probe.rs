@@ -3,6 +3,7 @@
 use crate::condition::{Condition, Kind};
 use crate::http;
 use crate::machine::Status;
+use crate::options::Level;
 use crate::report::Report;
 use crate::stage::observe::Observer;
 use crate::stage::{Directory, stat};
@@ -73,7 +74,7 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
             *text = condition.to_string();
         }
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        if let Err(error) = test(condition, surroundings, left) {
+        if let Err(error) = test(condition, surroundings, left, report.level) {
             std::mem::forget(LAST_WORD.lock());
             report.error(&format!("{condition}: {}", words::chain(&error)));
             return 1;
@@ -82,7 +83,7 @@ pub fn run(conditions: &[Condition], surroundings: &Surroundings<'_>, report: Re
     0
 }
 
-fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) -> Result<()> {
+fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration, level: Level) -> Result<()> {
     match &condition.kind {
         Kind::Http(url) => {
             // A second more than there is: whose time is up is said by the watchdog.
@@ -93,7 +94,7 @@ fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) 
         Kind::Tcp(address) => http::connect(address, Instant::now() + left).map(drop),
         Kind::Unix(path) => UnixStream::connect(path).map(drop).map_err(|error| http::plain(&error)),
         Kind::File(path) => stat(path).map(drop).map_err(anyhow::Error::new),
-        Kind::Exec(words) => command(words),
+        Kind::Exec(words) => command(words, level),
         Kind::Name(name) => {
             let dir = Directory::open(surroundings.dir)?;
             ensure!(Observer::new(name, surroundings.run_id).is_ready(&dir), "not ready");
@@ -102,12 +103,15 @@ fn test(condition: &Condition, surroundings: &Surroundings<'_>, left: Duration) 
     }
 }
 
-fn command(words: &[String]) -> Result<()> {
+fn command(words: &[String], level: Level) -> Result<()> {
     // Where it was inherited ignored, no child leaves word of how it ended (wait(2)).
     signals::hear_of_children();
     let nowhere = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
     let mut launch = Launch::new(words, 0)?;
     launch.stdio = nowhere.as_ref().ok().map(AsRawFd::as_raw_fd);
+    // Whoever wants errors alone, as an init that waits does, wants the word of the probe and not all that the command says:
+    // nobody reads it while it runs, and a full pipe would stop the command.
+    launch.stderr = launch.stdio.filter(|_| level == Level::Error);
     // Whoever runs us as the leader of a group ends the group, and the command with it. Else it gets one, to be ended as
     // a whole when the time is up. In both cases it does not outlive us: see `Launch`.
     let led = nix::unistd::getpgrp() == nix::unistd::getpid();

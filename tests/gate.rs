@@ -30,6 +30,29 @@ fn file(house: &House, name: &str) -> (String, PathBuf) {
     (format!("file://{}", path.display()), path)
 }
 
+/// Nobody reads while it runs, and a pipe has an end.
+#[test]
+fn an_exec_condition_may_say_as_much_as_it_likes() {
+    let house = House::new();
+    let loud = |code: u8| format!("exec:sh -c 'dd if=/dev/zero bs=1024 count=1024 >&2; exit {code}'");
+    for mode in MODES {
+        house.anew();
+        let run = house.run(EXEUNT).args(["--mode", mode, "--dir"]).arg(house.pod("")).args(["--wait-for", &loud(0)]);
+        let mut run = command(&house, run).finish();
+        assert_eq!(run.code(), 0, "{mode}: {}", run.err());
+        assert!(started(&house).exists(), "{mode}");
+    }
+    house.anew();
+    let run = house.main().args(["--wait-timeout", "1s", "--wait-for", &loud(3)]);
+    let mut run = command(&house, run).finish();
+    assert_eq!(run.code(), 124);
+    assert!(
+        run.err().ends_with("': exit code 3; given up after 1s (--wait-timeout); sh is not started\n"),
+        "{}",
+        run.err()
+    );
+}
+
 /// An `exec:` condition that never comes back, and the pid of its command.
 struct Hanging {
     condition: String,
