@@ -181,6 +181,21 @@ fn a_job_that_makes_the_directory_anew_has_its_sentinel_in_the_new_one() {
     assert_eq!(sidecar.code(), 0);
 }
 
+/// The end is told where the lock is, and where the path leads by then: somebody may have come there meanwhile.
+#[test]
+fn a_directory_that_is_moved_away_while_the_job_runs_has_an_end_in_both_places() {
+    let house = House::new();
+    let line = "mv \"${1%/}\" \"${1%/}.old\" && mkdir \"$1\" && echo ready; read code <\"$CUE\"; exit \"$code\"";
+    let mut main = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
+    main.ready();
+    let mut late = house.helper(&["--exit-with", "main"]);
+    house.cue(3);
+    assert_eq!(main.code(), 3);
+    assert_eq!(house.record("main-job-terminated")["exit_code"], 3);
+    assert_eq!(late.code(), 3, "{}", late.err());
+    assert_eq!(house.listing(), ["main-job-terminated"]);
+}
+
 #[test]
 fn a_wrapper_killed_after_the_job_emptied_the_directory_is_noticed_by_a_sidecar_that_knew_it() {
     let house = House::new();

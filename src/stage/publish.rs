@@ -167,17 +167,23 @@ impl Life {
         // If there is no room for it, the record stays as it was, and the sentinel without an exit code.
         let _ = self.record.write(&self.file);
         let (current, sentinel) = (running(&self.name), terminated(&self.name));
+        // Whoever has come since the path leads elsewhere waits there.
+        let elsewhere = if dir.is_current() { None } else { Some(dir.reopen()) };
         if self.is_at(dir, &current) && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
+            if let Some(Ok(new)) = elsewhere {
+                let _ = self.create(&new, &sentinel);
+            }
             return Ok(());
         }
         // The job has cleaned the directory, or put something else in our place. On a full disk the mark's room is wanted.
         self.withdraw_ready(dir);
         let created = self.create(dir, &sentinel);
-        if created.is_err() && !dir.is_current() {
+        match elsewhere {
             // The directory itself has been made anew.
-            return self.create(&dir.reopen()?, &sentinel);
+            Some(new) if created.is_err() => self.create(&new?, &sentinel),
+            Some(Ok(new)) => self.create(&new, &sentinel).or(Ok(())),
+            _ => created,
         }
-        created
     }
 
     /// Whether our file stands under this name.
@@ -250,6 +256,11 @@ fn cannot_write(dir: &Directory, name: &str, error: impl Into<anyhow::Error>) ->
     let why = match words::number(&error) {
         Some(Errno::EROFS) => "it is mounted read-only here: take readOnly out of the volumeMounts of this container",
         Some(Errno::ENOSPC | Errno::EDQUOT) => "the volume is full, or a quota is used up",
+        Some(Errno::EISDIR) => "a directory has that name, and it is none of exeunt's: remove it",
+        Some(Errno::EACCES | Errno::EPERM) if dir.is_another_users(name) => {
+            "another user has left it, in a directory where each may remove his own files alone (the sticky bit): remove it, or give \
+             exeunt a directory of its own"
+        }
         Some(Errno::EACCES) => {
             "this user may not write there: set fsGroup in the securityContext of the Pod, or the mode of the directory"
         }
