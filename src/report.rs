@@ -127,16 +127,20 @@ struct Line<'a> {
 
 /// A message may quote what others wrote: no line breaks, no control characters, no more than fits at once.
 fn one_line(message: &str) -> String {
-    let clean = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let mut length = 0;
-    clean
-        .take_while(|c| {
-            // Room for the prefix, the JSON around it and a quote before every character.
-            length += 2 * c.len_utf8();
-            length < LONGEST - 256
-        })
-        .collect()
+    // Room for the prefix, the JSON around it and a quote before every character.
+    const MOST: usize = (LONGEST - 256) / 2 - 1;
+    let clean: String = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if clean.len() <= MOST {
+        return clean;
+    }
+    // What is too long is somebody's path or word, which stands in the middle; what is wrong with it stands at the end.
+    let begin = clean.floor_char_boundary(MOST / 2);
+    let end = clean.ceil_char_boundary(clean.len() - (MOST / 2 - ELLIPSIS.len()));
+    [clean.get(..begin).unwrap_or_default(), ELLIPSIS, clean.get(end..).unwrap_or_default()].concat()
 }
+
+/// Stands for what is left out.
+const ELLIPSIS: &str = " [...] ";
 
 /// How long a pipe that is full gets for its reader to take something, in milliseconds: a helper that floods standard error
 /// fills it for an instant again and again.

@@ -4,7 +4,7 @@ mod house;
 #[path = "house/init.rs"]
 mod init;
 
-use house::{House, Process, Run};
+use house::{EXEUNT, House, Process, Run};
 use init::{both_modes, said_one_line};
 use std::fs;
 
@@ -26,6 +26,28 @@ fn a_message_is_one_line_and_moves_no_cursor_whatever_it_quotes() {
             run.ended();
             said_one_line(&run, &[]);
             assert!(!run.err().trim_end().contains(char::is_control), "{:?}", run.err());
+        }
+    }
+}
+
+/// Whatever is too long for a line stands in its middle; what is wrong with it, at its end.
+#[test]
+fn a_message_that_is_too_long_keeps_its_end() {
+    let house = House::new();
+    let long = "\u{e9}".repeat(3000);
+    let pod = house.pod("").display().to_string();
+    let words: [(&[&str], &str); 2] = [
+        (&["--dir", &long, "--", "true"], "name it with --dir: File name too long (ENAMETOOLONG)"),
+        (&["--dir", &pod, "--", &long], "cannot be executed: File name too long (ENAMETOOLONG)"),
+    ];
+    for (words, end) in words {
+        for format in ["text", "json"] {
+            house.anew();
+            let mut run = house.run(EXEUNT).args(["--mode", "main", "--log-format", format]).args(words).start();
+            run.ended();
+            let told = run.err();
+            let whole = told.len() <= 4096 && told.contains(" [...] ") && told.contains(end);
+            assert!(whole && told.matches("[...]").count() == told.lines().count(), "{told}");
         }
     }
 }
