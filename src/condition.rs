@@ -7,6 +7,9 @@ use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt;
 use std::path::PathBuf;
 
+/// The longest path of a socket that can be connected to (unix(7), sun_path).
+const LONGEST_SOCKET: usize = 107;
+
 /// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
@@ -45,6 +48,11 @@ impl Condition {
             ensure!(is_address(address), "\"{text}\" is not a TCP address; write tcp://HOST:PORT");
             Kind::Tcp(address.to_owned())
         } else if let Some(path) = text.strip_prefix("unix://") {
+            ensure!(
+                path.len() <= LONGEST_SOCKET,
+                "\"{text}\" cannot be a socket: its path is {} bytes long, and {LONGEST_SOCKET} are the most (unix(7))",
+                path.len()
+            );
             Kind::Unix(absolute(text, path)?)
         } else if let Some(path) = text.strip_prefix("file://") {
             Kind::File(absolute(text, path)?)

@@ -147,7 +147,7 @@ impl Plan {
             stop_with,
             outlive_main,
             linger,
-            absence: settings.maybe(&options::ABSENCE_TIMEOUT, Given::duration)?,
+            absence: settings.maybe(&options::ABSENCE_TIMEOUT, Given::duration_or_off)?.flatten(),
             working_directory: working_directory.unwrap_or(Path::new("/")).to_owned(),
             failed: false,
             stray: None,
@@ -172,6 +172,14 @@ pub(crate) fn behind(option: &str, command: &str) -> String {
 fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> {
     let (dir, from) = (Path::new(&given.value), &given.from);
     ensure!(!dir.as_os_str().is_empty(), "{from}: the directory is empty; name the one that the containers share");
+    if let Some(text) = given.value.to_str() {
+        let bare = text.trim().trim_matches(['"', '\'']);
+        let framed = text.trim() != text || (bare != text && !bare.is_empty() && !dir.is_absolute());
+        ensure!(
+            !framed,
+            "{from}: quotes, blanks or a line break stand around {bare}, and belong to the value; leave them out"
+        );
+    }
     let whole = match working_directory {
         _ if dir.is_absolute() => dir.to_owned(),
         Some(directory) => directory.join(dir),

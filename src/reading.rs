@@ -20,6 +20,8 @@ pub struct Scene<'a> {
     pub variables: Variables,
     /// Where it is started, if that place is still there.
     pub working_directory: Option<PathBuf>,
+    /// Whether the words are as a process gets them, and not as they stand in a manifest, with variables that are to be filled in.
+    pub filled_in: bool,
     /// Whether there is a directory of this path.
     pub has_directory: &'a dyn Fn(&Path) -> bool,
 }
@@ -101,6 +103,9 @@ impl Reading {
             Role::Sidecar => "sidecar",
         };
         let settings = Settings::new(&flags, &scene.variables, Some(role));
+        if scene.filled_in {
+            settings.refuse_what_was_not_filled_in()?;
+        }
         let stray = check_what_precedes_the_command(&settings, &flags, words, scene)?;
         settings.refuse_options_of_the_other_mode()?;
         let plan = Plan::new(&settings, &flags, role, scene.working_directory.as_deref())?;
@@ -133,6 +138,9 @@ pub fn of_a_failure(words: &[OsString], scene: &Scene<'_>) -> Option<Plan> {
     }
     // The variables may be what is wrong: those that do not decide are left out.
     let settings = Settings::new(&flags, &scene.variables, Some(Role::Main)).deciding();
+    if scene.filled_in {
+        settings.refuse_what_was_not_filled_in().ok()?;
+    }
     let plan = Plan::new(&settings, &flags, Role::Main, scene.working_directory.as_deref()).ok()?;
     Some(Plan { failed: true, ..plan })
 }

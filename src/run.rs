@@ -50,6 +50,7 @@ fn scene() -> Scene<'static> {
     Scene {
         variables: variables(),
         working_directory: std::env::current_dir().ok(),
+        filled_in: true,
         has_directory: &|path| path.is_dir(),
     }
 }

@@ -70,6 +70,11 @@ impl Given {
         Codes::parse(self.text()?).map_err(|error| anyhow!("{}: {error}", self.from))
     }
 
+    /// A time, or nothing where it is said to be off.
+    pub(crate) fn duration_or_off(&self) -> Result<Option<Duration>> {
+        if self.text()? == "off" { Ok(None) } else { self.duration().map(Some) }
+    }
+
     pub(crate) fn condition(&self) -> Result<Condition> {
         Condition::parse(self.text()?).map_err(|error| anyhow!("{}: {error}", self.from))
     }
@@ -234,6 +239,22 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Refuses values with a variable in them that nobody has filled in. What a shell is to read (`exec:`) is its own.
+    pub(crate) fn refuse_what_was_not_filled_in(&self) -> Result<()> {
+        let options = options::ALL.iter().filter(|option| option.value().is_some());
+        for given in options.flat_map(|option| self.all(option)) {
+            let text = given.value.to_str().filter(|text| !text.starts_with("exec:")).unwrap_or_default();
+            if let Some(variable) = unfilled(text) {
+                bail!(
+                    "{}: the variable {variable} was not filled in; Kubernetes fills in $(NAME) alone, from what stands before \
+                     it in this container's env",
+                    given.from
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses flags of the other mode.
     pub(crate) fn refuse_options_of_the_other_mode(&self) -> Result<()> {
         let (others, own, mode) = match self.role {
@@ -251,6 +272,19 @@ impl<'a> Settings<'a> {
     }
 }
 
+/// The reference to a variable in a text that nobody has filled in: `$(NAME)`, which Kubernetes leaves as it is where it does
+/// not know the name, or `${NAME}`, which it does not know.
+fn unfilled(text: &str) -> Option<&str> {
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    text.match_indices('$').find_map(|(at, _)| {
+        let reference = text.get(at..)?;
+        let close = if reference.starts_with("$(") { ')' } else { '}' };
+        let end = reference.find(close)?;
+        let name = reference.get(..end)?.strip_prefix(['$'])?.strip_prefix(['(', '{'])?;
+        (!name.is_empty() && name.chars().all(letter)).then(|| reference.get(..=end))?
+    })
+}
+
 fn flag(option: &Opt, value: &OsStr) -> Given {
     Given { option: *option, from: format!("--{}", option.name), value: value.to_owned() }
 }
@@ -262,6 +296,8 @@ fn flag(option: &Opt, value: &OsStr) -> Given {
 pub fn duration(text: &str) -> Result<Duration> {
     let parsed = match text.parse::<u64>() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        // There it is a month, and whoever writes 5M means minutes.
+        Err(_) if text.contains('M') => Err(()),
         Err(_) => humantime::parse_duration(text).map_err(|_| ()),
     };
     match parsed {

@@ -72,5 +72,6 @@ pub fn is_address(text: &str) -> bool {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
     };
-    host_is_fine && port.parse::<u16>().is_ok_and(|port| port > 0)
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    host_is_fine && digits && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

@@ -152,6 +152,8 @@ fn a_duration_that_is_none_is_refused() {
         "600000000m",
         "inf",
         "1.5.2",
+        "5M",
+        "off",
     ] {
         for run in both_modes(&house) {
             refuses(&house, run.args(["--grace", text]), &["--grace", text]);
@@ -160,6 +162,10 @@ fn a_duration_that_is_none_is_refused() {
     for run in both_modes(&house) {
         refuses(&house, run.env("EXEUNT_GRACE", "tomorrow"), &["EXEUNT_GRACE", "tomorrow"]);
     }
+    house.anew();
+    let sidecar =
+        house.sidecar().env("EXEUNT_ABSENCE_TIMEOUT", "0").args(["--absence-timeout", "off"]).command("exit 3");
+    assert_eq!(sidecar.finish().code(), 3, "off is what it is called in the help");
     for text in ["0", "10", "500ms", "30s", "5m", "1h30m"] {
         for run in both_modes(&house) {
             assert_eq!(run.args(["--grace", text]).command("exit 3").finish().code(), 3, "{text}");

@@ -41,7 +41,8 @@ fn a_main_with_a_wrong_option_ends_its_sidecars_and_keeps_125() {
 
 #[test]
 fn what_could_be_untrue_is_not_published() {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 9] = [
+        &["\u{2013}restart-policy", "on-failure"],
         &["--restart-policy", "sometimes"],
         &["--restart-polcy", "on-failure"],
         &["--graces", "5s", "--restart-policy"],

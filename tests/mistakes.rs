@@ -25,7 +25,7 @@ fn ends(run: Run, code: i32, words: &[&str]) {
 #[test]
 fn in_the_words_of_the_command_line() {
     let house = House::new();
-    let table: [(&[&str], &[&str]); 22] = [
+    let table: [(&[&str], &[&str]); 27] = [
         (&["--mode main", "--", "true"], &["'--mode main'", "it is one word", "write each word by itself"]),
         (&["--mode", "main", "--grace 5s", "--", "true"], &["'--grace 5s'", "it is one word"]),
         (&["—mode", "main", "--", "true"], &["\"—mode\"", "a long dash", "write --mode"]),
@@ -51,9 +51,21 @@ fn in_the_words_of_the_command_line() {
         ),
         (&["status", "--dir", "/a", "--dir", "/b"], &["--dir is given more than once", "exeunt status --help"]),
         (&["probe", "--timeout=1s", "--timeout=1s", "x"], &["--timeout is given more than once"]),
+        (
+            &["--mode", "main", "--run-id", "$(POD_UID)", "--", "x"],
+            &["--run-id: the variable $(POD_UID) was not filled in"],
+        ),
+        (&["--mode", "main", "--dir", "/${DIR}", "--", "x"], &["--dir: the variable ${DIR} was not filled in"]),
+        (&["--mode", "sidecar", "--until", "$(JOB)", "--", "x"], &["--until: the variable $(JOB) was not filled in"]),
+        (&["--mode", "main", "--on-exit", "http://$(HOST)/", "--", "x"], &["--on-exit: the variable $(HOST) was not"]),
+        (&["--mode", "main", "--grace", "5M", "--", "x"], &["--grace: \"5M\" is not a duration", "5m"]),
     ];
     for (words, told) in table {
         ends(house.run(EXEUNT).args(words), 125, told);
+    }
+    for dir in ["\"/tmp/pod\"", "'/tmp/pod'", "/tmp/pod\n", " /tmp/pod"] {
+        let run = house.run(EXEUNT).args(["--mode", "main", "--", "true"]).env("EXEUNT_DIR", dir);
+        ends(run, 125, &["EXEUNT_DIR: ", "stand around /tmp/pod, and belong to the value", "leave them out"]);
     }
     let mut warned = house.main().env("EXEUNT_GRACES", "5s").command("exit 3").finish();
     assert_eq!(warned.code(), 3);
@@ -110,7 +122,8 @@ fn in_an_option_behind_the_command() {
 #[test]
 fn in_a_condition() {
     let house = House::new();
-    let table: [(&str, &[&str]); 9] = [
+    let long = format!("unix:///{}", "a".repeat(107));
+    let table: [(&str, &[&str]); 12] = [
         ("localhost:5432", &["\"localhost:5432\"", "no NAME", "write tcp://localhost:5432"]),
         ("exec:pg_isready | grep ok", &["'|'", "no shell reads it", "exec:sh -c 'pg_isready | grep ok'"]),
         ("exec:true && false", &["'&'", "exec:sh -c"]),
@@ -120,6 +133,9 @@ fn in_a_condition() {
         ("https://localhost/", &["https is not spoken here", "http://HOST:PORT/PATH"]),
         ("file://certs/x", &["no absolute path", "file:///PATH"]),
         ("postgres://db", &["is no condition", "tcp://", "NAME"]),
+        ("tcp://db:+80", &["is not a TCP address", "tcp://HOST:PORT"]),
+        ("file:///$(X)/y", &["the variable $(X) was not filled in"]),
+        (&long, &["cannot be a socket", "its path is 108 bytes long", "107 are the most"]),
     ];
     for (condition, told) in table {
         let told: Vec<&str> = ["--wait-for"].into_iter().chain(told.iter().copied()).collect();
@@ -206,6 +222,13 @@ fn in_the_volume() {
         let run = house.main().command("exit 1").after(&mount, house.pod(""));
         ends(run, 125, &["main-job-running.new cannot be written", why]);
     }
+    fs::create_dir(house.pod("main-job-terminated")).unwrap();
+    ends(
+        house.main().command("exit 1"),
+        125,
+        &["main-job-terminated cannot be written", "a directory has that name", "remove it"],
+    );
+    house.anew();
     // As root nothing is closed to us; then the volume is another's by its user alone.
     let closed = format!("{mounted} mode=0555 {own}");
     // SAFETY: a system call that cannot fail.
@@ -213,6 +236,10 @@ fn in_the_volume() {
         let user = ["setpriv", "--reuid", "4242", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"];
         let run = house.main().command("exit 1").behind(user).after(&closed, house.pod(""));
         ends(run, 125, &["cannot be written", "this user may not write there: set fsGroup", "(EACCES)"]);
+        // Somebody else's end, where each may remove his own alone.
+        let left = format!("{mounted} mode=1777 {own}; : >\"$1/main-job-terminated\"");
+        let run = house.main().command("exit 1").behind(user).after(&left, house.pod(""));
+        ends(run, 125, &["main-job-terminated cannot be written", "another user has left it", "remove it", "(EPERM)"]);
     }
 }
 

@@ -10,11 +10,16 @@ use std::ffi::OsString;
 use std::process::Command;
 
 fn read(words: &[&str], variables: &[(&str, &str)], has_directory: bool) -> Reading {
+    read_where(words, variables, has_directory, true)
+}
+
+fn read_where(words: &[&str], variables: &[(&str, &str)], has_directory: bool, filled_in: bool) -> Reading {
     let words: Vec<OsString> = ["exeunt"].iter().chain(words).map(OsString::from).collect();
     let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let scene = Scene {
         variables: Variables::among(variables),
         working_directory: Some("/here".into()),
+        filled_in,
         has_directory: &|_| has_directory,
     };
     reading::read(&words, &scene)
@@ -91,4 +96,15 @@ fn the_surroundings_are_those_that_were_handed_in() {
     assert_eq!(read(&["--", "x"], &twice, true).mode, "main");
 
     assert!(read(&["--", "x"], &[], true).wanted.is_err());
+}
+
+/// What Kubernetes has still to fill in is a mistake in a process, and none in a manifest.
+#[test]
+fn a_variable_that_is_to_be_filled_in_is_a_mistake_of_those_alone_who_are_started_with_it() {
+    let words = ["--mode", "main", "--run-id=$(POD_UID)", "--", "sh", "-c", "echo $(date) ${HOME}"];
+    assert!(read_where(&words, &[("EXEUNT_DIR", "/x/$(POD_UID)")], true, false).wanted.is_ok());
+    let complaint = read(&words, &[], true).wanted.expect_err("it is as good as no id").to_string();
+    assert!(complaint.starts_with("--run-id: the variable $(POD_UID) was not filled in"), "{complaint}");
+    let shell = ["--mode", "main", "--wait-for", "exec:sh -c 'test -n \"${HOME}\"'", "--", "sh", "-c", "echo $(date)"];
+    assert!(read(&shell, &[], true).wanted.is_ok());
 }

@@ -48,7 +48,12 @@ fn understand(words: Vec<OsString>, variables: Variables) {
         return;
     }
     let whole: Vec<OsString> = [OsString::from("exeunt")].into_iter().chain(words.iter().cloned()).collect();
-    let scene = Scene { variables, working_directory: Some("/here".into()), has_directory: &|_| words.len() > 3 };
+    let scene = Scene {
+        variables,
+        working_directory: Some("/here".into()),
+        filled_in: words.len() > 3,
+        has_directory: &|_| words.len() > 3,
+    };
     // Whatever is wrong with it: what can be read of it is a plan that starts nothing, or none.
     let failed = reading::of_a_failure(&whole, &scene);
     assert!(failed.is_none_or(|plan| plan.failed && plan.policy.role == Role::Main));

@@ -319,6 +319,7 @@ fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, (String, 
     let scene = Scene {
         variables: Variables::among(given.into_iter().rev()),
         working_directory: Some(container.node.get("workingDir").and_then(Node::text).unwrap_or("/").into()),
+        filled_in: false,
         has_directory: &|path| path.to_str().is_some_and(|path| container.volume_of(path).is_some()),
     };
     let read = reading::read_by(&mut exeunt::cli::parser(), &words, &scene).wanted;

@@ -374,8 +374,12 @@ fn options(template: &Template<'_>, wish: &Wish, container: Node<'_>) -> Result<
 fn understood(template: &Template<'_>, own: &str, flags: &[String]) -> Result<(), Refusal> {
     let words = ["exeunt".to_owned()].into_iter().chain(flags.iter().cloned()).chain(["--".to_owned(), own.to_owned()]);
     let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
-    let scene =
-        Scene { variables: Variables::among([]), working_directory: Some("/".into()), has_directory: &|_| true };
+    let scene = Scene {
+        variables: Variables::among([]),
+        working_directory: Some("/".into()),
+        filled_in: false,
+        has_directory: &|_| true,
+    };
     let Err(complaint) = exeunt::reading::read(&words, &scene).wanted else { return Ok(()) };
     let node = template.node;
     let key = format!("exeunt.dev/options.{own}");
