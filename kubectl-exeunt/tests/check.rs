@@ -366,6 +366,59 @@ fn a_kubectl_that_fails_is_one_line() {
     }
 }
 
+/// A kubectl that fails without a word, or answers what is no list, is no cluster in which nothing hangs.
+#[test]
+fn what_a_kubectl_answers_is_a_list_or_a_complaint() {
+    let cluster = Cluster::new("garbles", "");
+    let none = "answered what is no object of Kubernetes: ";
+    for (script, code, wanted) in [
+        ("exit 3", 2, "failed: exit status: 3, without a word\n"),
+        ("exit 0", 2, &*format!("{none}\"\"\n")),
+        ("echo garbage; echo more", 2, &format!("{none}\"garbage\"\n")),
+        ("echo '{}'", 2, &format!("{none}\"{{}}\"\n")),
+        ("echo '{\"kind\": \"List\", \"items\": []}'", 0, ""),
+    ] {
+        std::fs::write(cluster.0.join("kubectl"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        let (status, said, complaint) = cluster.run(&["check", "-A"]);
+        assert_eq!((status, said.as_str()), (Some(code), ""), "{script}: {complaint}");
+        assert!(complaint.ends_with(wanted) && complaint.lines().count() <= 1, "{script}: {complaint}");
+    }
+}
+
+/// A file that has no end is not read for ever, and a name is told as a shell takes it.
+#[test]
+fn what_has_no_end_is_refused_and_a_hint_can_be_pasted() {
+    let endless = check(&["/dev/zero"]);
+    assert_eq!(endless.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(endless.stderr).unwrap(),
+        "/dev/zero:1:1: error: more than 67108864 bytes; split it\n"
+    );
+    let text = std::fs::read_to_string(here("tests/wild/bare-nginx.yaml")).unwrap();
+    for (name, told) in [("a b.yaml", "'a b.yaml'"), ("standard input", "-"), ("cluster", "FILE"), ("a.yaml", "a.yaml")]
+    {
+        let judged = judge(&File::read(name, text.clone().into_bytes()).unwrap(), &[]).unwrap();
+        let notes = &judged[0].findings[0].notes;
+        let hint = notes.iter().find(|note| note.contains("inject")).unwrap();
+        assert!(hint.ends_with(&format!("kubectl exeunt inject --main load {told}")), "{hint}");
+    }
+}
+
+/// What the API server has in a list says no kind of its own; a Job without containers it takes none.
+#[test]
+fn a_list_of_jobs_is_one_of_jobs_and_no_container_is_no_verdict() {
+    let pod = r#"{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"load"},{"name":"nginx","image":"nginx"}]}}}"#;
+    let list = format!(r#"{{"kind":"JobList","items":[{{"metadata":{{"name":"a"}},"spec":{pod}}}]}}"#);
+    let one = judged(&list).remove(0);
+    assert_eq!((one.kind.as_str(), one.name.as_str(), one.verdict), ("Job", "a", Verdict::NeverEnds));
+    let none =
+        judged("kind: Job\nspec:\n  template:\n    spec: {restartPolicy: Never, containers: {a: b}}\n").remove(0);
+    assert_eq!(
+        (none.verdict, none.words()),
+        (Verdict::NotJudged, "is not judged: it has no containers: the API server takes none such".into())
+    );
+}
+
 /// Whether every Pod of a file ends, by what is played. A command line that exeunt refuses is no end.
 fn played_to_the_end(file: &File, mains: &[String]) -> bool {
     let Ok(read) = scenarios(file, mains) else { return false };

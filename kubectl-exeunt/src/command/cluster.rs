@@ -96,7 +96,16 @@ fn ask(matches: &ArgMatches, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Vec<
     let output = command.output().map_err(|error| anyhow!("kubectl cannot be run: {error}; it must be in PATH"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("kubectl get failed: {}", said.trim().replace('\n', "; "));
+        let said = said.trim().replace('\n', "; ");
+        let said = if said.is_empty() { format!("{}, without a word", output.status) } else { said };
+        bail!("kubectl get failed: {said}");
+    }
+    // An empty list is one as well. What is none would pass for a cluster in which nothing hangs.
+    let holds = |part: &[u8]| output.stdout.windows(part.len()).any(|here| here == part);
+    if !output.stdout.trim_ascii_start().starts_with(b"{") || !holds(b"\"kind\"") {
+        let first = String::from_utf8_lossy(output.stdout.get(..60).unwrap_or(&output.stdout)).into_owned();
+        let first = first.lines().next().unwrap_or("").to_owned();
+        bail!("kubectl get -o json has answered what is no object of Kubernetes: {first:?}");
     }
     Ok(output.stdout)
 }

@@ -1,6 +1,6 @@
 //! Files in and out.
 
-use crate::yaml::{File, Place, Refusal, TEMPLATE, Text};
+use crate::yaml::{File, Limits, Place, Refusal, TEMPLATE, Text};
 use anyhow::Context as _;
 use std::ffi::OsStr;
 use std::fs;
@@ -17,11 +17,12 @@ pub fn read(name: &OsStr) -> Result<File, Refusal> {
 
 fn text(name: &OsStr) -> Result<Text, Refusal> {
     let shown = name.to_string_lossy();
+    // Of what never comes to its end no more is read than a file may have, and one byte that says so.
+    let most = Limits::default().bytes as u64 + 1;
     let bytes = if name == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        all_of(std::io::stdin().lock(), most)
     } else {
-        fs::read(name)
+        fs::File::open(name).and_then(|file| all_of(file, most))
     };
     let shown = if name == "-" { "standard input" } else { &shown };
     let unreadable = |error: std::io::Error| Refusal {
@@ -30,6 +31,11 @@ fn text(name: &OsStr) -> Result<Text, Refusal> {
         message: format!("this file cannot be read: {error}"),
     };
     Text::new(shown, bytes.map_err(unreadable)?)
+}
+
+fn all_of(from: impl std::io::Read, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most).read_to_end(&mut bytes).map(|_| bytes)
 }
 
 /// The same of what has to be a manifest, and not the template of one: a file of a chart that has something to be filled in.

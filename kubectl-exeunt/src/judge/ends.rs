@@ -66,6 +66,9 @@ pub(super) fn verdict(bench: &mut Bench<'_>, mains: &[String]) -> (Verdict, Stri
         };
         return (Verdict::NotJudged, why);
     }
+    if object.containers().iter().all(|one| one.init) {
+        return (Verdict::NotJudged, "it has no containers: the API server takes none such".to_owned());
+    }
     let all = parties(&object, mains);
     for party in &all {
         if let Kind::Foreign(whose) = party.kind {
@@ -501,6 +504,15 @@ fn reaches(spec: Node<'_>, all: &[Party<'_>], made: &Made<'_>, party: &Party<'_>
     }
 }
 
+/// The name of a file as a shell takes it; what has none is a word for it.
+fn as_word(name: &str) -> std::borrow::Cow<'_, str> {
+    match name {
+        "standard input" => "-".into(),
+        "cluster" => "FILE".into(),
+        name => shlex::try_quote(name).unwrap_or_else(|_| "FILE".into()),
+    }
+}
+
 /// Do its containers see each other's processes? On the host's own they do as well.
 fn shares_processes(spec: Node<'_>) -> bool {
     ["shareProcessNamespace", "hostPID"].iter().any(|key| spec.get(key).and_then(Node::bool) == Some(true))
@@ -614,7 +626,8 @@ fn helper<'a>(
         format!("{} serves until it is told to stop", known.name)
     });
     let until = deadline.map_or(String::new(), |seconds| format!(" until it is stopped as failed after {seconds} s"));
-    let inject = format!("= fix: kubectl exeunt inject --main {job_name} {}", bench.object.node.file().name());
+    let main = job.map_or(String::new(), |job| format!("--main {} ", job.container.name));
+    let inject = format!("= fix: kubectl exeunt inject {main}{}", as_word(bench.object.node.file().name()));
     let native = match (party.injected, native_by(name)) {
         (true, None) => None,
         (true, Some(key)) => Some(format!("     or {key}: \"true\", which makes {name} a native sidecar")),

@@ -135,11 +135,11 @@ fn is_helms(text: &str) -> bool {
 /// Every Job, CronJob and Pod of a file, also in a List, and what is passed over.
 pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {
     let (mut found, mut passed) = (Vec::new(), Vec::new());
-    let mut stack: Vec<(Node<'_>, usize)> =
-        file.documents().filter_map(|document| document.root()).map(|root| (root, 0)).collect();
+    let mut stack: Vec<(Node<'_>, usize, &str)> =
+        file.documents().filter_map(|document| document.root()).map(|root| (root, 0, "")).collect();
     stack.reverse();
-    while let Some((node, depth)) = stack.pop() {
-        let kind = node.get("kind").and_then(Node::str).unwrap_or("");
+    while let Some((node, depth, of)) = stack.pop() {
+        let kind = node.get("kind").and_then(Node::str).unwrap_or(of);
         let name = node.path(&["metadata", "name"]).or_else(|| node.path(&["metadata", "generateName"]));
         let name = name.and_then(Node::text).unwrap_or("(without a name)");
         let api = node.get("apiVersion").and_then(Node::text).unwrap_or("");
@@ -157,9 +157,10 @@ pub fn objects(file: &File) -> (Vec<Object<'_>>, Vec<Passed<'_>>) {
             _ => {
                 // A List in a List is allowed, and a file must not decide how long we look.
                 if kind.ends_with("List") && depth < 8 {
-                    stack.extend(
-                        node.get("items").into_iter().flat_map(Node::items).rev().map(|item| (item, depth + 1)),
-                    );
+                    // What the API server has in a JobList says no kind of its own.
+                    let of = kind.strip_suffix("List").unwrap_or("");
+                    let items = node.get("items").into_iter().flat_map(Node::items);
+                    stack.extend(items.rev().map(|item| (item, depth + 1, of)));
                 } else if let Some((_, controller)) = CONTROLLED.iter().find(|(known, _)| *known == kind) {
                     passed.push(Passed { kind, name, node, controller });
                 }

@@ -115,7 +115,7 @@ impl File {
 fn text_of(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<String, Refusal> {
     let first = |message: String| Refusal { file: name.to_owned(), place: Place { line: 1, column: 1 }, message };
     if bytes.len() > limits.bytes.min(u32::MAX as usize - 1) {
-        return Err(first(format!("{} bytes are more than {}; split it", bytes.len(), limits.bytes)));
+        return Err(first(format!("more than {} bytes; split it", limits.bytes)));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(first("it is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8".to_owned()));
@@ -238,7 +238,9 @@ impl<'t> Loader<'t> {
         for event in Parser::new_from_str_with_options(text, options) {
             let (event, span) = event.map_err(|error| {
                 let at = error.marker().byte_offset().unwrap_or(0);
-                (at, format!("this is not YAML: {}", error.info()))
+                let next = error.info().contains("<document start>");
+                let what = if next { "; between two documents stands a line ---" } else { "" };
+                (at, format!("this is not YAML: {}{what}", error.info()))
             })?;
             if loader.nodes.len() >= limits.nodes {
                 return Err((offset(&span.start), format!("more than {} nodes; split it", limits.nodes)));
