@@ -198,9 +198,16 @@ impl Supervisor {
     }
 
     /// The next event. While the command has not been started, a signal goes before everything else: once it is pending, the
-    /// command must not be started any more.
+    /// command must not be started any more. But a job that is over was so before the signal, as far as can be told: a sidecar
+    /// that is told to end by then leaves as it would have, and looks first.
     fn next_event(&mut self) -> Option<Event> {
+        let first = match self.queue.front() {
+            Some(Event::Seen(Seen::Over(_))) => true,
+            Some(Event::Name(Name::Ours)) => self.plan.policy.role == Role::Sidecar,
+            _ => false,
+        };
         if !self.queue.is_empty()
+            && !first
             && matches!(
                 self.state,
                 State::Claiming { .. } | State::Looking { .. } | State::Unclaimed | State::Gated { .. }

@@ -1,8 +1,11 @@
 //! Facts count in the order in which they happened, and what is asked for reaches whom it is meant for, once.
 
 mod house;
+#[path = "house/init.rs"]
+mod init;
 
-use house::{House, proc, wait_until};
+use house::scene::JOB;
+use house::{House, Process, Run, proc, wait_until};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,93 @@ fn a_signal_that_came_after_the_end_of_the_job_does_not_decide() {
     wait_until("it is stopped", || proc::state(pid) == Some('T'));
     house.touch("main-job-terminated");
     helper.signal(libc::SIGTERM);
+    helper.signal(libc::SIGCONT);
+    assert_eq!(helper.code(), 0, "{}", helper.err());
+}
+
+/// The same before anything has been started: the signal is pending when exeunt begins, and the job has been over for longer. Where
+/// it is not over, the signal is what counts.
+#[test]
+fn a_sidecar_that_is_told_to_end_at_its_start_by_a_job_that_is_over_ends_with_0() {
+    let pending = |run: Run| {
+        run.hook(|| {
+            init::block(1 << (libc::SIGTERM - 1));
+            // SAFETY: a plain system call, to ourselves.
+            init::check(unsafe { libc::raise(libc::SIGTERM) })
+        })
+    };
+    for options in [&[][..], &["--name", "helper"], &["--wait-for", "file:///nowhere"]] {
+        let house = House::new();
+        let sidecar = || pending(house.sidecar().args(options).command("echo started"));
+        let mut told = sidecar().finish();
+        assert_eq!((told.code(), told.out()), (143, String::new()), "{options:?}: {}", told.err());
+        house.touch("main-job-terminated");
+        let mut over = sidecar().finish();
+        assert_eq!((over.code(), over.out()), (0, String::new()), "{options:?}: {}", over.err());
+        assert!(over.err().contains("is over already"), "{options:?}: {}", over.err());
+    }
+}
+
+/// Long enough that it is spoken of before it is up, and for the stall to begin by then.
+const TIME: Duration = Duration::from_secs(6);
+
+/// Stalls it from now on until a time that had begun before is up, while something happens.
+#[track_caller]
+fn stalled_until_the_time_is_up(process: &Process, happens: impl FnOnce()) {
+    process.signal(libc::SIGSTOP);
+    wait_until("it is stopped", || proc::state(process.pid) == Some('T'));
+    happens();
+    let begun = Instant::now();
+    wait_until("its time to be up", || begun.elapsed() > TIME);
+    process.signal(libc::SIGCONT);
+}
+
+#[test]
+fn a_gate_that_opened_before_its_time_was_up_is_open_after_a_stall() {
+    let house = House::new();
+    let flag = house.path("flag");
+    let condition = format!("file://{}", flag.display());
+    let options = ["--wait-for", &condition, "--wait-timeout", "6s"];
+    let mut main = house.main().args(options).command("exit 7").start();
+    main.says("gives up after 6s");
+    stalled_until_the_time_is_up(&main, || fs::write(&flag, "").expect("a flag"));
+    assert_eq!(main.code(), 7, "{}", main.err());
+    assert!(!main.err().contains("is not started"), "{}", main.err());
+}
+
+#[test]
+fn a_sigterm_that_is_held_is_not_passed_on_after_a_stall_in_which_the_job_ended() {
+    let house = House::new();
+    let mut helper = house.helper(&["--outlive-main=6s"]);
+    helper.signal(libc::SIGTERM);
+    helper.says("SIGTERM is held back");
+    stalled_until_the_time_is_up(&helper, || house.touch("main-job-terminated"));
+    assert_eq!(helper.code(), 0, "{}", helper.err());
+    assert!(!helper.err().contains("the job is not over"), "{}", helper.err());
+}
+
+#[test]
+fn a_gate_is_not_given_up_after_a_stall_in_which_the_job_ended() {
+    let house = House::new();
+    let options = ["--wait-for", "file:///nowhere", "--wait-timeout", "6s"];
+    let mut sidecar = house.sidecar().args(options).command("echo started").start();
+    sidecar.says("gives up after 6s");
+    stalled_until_the_time_is_up(&sidecar, || house.touch("main-job-terminated"));
+    assert_eq!((sidecar.code(), sidecar.out()), (0, String::new()), "{}", sidecar.err());
+    assert!(!sidecar.err().contains("given up"), "{}", sidecar.err());
+}
+
+#[test]
+fn a_helper_that_failed_after_the_end_of_the_job_does_not_decide() {
+    let house = House::new();
+    let mut helper = house.sidecar().command(JOB).start();
+    helper.ready();
+    let child = *proc::children(helper.pid).first().expect("the helper");
+    helper.signal(libc::SIGSTOP);
+    wait_until("it is stopped", || proc::state(helper.pid) == Some('T'));
+    house.touch("main-job-terminated");
+    house.cue(1);
+    wait_until("the helper to have failed", || proc::state(child) == Some('Z'));
     helper.signal(libc::SIGCONT);
     assert_eq!(helper.code(), 0, "{}", helper.err());
 }

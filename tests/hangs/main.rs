@@ -150,16 +150,38 @@ fn a_signal_that_comes_during_a_slow_first_look_keeps_the_command_from_being_sta
     let mut sidecar = volume.start(house.sidecar().arg("--log-level=debug").command("exec sleep 1000"));
     volume.hangs("LOOKUP main-job-terminated");
     sidecar.signal(libc::SIGTERM);
-    let status = format!("/proc/{}/status", sidecar.pid);
+    notices(&sidecar);
+    volume.answer();
+    assert_eq!(sidecar.code(), 143);
+    assert!(!sidecar.err().contains("the command has started"), "{}", sidecar.err());
+}
+
+/// The same where the look finds the job over: it was so before the signal.
+#[test]
+fn a_signal_that_comes_during_a_slow_first_look_at_a_job_that_is_over_changes_nothing() {
+    let house = House::new();
+    let Some(mut volume) = Volume::mounted(&house) else { return };
+    let mut main = volume.start(house.main().command("exit 7"));
+    assert_eq!(main.code(), 7);
+    volume.hang_at("LOOKUP main-job-terminated");
+    let mut sidecar = volume.start(house.sidecar().command("echo started"));
+    volume.hangs("LOOKUP main-job-terminated");
+    sidecar.signal(libc::SIGTERM);
+    notices(&sidecar);
+    volume.answer();
+    assert_eq!((sidecar.code(), sidecar.out()), (0, String::new()), "{}", sidecar.err());
+}
+
+/// Waits until nothing is pending: what was sent has been taken.
+#[track_caller]
+fn notices(process: &Process) {
+    let status = format!("/proc/{}/status", process.pid);
     wait_until("the signal to be noticed", || {
         let status = fs::read_to_string(&status).unwrap_or_default();
         status
             .lines()
             .any(|line| line.strip_prefix("ShdPnd:").is_some_and(|set| set.trim().trim_matches('0').is_empty()))
     });
-    volume.answer();
-    assert_eq!(sidecar.code(), 143);
-    assert!(!sidecar.err().contains("the command has started"), "{}", sidecar.err());
 }
 
 #[test]
