@@ -4,6 +4,7 @@
 mod here;
 
 use std::fs;
+use std::process::Command;
 
 #[test]
 fn the_table_of_test_files_is_that_of_the_files() {
@@ -26,6 +27,14 @@ fn the_table_of_test_files_is_that_of_the_files() {
         return;
     }
     assert_eq!(&page[start..end], table, "EXEUNT_RENEW=1 cargo test --test contributing writes the table anew");
+}
+
+/// Who changes a line of the program in which a fault is planted sees it here, and not first in a run of everything.
+#[test]
+fn each_fault_can_still_be_planted() {
+    let Some(_) = here::program("git", "git") else { return };
+    let output = Command::new(here::path(".ci/planted")).arg("--check").output().expect("start .ci/planted");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The first paragraph of the head, up to the end of its first sentence.
