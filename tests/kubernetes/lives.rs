@@ -521,13 +521,16 @@ impl Life {
         });
         let sidecars = self.sidecars().map(|(name, aside)| {
             let (began, on) = (began(&name), "while :; do sleep 60 & wait; done");
+            // On a busy node seconds pass between the starts of two containers, and nothing in a life depends on that.
+            let mains: String =
+                self.mains().map(|(main, _)| format!("until [ -e /life/{main}.n ]; do sleep 0.1; done; ")).collect();
             let line = match aside.helper {
                 Helper::Plain => format!("{began} exec sleep 1000"),
                 Helper::Tidy => format!("trap 'exit 0' TERM; {began} {on}"),
                 Helper::IgnoresTerm => format!("trap '' TERM; {began} {on}"),
-                Helper::Fails(code, units) => format!("{began} sleep {}; exit {code}", seconds(units as u32)),
+                Helper::Fails(code, units) => format!("{began} {mains} sleep {}; exit {code}", seconds(units as u32)),
                 Helper::FailsInTheFirstRound(code, units) => format!(
-                    "[ -e /life/{name}.failed ] && trap 'exit 0' TERM; {began}
+                    "[ -e /life/{name}.failed ] && trap 'exit 0' TERM; {began} {mains}
                     while [ -e /life/{name}.failed ]; do sleep 0.1; done;
                     sleep {}; touch /life/{name}.failed; exit {code}",
                     seconds(units as u32)
