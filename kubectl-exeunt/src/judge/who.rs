@@ -2,9 +2,10 @@
 
 use super::helpers::{CONTROLLED, Helper, INJECTED, WRAPPERS, helper, named, program, tagged};
 use super::shell::{self, Walk, base};
-use crate::pod::{Container, Object};
+use crate::pod::{Container, Environment, Object};
 use crate::yaml::Node;
 use exeunt::machine::Role;
+use exeunt::options;
 use exeunt::plan::Plan;
 use exeunt::reading::{self, Scene, Wanted};
 use exeunt::settings::Variables;
@@ -307,23 +308,44 @@ pub(super) fn wrapper(container: &Container<'_>, words: &[String], script: Optio
 
 /// exeunt itself reads its command line, with the variables and the volumes of the container.
 fn read(container: &Container<'_>, words: &[String]) -> Result<Wanted, (String, bool)> {
-    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let given = container.node.get("env").into_iter().flat_map(Node::items).filter_map(|variable| {
-        let of = |key: &str| variable.get(key).and_then(Node::text);
-        // Which value the Pod's own fields have nobody knows yet; that a run has a name is what counts.
-        let value = of("value").or_else(|| variable.path(&["valueFrom", "fieldRef", "fieldPath"])?.text());
-        Some((OsString::from(of("name")?), OsString::from(value?)))
-    });
+    let environment = container.environment();
+    let words = filled_in(&environment, words);
     // Of two with the same name the kubelet takes the last.
-    let given: Vec<_> = given.collect();
+    let given = environment.known.iter().rev().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    // What is not the kubelet's to fill in is perhaps another tool's, which has not been run yet.
+    let is_template = |text: &str| text.contains("{{") || text.replace("$(", "(").contains('$');
+    let texts =
+        words.iter().filter_map(|word| word.to_str()).chain(environment.known.iter().map(|(_, value)| &**value));
+    let filled_in = !texts.into_iter().any(is_template);
     let scene = Scene {
-        variables: Variables::among(given.into_iter().rev()),
+        variables: Variables::among(given),
         working_directory: Some(container.node.get("workingDir").and_then(Node::text).unwrap_or("/").into()),
-        filled_in: false,
+        filled_in,
         has_directory: &|path| path.to_str().is_some_and(|path| container.volume_of(path).is_some()),
     };
     let read = reading::read_by(&mut exeunt::cli::parser(), &words, &scene).wanted;
     read.map_err(|complaint| (format!("{complaint:#}"), reading::of_a_failure(&words, &scene).is_some()))
+}
+
+/// The words as the kubelet hands them to exeunt. An option whose value is not in the manifest is left out, as a variable is.
+fn filled_in(environment: &Environment, words: &[String]) -> Vec<OsString> {
+    let mut made: Vec<OsString> = Vec::new();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let takes = |word: &str| {
+        let mut all = options::of(options::MAIN | options::SIDECAR);
+        let named = all.find(|option| word.strip_prefix("--") == Some(option.name));
+        named.is_some_and(|option| option.value().is_some() && !option.optional)
+    };
+    for (at, word) in words.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| words.get(before));
+        match environment.fill_in(word) {
+            Some(word) => made.push(word.into()),
+            None if at < end && before.is_some_and(|before| takes(before)) => _ = made.pop(),
+            None if at < end && word.starts_with("--") => {}
+            None => made.push(word.into()),
+        }
+    }
+    made
 }
 
 impl<'a> Party<'a> {

@@ -255,6 +255,29 @@ fn expanded(text: &str, variables: &[(String, String)]) -> String {
 /// A value that is longer than this is no word that a verdict goes by.
 const LONG: usize = 100_000;
 
+/// What the kubelet makes of the variables of a container.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Name and value of those whose value is known, in their order. A field of the Pod stands for its value.
+    pub known: Vec<(String, String)>,
+    /// The names of those whose value a Secret or a ConfigMap holds.
+    unknown: Vec<String>,
+    /// There are more, whose names are not in the manifest.
+    has_more: bool,
+}
+
+impl Environment {
+    /// A word with its `$(NAME)` filled in. What is no variable stays as it is written. `None` where a value is needed that the
+    /// manifest does not hold.
+    pub fn fill_in(&self, word: &str) -> Option<String> {
+        let made = expanded(word, &self.known);
+        let mut left = made.split("$(").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        let lacks =
+            left.any(|name| self.has_more || name.contains("_SERVICE_") || self.unknown.iter().any(|one| one == name));
+        (!lacks).then_some(made)
+    }
+}
+
 impl<'a> Container<'a> {
     /// The tag of its image; empty where there is none.
     pub fn tag(&self) -> &'a str {
@@ -281,6 +304,24 @@ impl<'a> Container<'a> {
             }
         }
         all
+    }
+
+    /// The same with those whose values are to be known on the cluster only.
+    pub fn environment(&self) -> Environment {
+        let has_more = self.node.get("envFrom").is_some();
+        let mut made = Environment { known: Vec::new(), unknown: Vec::new(), has_more };
+        for one in self.node.get("env").into_iter().flat_map(Node::items) {
+            let Some(name) = one.get("name").and_then(Node::text) else { continue };
+            // Which value the Pod's own fields have nobody knows yet; that a run has a name is what counts.
+            let field = || one.path(&["valueFrom", "fieldRef", "fieldPath"])?.text().map(str::to_owned);
+            let written = one.get("value").and_then(Node::text);
+            match written.map_or_else(field, |text| made.fill_in(text)) {
+                Some(value) => made.known.push((name.to_owned(), value)),
+                None if one.get("valueFrom").is_some() || written.is_some() => made.unknown.push(name.to_owned()),
+                None => made.known.push((name.to_owned(), String::new())),
+            }
+        }
+        made
     }
 
     /// Where its name stands, or else the container.
