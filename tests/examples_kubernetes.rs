@@ -241,7 +241,10 @@ fn the_jobs_beside_an_injected_or_an_unwrapped_proxy_wait_for_it_and_ask_it_to_q
         assert!(main.out().ends_with("the job is done\n"), "{manifest}: {}", main.out());
         let asked = pod.net.out();
         assert!(asked.ends_with(&format!("{quit}\ntold to quit, the sentinel is there\n")), "{manifest}: {asked}");
-        assert_eq!(main.err(), "", "{manifest}");
+        // Where the machine is slow the wait is longer than a second, and is spoken of.
+        let err = main.err();
+        let rest: Vec<_> = err.lines().filter(|line| !line.starts_with("exeunt main: waiting for http://")).collect();
+        assert_eq!(rest, [""; 0], "{manifest}");
     }
 }
 

@@ -11,7 +11,6 @@ mod daemon;
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 
 use house::filter::Filtered;
 use house::here::pass_over;
@@ -67,8 +66,8 @@ impl Drop for Player {
 impl<'a> Volume<'a> {
     /// `None`: there is no FUSE here, and the test is passed over.
     fn mounted(house: &'a House) -> Option<Self> {
-        if !Path::new("/dev/fuse").exists() {
-            pass_over("it needs FUSE (/dev/fuse)");
+        if let Err(error) = fs::File::options().read(true).write(true).open("/dev/fuse") {
+            pass_over(&format!("it needs FUSE (/dev/fuse: {error})"));
             return None;
         }
         let run = role::role(house, "daemon").env(daemon::TARGET, house.pod(""));
