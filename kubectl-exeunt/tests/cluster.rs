@@ -268,13 +268,74 @@ fn harder_lives() -> Vec<Life> {
     ]
 }
 
+/// The kubelet that begins all containers again is one of this version or a later one: `RestartAllContainersOnContainerExits`.
+const ALL_AGAIN_SINCE: u64 = 36;
+
+/// With a restart rule of its own for these codes.
+fn ruled(life: Life, container: usize, action: &str, operator: &str, codes: &[u8]) -> Life {
+    let on = json!([{"action": action, "exitCodes": {"operator": operator, "values": codes}}]);
+    life.with(container, "restartPolicy", json!("Never")).with(container, "restartPolicyRules", on)
+}
+
+/// In front of all others, an init container that runs exeunt so.
+fn after(mut life: Life, words: &[&str]) -> Life {
+    let mut first = container("first", &[], "");
+    first["command"] = json!([&["/bin/exeunt"], words].concat());
+    let others = life.pod["spec"]["initContainers"].as_array().cloned().unwrap_or_default();
+    life.pod["spec"]["initContainers"] = json!([vec![first], others].concat());
+    life
+}
+
+/// By the rules of single containers.
+fn lives_by_rule() -> Vec<Life> {
+    let (any_other, killed, first) =
+        ("load exits with any other code", "load is killed, out of memory", "proxy fails first");
+    let tried = |code: &str| format!("[ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; {code}");
+    let fails_once =
+        format!("[ -e /tmp/pod/again ] || {{ touch /tmp/pod/again /tmp/pod/serving; sleep 1; exit 1; }}; {SERVER}");
+    let on = |codes| ["--restart-on", codes];
+    vec![
+        ruled(pair("rule-is-for-another", any_other, &on("42"), "exit 1", &[], SERVER), 0, "Restart", "In", &[42]),
+        ruled(
+            pair("rule-not-in", any_other, &on("!0,1"), &tried("exit 2"), &[], SERVER),
+            0,
+            "Restart",
+            "NotIn",
+            &[0, 1],
+        ),
+        ruled(native("rule-killed", killed, &tried(KILLS_ITSELF)).together(), 0, "Restart", "In", &[137]),
+        ruled(pair("rule-of-helper", first, &[], WORKS, &[], &fails_once), 1, "Restart", "In", &[1]),
+    ]
+}
+
+/// By rules that begin the whole Pod again, on the same volumes.
+fn lives_of_two_rounds() -> Vec<Life> {
+    let fate = "load exits 42";
+    // What says that the helper serves is of one round.
+    let rounds = "rm /tmp/pod/serving; [ -e /tmp/pod/again ] && exit 0; touch /tmp/pod/again; exit 42";
+    let all = |life| ruled(life, 0, "RestartAllContainers", "In", &[42]);
+    let wrapped = |name| all(pair(name, fate, &["--restart-on", "42"], rounds, &[], SERVER));
+    vec![
+        after(wrapped("all-again"), &["reset"]),
+        after(wrapped("all-again-installed"), &["install", "--reset", "/tmp/pod/exeunt"]),
+        all(bare("all-again-bare", fate, rounds)),
+        all(native("all-again-native", fate, rounds)),
+    ]
+}
+
 fn rehearsed(pod: &Value) -> Rehearsal {
     let file = File::read("pod.json", pod.to_string().into_bytes()).unwrap();
     rehearse(&scenarios(&file, &[]).unwrap()[0].scenario)
 }
 
-/// What has become of a Pod: how it ended, and the exit code of each container that has.
-type Seen = (PodEnd, Vec<(String, Option<u8>)>);
+/// What has become of a Pod: how it ended, the exit code of each container that has, and which of `containers` were started
+/// again.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    end: PodEnd,
+    codes: Vec<(String, Option<u8>)>,
+    again: Vec<String>,
+}
 
 fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
     ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(|key| pod["status"][key].as_array()).flatten()
@@ -306,16 +367,29 @@ fn seen(life: &Life, pod: &Value) -> Option<Seen> {
     };
     let mut codes: Vec<_> = statuses(pod).map(|status| (name(status), own(status))).collect();
     codes.sort();
-    Some((end, codes))
+    let regular = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let mut again: Vec<_> = regular.filter(|status| status["restartCount"] != 0).map(name).collect();
+    again.sort();
+    Some(Seen { end, codes, again })
 }
 
 /// Whether what was seen is one of the endings that were foretold; if not, what to say.
-fn compare(foretold: &Rehearsal, fate: &str, seen: &Seen) -> Result<(), String> {
+fn compare(foretold: &Rehearsal, life: &Life, seen: &Seen) -> Result<(), String> {
+    let fate = life.fate;
     let row = foretold.rows.iter().find(|row| row.what == fate).ok_or_else(|| format!("no row {fate}"))?;
+    let regular: Vec<&str> =
+        life.pod["spec"]["containers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     let fits = row.endings.iter().any(|ending| {
-        let mut codes: Vec<_> = foretold.names.iter().cloned().zip(ending.codes.iter().copied()).collect();
+        let named = || foretold.names.iter().cloned();
+        let mut codes: Vec<_> = named().zip(ending.codes.iter().copied()).collect();
         codes.sort();
-        (ending.pod, codes) == *seen
+        let told = named().zip(&ending.containers);
+        let mut again: Vec<_> = told
+            .filter(|(name, what)| regular.contains(&name.as_str()) && what.starts_with("again"))
+            .map(|(name, _)| name)
+            .collect();
+        again.sort();
+        Seen { end: ending.pod, codes, again } == *seen
     });
     if fits {
         Ok(())
@@ -331,12 +405,6 @@ fn created(life: &Life) -> Value {
         pod["spec"].as_object_mut().unwrap().remove("activeDeadlineSeconds");
     }
     pod
-}
-
-/// Whether it is foretold that it hangs. Everything else is waited for.
-fn may_run_on(life: &Life) -> bool {
-    let rows = rehearsed(&life.pod).rows;
-    rows.iter().filter(|row| row.what == life.fate).any(|row| row.endings.iter().any(|end| end.pod == PodEnd::RunsOn))
 }
 
 /// Is there nothing more to wait for than an end that is not to come?
@@ -359,7 +427,6 @@ fn is_still(life: &Life, pod: &Value) -> bool {
 /// Plays all of them, and says how each was seen in the end.
 fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
     let pods: Vec<Value> = lives.iter().map(created).collect();
-    let run_on: Vec<bool> = lives.iter().map(may_run_on).collect();
     space.done(&["create", "-f", "-"], &json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string());
     let end = Instant::now() + PATIENCE;
     let mut still_since: Vec<Option<Instant>> = vec![None; lives.len()];
@@ -367,30 +434,32 @@ fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
     loop {
         let list: Value = serde_json::from_str(&space.done(&["get", "pods", "--output=json"], "")).unwrap();
         let pods = list["items"].as_array().unwrap();
-        let all =
-            lives.iter().zip(&mut still_since).zip(&mut told).zip(&run_on).map(|(((life, since), told), run_on)| {
-                let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
-                let up = statuses(pod).all(|status| !status["state"]["running"].is_null())
-                    && pod["status"]["phase"] == "Running";
-                if life.deleted && up && !*told {
-                    *told = true;
-                    space.done(&["delete", "pod", life.name, "--wait=false"], "");
-                    return None;
-                }
-                let seen = seen(life, pod)?;
-                if is_still(life, pod) && !life.deleted {
-                    since.get_or_insert_with(Instant::now);
-                }
-                if life.deadline && since.is_some() && !*told {
-                    *told = true;
-                    let deadline =
-                        &json!({"spec": {"activeDeadlineSeconds": life.pod["spec"]["activeDeadlineSeconds"]}});
-                    space.done(&["patch", "pod", life.name, "--type=merge", "-p", &deadline.to_string()], "");
-                }
-                // What is meant to run on has no end to wait for.
-                let hangs = *run_on && since.is_some_and(|since| since.elapsed() > SHORT);
-                (seen.0 != PodEnd::RunsOn || hangs).then_some(seen)
-            });
+        let all = lives.iter().zip(&mut still_since).zip(&mut told).map(|((life, since), told)| {
+            let pod = pods.iter().find(|pod| pod["metadata"]["name"] == life.name)?;
+            let up = statuses(pod).all(|status| !status["state"]["running"].is_null())
+                && pod["status"]["phase"] == "Running";
+            if life.deleted && up && !*told {
+                *told = true;
+                space.done(&["delete", "pod", life.name, "--wait=false"], "");
+                return None;
+            }
+            let seen = seen(life, pod)?;
+            if is_still(life, pod) && !life.deleted {
+                since.get_or_insert_with(Instant::now);
+            } else {
+                *since = None;
+            }
+            if life.deadline && since.is_some() && !*told {
+                *told = true;
+                let deadline = &json!({"spec": {"activeDeadlineSeconds": life.pod["spec"]["activeDeadlineSeconds"]}});
+                space.done(&["patch", "pod", life.name, "--type=merge", "-p", &deadline.to_string()], "");
+            }
+            // What is meant to run on has no end to wait for. Who is to be started again is still for a moment as well,
+            // however long that is: only what was foretold is taken for the last of it.
+            let still = since.is_some_and(|since| since.elapsed() > SHORT);
+            let hangs = || still && compare(&rehearsed(&life.pod), life, &seen).is_ok();
+            (seen.end != PodEnd::RunsOn || hangs()).then_some(seen)
+        });
         let all: Vec<Option<Seen>> = all.collect();
         if all.iter().all(Option::is_some) {
             for life in lives.iter().filter(|life| life.deleted) {
@@ -408,7 +477,14 @@ fn played(space: &Space, lives: &[Life]) -> Vec<Seen> {
             }
             return all.into_iter().flatten().collect();
         }
-        assert!(Instant::now() < end, "waited in vain: {all:#?}\n{}", space.done(&["describe", "pods"], ""));
+        if Instant::now() >= end {
+            let differs = |(life, seen): (&Life, &Option<Seen>)| match seen {
+                Some(seen) => compare(&rehearsed(&life.pod), life, seen).err(),
+                None => Some(text(&rehearsed(&life.pod))),
+            };
+            let foretold: Vec<String> = lives.iter().zip(&all).filter_map(differs).collect();
+            panic!("waited in vain: {all:#?}\n{}\n{}", foretold.join("\n"), space.done(&["describe", "pods"], ""));
+        }
         std::thread::sleep(Duration::from_millis(500));
     }
 }
@@ -419,7 +495,7 @@ fn play_and_compare(space: &Space, lives: &[Life]) -> Vec<Seen> {
     let all = played(space, lives);
     let mut wrong = Vec::new();
     for (life, seen) in lives.iter().zip(&all) {
-        if let Err(difference) = compare(&rehearsed(&life.pod), life.fate, seen) {
+        if let Err(difference) = compare(&rehearsed(&life.pod), life, seen) {
             wrong.push(format!("{}: {difference}", life.name));
         }
     }
@@ -433,7 +509,7 @@ fn assert_told_apart(lives: &[Life], all: &[Seen], pairs: &[(&str, &str)]) {
     let of = |name: &str| lives.iter().position(|life| life.name == name).unwrap();
     for (lived, other) in pairs {
         let foretold = rehearsed(&lives[of(other)].pod);
-        assert!(compare(&foretold, lives[of(lived)].fate, &all[of(lived)]).is_err(), "{lived} is not {other}");
+        assert!(compare(&foretold, &lives[of(lived)], &all[of(lived)]).is_err(), "{lived} is not {other}");
     }
 }
 
@@ -475,16 +551,60 @@ fn a_kubelet_does_to_a_pod_what_the_rehearsal_says() {
         ],
     );
     // A rule for all codes but this one, and a deadline.
-    let planted = |name: &str, change: &dyn Fn(&mut Value)| {
-        let at = lives.iter().position(|life| life.name == name).unwrap();
-        let mut other = lives[at].pod.clone();
-        change(&mut other["spec"]);
-        assert!(compare(&rehearsed(&other), lives[at].fate, &all[at]).is_err(), "{name} is not as it was planted");
-    };
-    planted("rule-restarts", &|spec| {
+    assert_planted(&lives, &all, "rule-restarts", &|spec| {
         spec["containers"][0]["restartPolicyRules"][0]["exitCodes"]["operator"] = json!("NotIn");
     });
-    planted("no-job", &|spec| spec["activeDeadlineSeconds"] = json!(60));
+    assert_planted(&lives, &all, "no-job", &|spec| spec["activeDeadlineSeconds"] = json!(60));
+}
+
+/// The rehearsal of a Pod that differs in this does not fit the life that this Pod had.
+#[track_caller]
+fn assert_planted(lives: &[Life], all: &[Seen], name: &str, change: &dyn Fn(&mut Value)) {
+    let at = lives.iter().position(|life| life.name == name).unwrap();
+    let mut other = lives[at].pod.clone();
+    change(&mut other["spec"]);
+    assert!(compare(&rehearsed(&other), &lives[at], &all[at]).is_err(), "{name} is not as it was planted");
+}
+
+/// Restart rules: for other codes, for all but some, for a kill, of a helper.
+#[test]
+fn a_kubelet_goes_by_restart_rules_as_the_rehearsal_does() {
+    let Some(space) = Space::new("exeunt-rules") else { return };
+    let lives = lives_by_rule();
+    let all = play_and_compare(&space, &lives);
+    for (name, container, code) in
+        [("rule-is-for-another", 0, 1), ("rule-not-in", 0, 1), ("rule-killed", 0, 42), ("rule-of-helper", 1, 42)]
+    {
+        assert_planted(&lives, &all, name, &|spec| {
+            let on = json!({"operator": "In", "values": [code]});
+            spec["containers"][container]["restartPolicyRules"][0]["exitCodes"] = on;
+        });
+    }
+}
+
+/// `RestartAllContainers`: the whole Pod begins again on the same volumes, `exeunt reset` first.
+#[test]
+fn a_kubelet_begins_all_again_as_the_rehearsal_does() {
+    let Some(space) = Space::new("exeunt-rounds") else { return };
+    let version: Value = serde_json::from_str(&space.done(&["version", "--output=json"], "")).unwrap();
+    let minor = version["serverVersion"]["minor"].as_str().unwrap().trim_end_matches('+').parse::<u64>().unwrap();
+    if minor < ALL_AGAIN_SINCE {
+        let _ = std::io::stderr().write_all(b"not run: RestartAllContainers is of Kubernetes 1.36\n");
+        return;
+    }
+    let lives = lives_of_two_rounds();
+    let all = play_and_compare(&space, &lives);
+    for life in &lives {
+        // The job alone is started again, where there is another that counts; and nobody is.
+        if life.pod["spec"]["containers"].as_array().unwrap().len() > 1 {
+            assert_planted(&lives, &all, life.name, &|spec| {
+                spec["containers"][0]["restartPolicyRules"][0]["action"] = json!("Restart");
+            });
+        }
+        assert_planted(&lives, &all, life.name, &|spec| {
+            spec["containers"][0]["restartPolicyRules"][0]["exitCodes"]["values"] = json!([7]);
+        });
+    }
 }
 
 #[test]
