@@ -113,7 +113,9 @@ fn is_its_server(words: &[String], known: &Helper) -> bool {
 fn is_once(party: &Party<'_>, words: &[String], known: &Helper) -> bool {
     let variable =
         |(name, values): &(&str, &[&str])| party.container.variable(name).is_some_and(|value| values.contains(&value));
-    is_brief(&party.words, known) || is_brief(words, known) || known.once.variables.iter().any(variable)
+    // What is behind a shell is the shell's: its -c is not the -c of haproxy.
+    let own = if shell::script(&party.words).is_some() { &[][..] } else { &party.words };
+    is_brief(own, known) || is_brief(words, known) || known.once.variables.iter().any(variable)
 }
 
 /// Everybody, in the order of the manifest.
