@@ -183,6 +183,7 @@ pub const HELPERS: &[Helper] = &[
     plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default")
         .once(&["validate", "--mode=validate"])
         .quits(9901, "/quitquitquit", POST),
+    plain("skupper-router", &["skupper-router", "skrouterd"], "skupperproject/skupper-router scripts/launch.sh: execs skrouterd, in the foreground"),
     // Secrets and identities.
     plain("vault-agent", &["vault-agent"], "hashicorp/vault v1.15.0 command/agent.go: POST, where agent_api.enable_quit of its configuration says so; developer.hashicorp.com/vault/docs/agent/autoauth: on failure it backs off and tries again")
         .quits(8200, "/agent/v1/quit", POST)
@@ -217,6 +218,7 @@ pub const HELPERS: &[Helper] = &[
         .once(&["--once", "-once", "--test", "-test"]),
     plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile")
         .once(&["validate", "components"]),
+    plain("New Relic infrastructure agent", &["newrelic-infra", "newrelic-infra-service", "newrelic-infrastructure", "infrastructure-bundle", "k8s-events-forwarder"], "newrelic/infrastructure-agent build/container/Dockerfile: newrelic-infra-service; newrelic/infrastructure-bundle Dockerfile"),
     plain("jaeger-agent", &["jaeger-agent"], "jaegertracing/jaeger cmd/agent/Dockerfile"),
     plain("datadog agent", &["datadog-agent", "datadog-agent-injected", "dd-agent"], "DataDog/datadog-agent Dockerfiles/agent/Dockerfile; pkg/clusteragent/admission/mutate/agent_sidecar/constants.go: datadog-agent-injected"),
     plain("cloudwatch agent", &["cloudwatch-agent", "start-amazon-cloudwatch-agent"], "aws/amazon-cloudwatch-agent amazon-cloudwatch-container-insights/cloudwatch-agent-dockerfile/Dockerfile"),
@@ -253,6 +255,10 @@ pub const HELPERS: &[Helper] = &[
         .clients(&["mysql", "mariadb"]),
     plain("mongo", &["mongo", "mongod", "mongodb"], "docker-library/mongo Dockerfile-linux.template: mongod")
         .clients(&["mongo", "mongodb"]),
+    plain("elasticsearch", &["elasticsearch", "elasticsearch-oss"], "elastic/elasticsearch distribution/docker/src/docker/bin/docker-entrypoint.sh: execs elasticsearch, in the foreground")
+        .clients(&["elasticsearch-oss"]),
+    plain("selenium", &["selenium", "standalone-chrome", "standalone-chromium", "standalone-edge", "standalone-firefox", "node-chrome", "node-firefox"], "SeleniumHQ/docker-selenium Base/Dockerfile, Base/entry_point.sh, Base/supervisord.conf: supervisord, which stays")
+        .clients(&["selenium"]),
     plain("rabbitmq", &["rabbitmq", "rabbitmq-server"], "docker-library/rabbitmq Dockerfile-ubuntu.template: rabbitmq-server")
         .clients(&["rabbitmq"]),
     plain("nats", &["nats", "nats-server"], "nats-io/nats-docker 2.10.x/scratch/Dockerfile: nats-server")
@@ -305,7 +311,7 @@ pub const WRAPPERS: &[Foreign] = &[
     foreign("kubexit", "kubexit", "karlkfi/kubexit README.md"),
     foreign("scuttle", "scuttle", "kvij/scuttle README.md, a fork of redboxllc/scuttle"),
     foreign("linkerd-await", "linkerd-await", "linkerd/linkerd-await README.md: --shutdown"),
-    foreign("envoy-preflight", "envoy-preflight", "blablacar/envoy-preflight README.md, a fork of monzo/envoy-preflight"),
+    foreign("envoy-preflight", "envoy-preflight", "monzo/envoy-preflight README.md"),
     foreign("argoexec", "Argo Workflows", "argoproj/argo-workflows workflow/controller/workflowpod.go: argoexec emissary, argoexec wait"),
     foreign("/tekton/bin/entrypoint", "Tekton", "tektoncd/pipeline pkg/pod/entrypoint.go"),
     foreign("/tools/entrypoint", "prow", "kubernetes-sigs/prow pkg/pod-utils/decorate/testdata/TestProwJobToPod_4.yaml"),
@@ -389,7 +395,7 @@ const MESH: &str =
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", &["true"], "istio/istio pkg/kube/inject/inject.go: only true; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, docs.azure.cn/en-us/aks/istio-native-sidecar: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
+    injected("istio-proxy", "sidecar.istio.io/inject", &["true"], "istio/istio pkg/kube/inject/inject.go: only true; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, istio/istio.io content/en/news/releases/1.27.x/announcing-1.27/change-notes/index.md: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
         .label().native("sidecar.istio.io/nativeSidecar").port("status.sidecar.istio.io/port").note(MESH),
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
