@@ -271,6 +271,9 @@ pub fn serves_for_ever(words: &[String]) -> bool {
         "watch" => !has(&["-g", "--chgexit"]),
         "nc" | "ncat" => letter('l') && letter('k'),
         "inotifywait" => has(&["-m", "--monitor"]),
+        // The first process of an image with s6-overlay or systemd: behind a command it ends with that.
+        "init" => rest.is_empty() && first.starts_with('/'),
+        "s6-svscan" | "runsvdir" => true,
         _ => false,
     }
 }
