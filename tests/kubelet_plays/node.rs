@@ -26,7 +26,7 @@ pub struct Node {
 const SLOWEST_MS: u64 = 6;
 /// So often in a row is the answer EAGAIN while somebody mounts. Beside two processes that did nothing but mount and unmount
 /// it was three times at most, in three million calls.
-const MOUNTS_IN_A_ROW: u64 = 4;
+const MOUNTS_IN_A_ROW: u64 = 3;
 const SLOW: [libc::c_long; 6] = [
     libc::SYS_renameat,
     libc::SYS_unlinkat,

@@ -53,7 +53,8 @@ impl Pod {
         // The first is held for that long; a second passes at once.
         let held = sidecar.told.and(sidecar.role.time_of("--outlive-main")).unwrap_or_default();
         let decides = signals.first().map(|first| signals.iter().skip(1).fold(*first + held, |at, next| at.min(*next)));
-        let decides = decides.filter(|_| sidecar.begun.is_some());
+        // Until exeunt has its handlers the kernel ends it by the signal, whatever has happened.
+        let decides = decides.filter(|_| sidecar.begun.is_some() || status.code().is_some());
         if code == 143 && over.zip(decides).is_some_and(|(over, decides)| over < decides) {
             return Some(format!(
                 "ended with 143 by a signal that decides nothing after the job's end: {}",
