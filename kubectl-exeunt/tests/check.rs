@@ -358,7 +358,7 @@ fn what_hangs_now_is_found_in_the_whole_cluster() {
 #[test]
 fn a_kubectl_that_fails_is_one_line() {
     let cluster = Cluster::new("fails", "");
-    std::fs::write(cluster.0.join("kubectl"), "#!/bin/sh\necho 'error: no such\nserver' >&2\nexit 1\n").unwrap();
+    std::fs::write(cluster.0.join("kubectl"), "#!/bin/sh\necho 'E1129 00:12:44.140290   12624 memcache.go:265] no list\nerror: no such\nserver' >&2\nexit 1\n").unwrap();
     for words in [&["check", "-A"][..], &["check", "job/n"], &["rehearse", "job/n"]] {
         let (code, said, complaint) = cluster.run(words);
         assert_eq!((code, said.as_str()), (Some(2), ""), "{complaint}");

@@ -50,6 +50,10 @@ fn a_wrong_word_is_one_line_that_says_what_to_do() {
         ("inject --how wrap --how mesh x", "--how is given more than once; give it once"),
         ("inject --diff -i x", "--diff and --in-place exclude each other; give one of them"),
         ("inject --how wrap --on-exit http://a/ x", "--on-exit is for --how mesh"),
+        ("inject --path /x x", "--path is for --deliver path"),
+        ("inject --image= x", "--image: \"\" is not the name of an image"),
+        ("help inject", "kubectl exeunt: there is no command 'help'; did you mean --help?"),
+        ("version", "there is no command 'version'; did you mean --version?"),
         ("eject", "kubectl exeunt eject: FILE is missing"),
         ("eject --how wrap x", "unexpected argument '--how' found; see kubectl exeunt eject --help"),
         ("policy x", "kubectl exeunt policy: no word is taken, and 'x' stands there; leave it out"),
@@ -60,6 +64,26 @@ fn a_wrong_word_is_one_line_that_says_what_to_do() {
         let said = said(&output);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{words}: {said}");
         assert!(said.lines().count() == 1 && said.starts_with("error: ") && said.contains(wanted), "{words}: {said}");
+    }
+}
+
+/// A verdict that is asked for one job would be given for another.
+#[test]
+fn a_job_that_no_container_is_is_refused() {
+    let place = Place::new("nobody");
+    let job = place.write("job.yaml", JOB);
+    let other = place.write("other.yaml", &JOB.replace("load", "other"));
+    for words in [&["check"][..], &["check", "--format", "json"], &["rehearse"]] {
+        let ask = |main: &str, files: &[&Path]| {
+            let output = Command::new(PROGRAM).args(words).args(["--main", main]).args(files).output().unwrap();
+            (output.status.code(), output.stdout.len(), said(&output))
+        };
+        let wanted = "error: no container is called laod: --main NAME\n".to_owned();
+        assert_eq!(ask("laod", &[&job]), (Some(2), 0, wanted), "{words:?}");
+        // With several, it is enough that one has it.
+        let several: &[&Path] = if words[0] == "check" { &[&job, &other] } else { &[&job] };
+        let (code, length, complaint) = ask("load", several);
+        assert!(code < Some(2) && length > 0 && complaint.is_empty(), "{words:?}: {complaint}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `check`: would it ever end?
 
-use super::{cluster, files};
+use super::{Strangers, cluster, files};
 use crate::judge::{Judgement, Severity, Verdict, hangs, is_owned, judge_each};
 use crate::out;
 use crate::pod::objects;
@@ -56,7 +56,15 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     let format = matches.get_one::<String>("format").map_or("text", String::as_str);
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = (format == "text").then(|| out::Text { colour, ..out::Text::default() });
-    let all = Report { text, streams: false, said: Ok(()), kept: Vec::new(), objects: 0, worst: None };
+    let all = Report {
+        text,
+        streams: false,
+        said: Ok(()),
+        kept: Vec::new(),
+        objects: 0,
+        worst: None,
+        strangers: Strangers::new(&mains),
+    };
     let (mut all, mut complaints) = (all, Vec::new());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -72,7 +80,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
                 all.back_to(&mark);
             }
             // Behind the last one nothing can be refused any more, and what is said need not wait for its end.
-            all.streams = last && complaints.is_empty();
+            all.streams = last && complaints.is_empty() && mains.is_empty();
             let judged = text.whole().and_then(|file| all.add(&file, &mains, now, live));
             judged.inspect_err(|_| all.back_to(&mark))
         });
@@ -116,6 +124,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
         let first = what.first().map_or_else(String::new, |first| first.to_string_lossy().into_owned());
         bail!("{first}:1:1: error: there is no Job, CronJob or Pod in it; nothing was judged");
     }
+    if all.objects > 0 {
+        all.strangers.refuse()?;
+    }
     let Report { kept, text, worst, said, .. } = all;
     said?;
     let written = match (text, format) {
@@ -132,7 +143,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
 }
 
 /// All that is to be said. Text is written down at once: it is much smaller than what it says.
-struct Report {
+struct Report<'a> {
     text: Option<out::Text>,
     /// What is found may be said at once.
     streams: bool,
@@ -141,6 +152,7 @@ struct Report {
     kept: Vec<Judgement>,
     objects: usize,
     worst: Option<Severity>,
+    strangers: Strangers<'a>,
 }
 
 /// How far a report was.
@@ -151,7 +163,7 @@ struct Mark {
     worst: Option<Severity>,
 }
 
-impl Report {
+impl Report<'_> {
     fn mark(&self) -> Mark {
         let text = self.text.as_ref().map_or((0, 0), |text| (text.findings.len(), text.verdicts.len()));
         Mark { text, kept: self.kept.len(), objects: self.objects, worst: self.worst }
@@ -169,6 +181,7 @@ impl Report {
 
     /// What comes of some documents.
     fn add(&mut self, file: &File, mains: &[String], now: i64, live: bool) -> Result<(), Refusal> {
+        self.strangers.look_in(file);
         let (hanging, owned) = (hangs(file, mains, now), owned(file));
         judge_each(file, mains, |mut one| {
             // Of a cluster, what makes a Pod is judged, not the Pod; and what is not meant to end is no news there.

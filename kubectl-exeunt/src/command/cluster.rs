@@ -82,6 +82,17 @@ pub(super) fn pods_of(matches: &ArgMatches, asked: &[String]) -> anyhow::Result<
     ask(matches, &["pods".to_owned(), label]).map(Some)
 }
 
+/// What kubectl says without the log of its library, unless that is all: `E1129 00:12:44.140290   12624 memcache.go:265] ...`.
+fn last_word(said: &str) -> String {
+    let is_log = |line: &&str| {
+        let date = line.strip_prefix(['E', 'W', 'I']).and_then(|rest| rest.get(..4));
+        date.is_some_and(|date| date.bytes().all(|one| one.is_ascii_digit())) && line.contains(".go:")
+    };
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let own: Vec<&str> = lines().filter(|line| !is_log(line)).collect();
+    if own.is_empty() { lines().collect::<Vec<_>>().join("; ") } else { own.join("; ") }
+}
+
 fn ask(matches: &ArgMatches, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Vec<u8>> {
     let mut command = std::process::Command::new("kubectl");
     command.arg("get").args(words).args(["-o", "json"]);
@@ -96,7 +107,7 @@ fn ask(matches: &ArgMatches, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Vec<
     let output = command.output().map_err(|error| anyhow!("kubectl cannot be run: {error}; it must be in PATH"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim().replace('\n', "; ");
+        let said = last_word(&said);
         let said = if said.is_empty() { format!("{}, without a word", output.status) } else { said };
         bail!("kubectl get failed: {said}");
     }

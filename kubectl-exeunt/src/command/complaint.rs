@@ -33,6 +33,9 @@ pub(super) fn complaint(error: &clap::Error, command: &Command, name: &str, word
             let word = text(ContextKind::InvalidSubcommand);
             let names: Vec<&str> =
                 command.get_subcommands().filter(|one| !one.is_hide_set()).map(Command::get_name).collect();
+            if matches!(word, "help" | "version") {
+                return format!("{name}: there is no command '{word}'; did you mean --{word}?");
+            }
             match exeunt::cli::nearest(word, names.iter().copied()) {
                 Some(near) => format!("{name}: there is no command '{word}'; did you mean {near}?"),
                 None => format!("{name}: there is no command '{word}'; there are {}", names.join(", ")),

@@ -11,6 +11,7 @@ use super::{REFUSED, files};
 use crate::judge::{Judgement, Verdict, judge};
 use crate::pod::rendered;
 use crate::yaml::{self, File, Refusal};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -313,15 +314,22 @@ pub(super) fn wish(matches: &ArgMatches) -> Result<Wish, String> {
     if matches!(how, How::Wrap | How::Native) && !many("on-exit").is_empty() {
         return Err("--on-exit is for --how mesh".to_owned());
     }
+    let (deliver, image) = (one("deliver"), one("image"));
+    if matches.value_source("path") == Some(ValueSource::CommandLine) && deliver != "path" {
+        return Err("--path is for --deliver path".to_owned());
+    }
+    if deliver != "path" && (image.is_empty() || image.contains(char::is_whitespace)) {
+        return Err(format!("--image: {image:?} is not the name of an image"));
+    }
     Ok(Wish {
         main: many("main"),
         how,
-        deliver: match one("deliver").as_str() {
+        deliver: match deliver.as_str() {
             "image" => Deliver::Image,
             "path" => Deliver::Path,
             _ => Deliver::Init,
         },
-        image: one("image"),
+        image,
         program: one("path"),
         dir: dir.trim_end_matches('/').to_owned(),
         on_exit: many("on-exit"),

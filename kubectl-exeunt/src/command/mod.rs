@@ -12,6 +12,8 @@ pub mod rehearse;
 
 pub use files::fill_in_standard_files;
 
+use crate::pod::objects;
+use crate::yaml::File;
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,6 +37,34 @@ const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { options: function::options, run: function::run },
     Subcommand { options: complete::options, run: complete::run },
 ];
+
+/// Names of `--main` that no container of what was read has, taken off one after the other.
+#[derive(Debug)]
+struct Strangers<'a>(Vec<&'a str>);
+
+impl<'a> Strangers<'a> {
+    fn new(mains: &'a [String]) -> Self {
+        Strangers(mains.iter().map(String::as_str).collect())
+    }
+
+    fn look_in(&mut self, file: &File) {
+        if self.0.is_empty() {
+            return;
+        }
+        for object in objects(file).0 {
+            let containers = object.containers();
+            self.0.retain(|name| !containers.iter().any(|one| one.name == *name));
+        }
+    }
+
+    /// A verdict for a job that is not there would be about another.
+    fn refuse(&self) -> anyhow::Result<()> {
+        let [] = self.0.as_slice() else {
+            anyhow::bail!("error: no container is called {}: --main NAME", self.0.join(" or "))
+        };
+        Ok(())
+    }
+}
 
 /// The whole command line. `name` is how the program was called: "kubectl exeunt", or the name of its file.
 pub fn options(name: &str) -> Command {

@@ -1,6 +1,6 @@
 //! `rehearse`: every way in which a Pod can end.
 
-use super::{cluster, files};
+use super::{Strangers, cluster, files};
 use crate::judge::rehearse::{Rehearsal, json, rehearse, svg, text};
 use crate::judge::scenarios;
 use crate::yaml::File;
@@ -56,6 +56,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<u8> {
     if played.is_empty() {
         bail!("{}:1:1: there is no Job, CronJob or Pod in it; nothing was played", file.name());
     }
+    let mut strangers = Strangers::new(&main);
+    strangers.look_in(&file);
+    strangers.refuse()?;
     let out = match matches.get_one::<String>("format").map(String::as_str) {
         Some("json") => {
             let all: Vec<_> = played.iter().map(|(rehearsal, _)| json(rehearsal)).collect();
