@@ -158,6 +158,7 @@ fn a_condition_that_cannot_be_understood_is_one_line_that_names_the_option_and_n
     assert_eq!(house.listing(), ["x-terminated"], "a life was published");
 }
 
+/// A time in the environment is without effect: redboxllc/scuttle#38, redboxllc/scuttle#40, redboxllc/scuttle#41.
 #[test]
 fn in_the_environment_conditions_stand_side_by_side_and_an_exec_has_a_line_of_its_own() {
     let house = House::new();

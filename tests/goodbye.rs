@@ -91,7 +91,29 @@ fn a_mesh_that_refuses_to_quit_is_a_warning() {
     assert_eq!(job.err(), "exeunt main: warning: POST http://127.0.0.1:4191/shutdown: 404\n");
 }
 
-/// The same image must work where there is no proxy: linkerd/linkerd2#8758.
+/// The same image must work where there is no proxy: linkerd/linkerd2#8758. Whether there is one, a variable of the Pod says; an
+/// empty one is none.
+#[test]
+fn where_the_pod_names_no_mesh_the_same_command_line_waits_for_none() {
+    let house = House::new();
+    let proxy = stand_in(&house, "istio");
+    let run = |mesh: Option<&str>| {
+        let run = house.main().args(["--wait-timeout", "300ms", "--", "sh", "-c", "exit 7"]);
+        let run = mesh.into_iter().fold(run, |run, mesh| run.env("EXEUNT_MESH", mesh));
+        beside(run, &proxy).finish()
+    };
+    for none in [None, Some("")] {
+        house.anew();
+        let mut job = run(none);
+        assert_eq!((job.code(), job.err()), (7, String::new()), "{none:?}");
+    }
+    assert!(!proxy.out().contains("GET") && !proxy.out().contains("POST"), "{}", proxy.out());
+    house.anew();
+    assert_eq!(run(Some("istio")).code(), 124);
+    assert!(proxy.out().contains("GET"), "{}", proxy.out());
+}
+
+/// And a wait for one that never comes has an end.
 #[test]
 fn a_mesh_that_never_comes_is_given_up_and_told_to_quit_even_so() {
     let house = House::new();

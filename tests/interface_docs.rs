@@ -24,7 +24,7 @@ fn the_option_table_has_the_options_of_help_in_their_order_and_with_their_defaul
     assert_eq!(in_readme, in_help);
 }
 
-/// An option for a time is without effect, or a panic: redboxllc/scuttle#38, redboxllc/scuttle#40, redboxllc/scuttle#41.
+/// A bad value for an option is a panic: redboxllc/scuttle#38, redboxllc/scuttle#40, redboxllc/scuttle#41.
 #[test]
 fn each_option_has_its_variable_and_a_bad_value_in_it_is_named() {
     let here = Directory::new("variables");

@@ -29,8 +29,6 @@ fn a_sentinel_made_by_touch_counts_before_the_start_and_while_the_command_runs()
     assert_eq!((late.code(), late.out()), (0, String::new()));
 }
 
-/// The same with 143, 137 or 2: argoproj/argo-workflows#1053, GoogleCloudPlatform/cloud-sql-proxy#1529,
-/// GoogleCloudPlatform/cloud-sql-proxy#2372, openkruise/kruise#1285, Netflix/titus-executor#871.
 #[test]
 fn when_the_job_ends_the_child_gets_sigterm_and_the_exit_code_is_as_asked() {
     for (exit_with, code) in [(None, 0), (Some("zero"), 0), (Some("child"), 7), (Some("main"), 3)] {
@@ -128,6 +126,25 @@ fn the_stop_signal_is_the_one_that_was_asked_for() {
         house.touch("main-job-terminated");
         assert_eq!(sidecar.code(), 7);
         sidecar.expect(name);
+    }
+}
+
+/// Whatever the stop has made of it: argoproj/argo-workflows#1053, GoogleCloudPlatform/cloud-sql-proxy#1529,
+/// GoogleCloudPlatform/cloud-sql-proxy#2372, openkruise/kruise#1285, Netflix/titus-executor#871.
+#[test]
+fn a_helper_that_answers_its_stop_with_143_137_or_2_fails_nobody() {
+    for (line, code) in [
+        ("echo ready; exec sleep 1000", 143),
+        (STUBBORN, 137),
+        ("trap 'exit 2' TERM; echo ready; sleep 1000 & wait", 2),
+    ] {
+        for (exit_with, expected) in [(&[][..], 0), (&["--exit-with", "child"], code)] {
+            let house = House::new();
+            let mut sidecar = house.sidecar().args(["--grace", "200ms"]).args(exit_with).command(line).start();
+            sidecar.ready();
+            assert_eq!(house.main().command("exit 0").finish().code(), 0);
+            assert_eq!(sidecar.code(), expected, "{line}, {exit_with:?}: {}", sidecar.err());
+        }
     }
 }
 
