@@ -364,9 +364,6 @@ pub enum Action {
 pub enum Cause {
     /// The job is over.
     JobOver(Verdict),
-    /// A signal had asked for it before the job (or the partner) was over: the child's code is the exit code, as long as
-    /// it ends by itself.
-    Told(Option<Verdict>),
     /// The partner ended.
     PartnerGone,
     /// The job did not come, or not again.
@@ -447,6 +444,9 @@ pub enum State {
     Stopping {
         /// Why.
         cause: Cause,
+        /// Whether somebody's signal had told it to end before that: its own code is the exit code, as long as it ends by
+        /// itself.
+        told: bool,
     },
     /// The command did not end in time.
     Killing {
@@ -539,10 +539,12 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
                 Some(signal) => exit(128 + signal),
                 None => stay(State::Claiming { kept, held: true }),
             },
-            Named(Name::Refused) => match policy.role {
-                Role::Sidecar => (State::Unclaimed, [Action::Look].into()),
-                // Whoever holds the name will say goodbye himself.
-                Role::Main => leave(!held && policy.goodbye && is_last(policy, OURS), OURS),
+            Named(Name::Refused) => match (policy.role, ending(kept)) {
+                // As it would be, had it come a moment later.
+                (Role::Sidecar, Some(signal)) => exit(128 + signal),
+                (Role::Sidecar, None) => (State::Unclaimed, [Action::Look].into()),
+                // Whoever holds the name will say goodbye himself. What the others have been told goes by this code.
+                (Role::Main, _) => leave(!held && policy.goodbye && is_last(policy, OURS), OURS),
             },
             Signal(signal) if held && ends_by_default(signal) => exit(128 + signal),
             Signal(signal) => keep(kept, signal, |kept| State::Claiming { kept, held }),
@@ -593,7 +595,8 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Cmd(Command::Ended(last)) if told == Told::Nothing && starts_again(policy, last) => back_off(last),
             Cmd(Command::Ended(status)) => finish(policy, status, status.code()),
             Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
-            Signal(SIGTERM) if policy.outlive_main && told == Told::Nothing => hold(),
+            // What had only been asked before (SIGINT) does not make it a second one.
+            Signal(SIGTERM) if policy.outlive_main && matches!(told, Told::Nothing | Told::Asked) => hold(),
             Signal(signal) => pass_on(policy, told, signal),
             Saw(Seen::Over(verdict)) if policy.lingers && matches!(told, Told::Nothing | Told::Asked) => {
                 linger(verdict)
@@ -629,19 +632,14 @@ pub fn step(state: State, policy: &Policy, event: Event) -> (State, Actions) {
             Signal(signal) => (state, [Action::Forward(signal)].into()),
             Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
-        State::Stopping { cause } => match event {
+        State::Stopping { cause, told } => match event {
+            Cmd(Command::Ended(status)) if told => finish(policy, status, status.code()),
             Cmd(Command::Ended(status)) => finish_stopped(policy, cause, status),
             Cmd(Command::Started | Command::Failed(_) | Command::Deferred | Command::Unkillable) => stay(state),
             // The deadline stays where it is: somebody who repeats himself does not get more time for it.
             Signal(signal) => (state, [Action::Forward(signal)].into()),
-            Elapsed(Timer::Grace) => {
-                // The signal did not end it; that the job is over does.
-                let cause = match cause {
-                    Cause::Told(Some(verdict)) => Cause::JobOver(verdict),
-                    Cause::Told(None) | Cause::JobOver(_) | Cause::PartnerGone | Cause::Missing => cause,
-                };
-                (State::Killing { cause }, [Action::Kill, Action::Arm(Timer::Kill)].into())
-            }
+            // Whatever it had been told did not end it; the cause does.
+            Elapsed(Timer::Grace) => (State::Killing { cause }, [Action::Kill, Action::Arm(Timer::Kill)].into()),
             Begun | Named(_) | Saw(_) | Gated(_) | ReadyHeld | Elapsed(_) | Said(_) => stay(state),
         },
         State::Killing { cause } => match event {
@@ -768,16 +766,11 @@ fn back_off(last: Status) -> (State, Actions) {
     (State::BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
 }
 
-/// Asks the child to end, unless it has been asked in these words already. Whoever had asked before us is the cause.
+/// Asks the child to end, unless it has been asked in these words already.
 fn stop(policy: &Policy, told: Told, cause: Cause) -> (State, Actions) {
-    let cause = match (told, cause) {
-        (Told::Nothing | Told::Asked, cause) => cause,
-        (Told::Terminated | Told::Ordered, Cause::JobOver(verdict)) => Cause::Told(Some(verdict)),
-        (Told::Terminated | Told::Ordered, Cause::Told(_) | Cause::PartnerGone | Cause::Missing) => Cause::Told(None),
-    };
     let signal = (told != Told::Ordered).then_some(Action::Forward(policy.stop_signal));
     let list = [signal, Some(Action::Arm(Timer::Grace)), Some(Action::StopWatching), None];
-    (State::Stopping { cause }, Actions { list })
+    (State::Stopping { cause, told: matches!(told, Told::Terminated | Told::Ordered) }, Actions { list })
 }
 
 fn starts_again(policy: &Policy, status: Status) -> bool {
@@ -790,7 +783,7 @@ fn starts_again(policy: &Policy, status: Status) -> bool {
 
 fn code_after_stop(policy: &Policy, cause: Cause, status: Status) -> u8 {
     match (cause, policy.exit_with) {
-        (Cause::Told(_) | Cause::PartnerGone, _) => status.code(),
+        (Cause::PartnerGone, _) => status.code(),
         (Cause::Missing, _) => TIMED_OUT,
         (Cause::JobOver(_), ExitWith::Zero) => 0,
         (Cause::JobOver(_), ExitWith::Child) => status.code(),

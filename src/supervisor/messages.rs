@@ -60,21 +60,22 @@ impl Supervisor {
                 let how = describe(verdict);
                 self.report.info(&format!("the job {job} is over ({how}); stopping {name} in {linger} (--linger)"));
             }
-            (State::Running { .. } | State::Holding, State::Stopping { cause: Cause::JobOver(verdict) })
-                if self.command.is_none() =>
-            {
+            (
+                State::Running { .. } | State::Holding,
+                State::Stopping { cause: Cause::JobOver(verdict), told: false },
+            ) if self.command.is_none() => {
                 self.report.info(&format!("the job {job} is over ({}); {name} has ended with it", describe(verdict)));
             }
             (State::Lingering { .. }, State::Stopping { .. }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
                 self.report.info(&format!("stopping {name} with {signal}"));
             }
-            (_, State::Stopping { cause: Cause::JobOver(verdict) }) => {
+            (_, State::Stopping { cause: Cause::JobOver(verdict), told: false }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
                 let how = describe(verdict);
                 self.report.info(&format!("the job {job} is over ({how}); stopping {name} with {signal}"));
             }
-            (_, State::Stopping { cause: Cause::PartnerGone }) => {
+            (_, State::Stopping { cause: Cause::PartnerGone, told: false }) => {
                 let signal = signals::name(self.plan.policy.stop_signal);
                 let partner = self.plan.stop_with.as_deref().unwrap_or_default();
                 self.report

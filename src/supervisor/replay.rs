@@ -47,7 +47,8 @@ pub(super) fn state(state: State) -> String {
         State::Running { told: Told::Terminated | Told::Ordered } => "running, told to end".into(),
         State::Holding => "running, SIGTERM held back".into(),
         State::Lingering { verdict } => format!("lingering, {}", over(verdict)),
-        State::Stopping { cause } => format!("stopping, {}", why(cause)),
+        State::Stopping { cause, told: false } => format!("stopping, {}", why(cause)),
+        State::Stopping { cause, told: true } => format!("stopping, as it was told, and {}", why(cause)),
         State::Killing { cause } => format!("killing, {}", why(cause)),
         State::BackingOff { last, kept } => format!("pausing after {}{}", ended(last), with(kept)),
         State::Publishing { code, .. } => format!("publishing the end, to exit with {code}"),
@@ -96,8 +97,6 @@ fn timer(timer: Timer) -> &'static str {
 fn why(cause: Cause) -> String {
     match cause {
         Cause::JobOver(verdict) => over(verdict),
-        Cause::Told(Some(verdict)) => format!("as it was told, and {}", over(verdict)),
-        Cause::Told(None) => "as it was told".into(),
         Cause::PartnerGone => "for the sidecar of --stop-with has ended".into(),
         Cause::Missing => "for the job is not there".into(),
     }

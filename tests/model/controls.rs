@@ -1,7 +1,7 @@
 //! What breaks the promises: limits that are said aloud, and faults that are planted, each of which has to be found.
 
-use super::pods::{APART, RELOADED, REPEATED, ROUNDS, RULED, SOUND, TOLD};
-use super::policies::INT;
+use super::pods::{APART, CANCELLED, LARGE, RELOADED, REPEATED, ROUNDS, RULED, SOUND, TOLD, TOLD_OTHERWISE, TWICE};
+use super::policies::{HUP, INT, TERM};
 use super::search::Broken;
 use super::settings::{Fault, Left, Locks, Mains, POD, Setting, Watch};
 use super::world::{EARLY, ORDER, OUTLIVES, SENT, UNTRUE};
@@ -58,7 +58,7 @@ fn two_looks_in_the_wrong_order_are_no_better_than_one() {
 }
 
 /// Which promise each fault breaks, and where.
-const CONTROLS: [(&str, Setting, Fault); 43] = [
+const CONTROLS: [(&str, Setting, Fault); 61] = [
     (UNTRUE, Setting { unwritable: true, ..POD }, Fault::NoSecondLook),
     (UNTRUE, Setting { unwritable: true, ..POD }, Fault::LooksInTheOtherOrder),
     (EARLY, Setting { locks: Locks::Apart, ..POD }, Fault::BelievesEveryLock),
@@ -94,7 +94,25 @@ const CONTROLS: [(&str, Setting, Fault); 43] = [
     (SENT, Setting { slow: true, ..TOLD }, Fault::HoldsAnEarlySignal),
     (SENT, RELOADED, Fault::LosesWhatIsKept),
     (SENT, RELOADED, Fault::LosesWhatComesAtADeath),
-    (SENT, Setting { stop_signal: INT, ..TOLD }, Fault::TakesSigtermForTheOrder),
+    (SENT, TOLD_OTHERWISE, Fault::TakesSigtermForTheOrder),
+    (SENT, Setting { lingers: true, ..TOLD_OTHERWISE }, Fault::TakesSigtermForTheOrderInALinger),
+    (UNTRUE, Setting { lingers: true, sent: &[HUP], ..POD }, Fault::RunsOnAfterALinger),
+    (SENT, Setting { lingers: true, outlives: true, ..TOLD }, Fault::LingersThoughTold),
+    (SENT, Setting { lingers: true, deletes: true, outlives: true, ..RULED }, Fault::LingersForAnAttempt),
+    (EARLY, Setting { lingers: true, ..CANCELLED }, Fault::StopsACancelledOneAtOnce),
+    (UNTRUE, Setting { lingers: true, absence: true, ..POD }, Fault::LingersForTheMissing),
+    (SENT, Setting { outlives: true, ..TOLD_OTHERWISE }, Fault::TakesWhatWasHeldForTheOrder),
+    (SENT, Setting { outlives: true, ..TWICE }, Fault::HoldsTheSecondToo),
+    (SENT, Setting { outlives: true, sent: &[INT, TERM], ..POD }, Fault::TakesACancelForTheFirst),
+    (OUTLIVES, Setting { outlives: true, absence: true, ..TOLD }, Fault::HoldsForTheMissing),
+    (SENT, Setting { outlives: true, restart: Restart::Always, ..TOLD }, Fault::StartsAgainWhileHolding),
+    (UNTRUE, Setting { absence: true, restart: Restart::Always, ..POD }, Fault::TakesTheMissingForTheLost),
+    (SENT, Setting { absence: true, ..TOLD_OTHERWISE }, Fault::MissesWithoutTheOrder),
+    (UNTRUE, Setting { absence: true, ..TOLD_OTHERWISE }, Fault::LetsTheKillDecide),
+    (SENT, Setting { restart: Restart::Always, ..TOLD_OTHERWISE }, Fault::KeepsSigtermForTheNext),
+    (SENT, Setting { sent: &[HUP, TERM], ..RELOADED }, Fault::KeepsAllWithWhatIsKept),
+    (SENT, Setting { restart: Restart::Always, ..CANCELLED }, Fault::TakesACancelForNothing),
+    (SENT, Setting { crowded: true, ..RELOADED }, Fault::LosesWhatIsKeptInACrowd),
     (OUTLIVES, Setting { lingers: true, ..POD }, Fault::ForgetsTheLinger),
     (EARLY, Setting { absence: true, ..POD }, Fault::CountsWhileItIsThere),
     (EARLY, Setting { absence: true, ..REPEATED }, Fault::ForgetsThatItCame),
@@ -108,7 +126,9 @@ const CONTROLS: [(&str, Setting, Fault); 43] = [
 fn every_fault_that_is_planted_in_a_pod_is_found() {
     for (promise, setting, fault) in CONTROLS {
         breaks(promise, Setting { fault, ..setting });
-        let sound = |setting: &Setting| SOUND.iter().any(|(_, sound)| format!("{sound:?}") == format!("{setting:?}"));
+        let sound = |setting: &Setting| {
+            SOUND.iter().chain(LARGE).any(|(_, sound)| format!("{sound:?}") == format!("{setting:?}"))
+        };
         assert!(sound(&setting), "without the fault it is not among those that hold: {setting:?}");
     }
     for fault in Fault::ALL {

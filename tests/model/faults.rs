@@ -78,7 +78,7 @@ const FAULTS: [(&str, Policy, Fault, &str); 16] = [
         SIDECAR,
         |state, _, event| match (state, event) {
             (State::Running { .. }, Event::Elapsed(_)) => {
-                Some(actions(State::Killing { cause: Cause::Told(None) }, [Action::Kill]))
+                Some(actions(State::Killing { cause: Cause::Missing }, [Action::Kill]))
             }
             _ => None,
         },

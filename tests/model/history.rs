@@ -59,6 +59,8 @@ pub struct History {
     pub told: Told,
     pub held: bool,
     pub cause: Option<Cause>,
+    /// Before that, somebody had sent it a signal to end: as long as it is not killed, its own code counts.
+    pub by_signal: bool,
     pub deadline: Option<Timer>,
     pub grace_over: bool,
     pub ready: Ready,
@@ -84,6 +86,7 @@ pub const NOTHING: History = History {
     told: Told::Nothing,
     held: false,
     cause: None,
+    by_signal: false,
     deadline: None,
     grace_over: false,
     ready: Ready::No,
@@ -151,10 +154,10 @@ impl History {
         }
         match (event, self.child) {
             (Event::Command(Command::Ended(status)), _) if self.starts_again(policy, status) => Vec::new(),
-            (Event::Command(Command::Ended(status)), _) => vec![(status, code(policy, self.why(), status))],
+            (Event::Command(Command::Ended(status)), _) => vec![(status, self.code(policy, status))],
             (Event::Command(Command::Unkillable) | Event::Elapsed(Timer::Kill), _) => {
                 let status = Status::Killed(KILL);
-                vec![(status, code(policy, self.why(), status))]
+                vec![(status, self.code(policy, status))]
             }
             (Event::Command(Command::Deferred), _) if self.past.is_none() => vec![plain(125)],
             (Event::Command(Command::Failed(code)), _) => vec![plain(code)],
@@ -165,7 +168,9 @@ impl History {
             (Event::Seen(Seen::Over(_)), Child::None) => vec![plain(0)],
             (Event::Seen(Seen::Missing), Child::Dead(last)) => vec![(last, code(policy, Some(Cause::Missing), last))],
             (Event::Seen(Seen::Missing), Child::None) if self.claim != Claim::Refused => vec![plain(124)],
-            (Event::Name(Name::Refused), _) if policy.role == Role::Sidecar => Vec::new(),
+            (Event::Name(Name::Refused), _) if policy.role == Role::Sidecar => {
+                members(self.heard).map(|signal| plain(128 + signal)).collect()
+            }
             (Event::Name(Name::Refused), _) => vec![plain(125)],
             (Event::Seen(Seen::On | Seen::Paused(_) | Seen::Missing), Child::None) if self.claim == Claim::Refused => {
                 vec![plain(125)]
@@ -183,6 +188,10 @@ impl History {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn code(&self, policy: &Policy, status: Status) -> u8 {
+        code(policy, self.why().filter(|_| !self.by_signal), status)
     }
 
     /// Why the child is to end, as far as somebody here wants it to.
@@ -231,11 +240,8 @@ impl History {
             Event::Seen(Seen::PartnerGone) if believed => return self.stop(policy, Cause::PartnerGone),
             Event::Elapsed(timer) => match timer {
                 Timer::Grace => {
-                    self.grace_over = true;
-                    // The signal did not end it; that the job is over does.
-                    if let Some(Cause::Told(Some(verdict))) = self.cause {
-                        self.cause = Some(Cause::JobOver(verdict));
-                    }
+                    // The signal did not end it; what came after that does.
+                    (self.grace_over, self.by_signal) = (true, false);
                 }
                 Timer::Publish => self.publication = Errand::Over,
                 Timer::Goodbye => self.goodbye = Errand::Over,
@@ -269,7 +275,7 @@ impl History {
                 if self.lingering.is_some() {
                     return Some(signal);
                 }
-                let free = self.told == Told::Nothing && self.cause.is_none() && !self.held;
+                let free = matches!(self.told, Told::Nothing | Told::Asked) && self.cause.is_none() && !self.held;
                 if policy.outlive_main && signal == TERM && free {
                     self.held = true;
                     return None;
@@ -308,12 +314,8 @@ impl History {
         }
         self.held = false;
         let sent = self.told == Told::Ordered;
-        self.cause = Some(match (self.told, cause) {
-            (Told::Nothing | Told::Asked, cause) => cause,
-            // The watch has nothing more to say: what it said last is kept, in case the child has to be killed for it.
-            (Told::Terminated | Told::Ordered, Cause::JobOver(verdict)) => Cause::Told(Some(verdict)),
-            (Told::Terminated | Told::Ordered, _) => Cause::Told(None),
-        });
+        // The watch has nothing more to say: what it said last is kept, in case the child has to be killed for it.
+        (self.cause, self.by_signal) = (Some(cause), matches!(self.told, Told::Terminated | Told::Ordered));
         self.told = Told::Ordered;
         (!sent).then_some(policy.stop_signal)
     }
@@ -342,7 +344,7 @@ fn code(policy: &Policy, cause: Option<Cause>, status: Status) -> u8 {
     };
     match (cause, policy.exit_with) {
         (Some(Cause::Missing), _) => 124,
-        (None | Some(Cause::Told(_) | Cause::PartnerGone), _) | (Some(Cause::JobOver(_)), ExitWith::Child) => own,
+        (None | Some(Cause::PartnerGone), _) | (Some(Cause::JobOver(_)), ExitWith::Child) => own,
         (Some(Cause::JobOver(_)), ExitWith::Zero) => 0,
         (Some(Cause::JobOver(verdict)), ExitWith::Main) => match verdict {
             Verdict::Told(Status::Exited(code)) => code,

@@ -220,7 +220,7 @@ impl History {
     fn without_what_no_longer_matters(mut self) -> History {
         if self.child != Child::Alive {
             (self.told, self.held, self.cause, self.grace_over) = (Told::Nothing, false, None, false);
-            self.lingering = None;
+            (self.lingering, self.by_signal) = (None, false);
         }
         if self.child != Child::Asked {
             self.past = None;

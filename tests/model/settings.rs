@@ -38,11 +38,14 @@ pub struct Setting {
     pub absence: bool,
     /// `--stop-signal` of the sidecars. Where it is not SIGTERM, their children take no notice of that.
     pub stop_signal: u8,
-    /// What somebody sends, once and at any moment, to one who is up: SIGTERM, or SIGHUP to a sidecar.
-    pub sent: Option<u8>,
+    /// What somebody sends, each once, at any moment and in any order, to one who is up: SIGTERM to anybody, all else to a
+    /// sidecar.
+    pub sent: &'static [u8],
+    /// There is not always room for the next child of a sidecar.
+    pub crowded: bool,
     /// The volume answers late: the driver of a sidecar goes on while it looks.
     pub slow: bool,
-    /// The kubelet may start all containers anew, once.
+    /// The kubelet may start all containers anew, again and again.
     pub rounds: bool,
     pub fault: Fault,
 }
@@ -172,6 +175,42 @@ listed! {
         LosesWhatComesAtADeath,
         /// Whoever was sent SIGTERM is not sent the stop signal any more. It was so.
         TakesSigtermForTheOrder,
+        /// Whoever lingers takes SIGTERM for the stop signal, which is another.
+        TakesSigtermForTheOrderInALinger,
+        /// A signal that asks nobody to end ends the linger, and nothing follows.
+        RunsOnAfterALinger,
+        /// Whoever was told to end lingers all the same, if that was held back.
+        LingersThoughTold,
+        /// The same where an attempt has failed.
+        LingersForAnAttempt,
+        /// Whoever was asked to cancel does not linger.
+        StopsACancelledOneAtOnce,
+        /// Whoever lingers does so for a job that is not there, too.
+        LingersForTheMissing,
+        /// A SIGTERM that was held back is taken for the stop signal, which is another.
+        TakesWhatWasHeldForTheOrder,
+        /// A second SIGTERM is held back as well.
+        HoldsTheSecondToo,
+        /// A SIGTERM that follows SIGINT is taken for the second. It was so.
+        TakesACancelForTheFirst,
+        /// A job that is not there is waited for while SIGTERM is held back.
+        HoldsForTheMissing,
+        /// A child that ends while SIGTERM is held back is started again.
+        StartsAgainWhileHolding,
+        /// Between two lives of the child, a job that is not there is taken for one that was killed.
+        TakesTheMissingForTheLost,
+        /// Whoever was sent SIGTERM is not sent the stop signal when the job is missing.
+        MissesWithoutTheOrder,
+        /// Whoever was told to end and had to be killed for a job that is missing leaves with 137. It was so.
+        LetsTheKillDecide,
+        /// Between two lives of the child, SIGTERM is kept for the next where the stop signal is another.
+        KeepsSigtermForTheNext,
+        /// The same where something else has been kept.
+        KeepsAllWithWhatIsKept,
+        /// Whoever was asked to cancel, and ends, is started again.
+        TakesACancelForNothing,
+        /// Where there is no room for the next child, what is kept for it is forgotten.
+        LosesWhatIsKeptInACrowd,
         /// Whoever lingers goes on looking, and forgets how long when he sees the end once more.
         ForgetsTheLinger,
         /// The absence of the job is counted while it is there.
@@ -208,7 +247,8 @@ pub const POD: Setting = Setting {
     lingers: false,
     absence: false,
     stop_signal: TERM,
-    sent: None,
+    sent: &[],
+    crowded: false,
     slow: false,
     rounds: false,
     fault: Fault::None,

@@ -4,7 +4,7 @@
 //! The decisions are the program's own: `machine::step` on both sides, and `conclude::conclude` over what a look has seen.
 //! What lies between is told again here, step by step in the order of `stage/publish.rs` and `stage/observe.rs`.
 
-use super::policies::TERM;
+use super::policies::{HUP, TERM};
 use super::search::Outcome;
 use super::settings::{Left, Mains, Setting, Watch};
 use exeunt::machine::{State, Status, Timer};
@@ -88,14 +88,28 @@ pub enum When {
 /// What comes to a sidecar from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
-    /// SIGTERM.
-    pub term: bool,
-    /// SIGHUP, which asks nobody to end.
-    pub hangup: bool,
+    /// Signals: bit n-1 is signal n.
+    pub signals: u16,
     /// Its child has ended, and so.
     pub dead: Option<Status>,
     /// This time is up.
     pub elapsed: Option<Timer>,
+}
+
+/// The place of a signal in a set.
+pub const fn bit(signal: u8) -> u16 {
+    1 << (signal - 1)
+}
+
+impl Facts {
+    pub fn has(self, signal: u8) -> bool {
+        self.signals & bit(signal) != 0
+    }
+
+    /// The signals, lowest first.
+    pub fn members(self) -> impl DoubleEndedIterator<Item = u8> {
+        (HUP..=TERM).filter(move |signal| self.has(*signal))
+    }
 }
 
 /// `--absence-timeout`: for how long nothing of the job has been there.
@@ -128,8 +142,13 @@ pub struct Sidecar {
     pub late: bool,
     /// When the first came that ends it, in this life of its child: a signal from outside, or the death of the child.
     pub first: Option<When>,
-    /// Somebody has asked it to end.
+    /// SIGTERM has come; and once more, when the first had been noticed.
     pub ordered: bool,
+    pub again: bool,
+    /// Which signals that ask it to end it has been told of.
+    pub told: u16,
+    /// The code for which it is stopped, and whether that counts only if its child has to be killed.
+    pub owes: Option<(u8, bool)>,
     /// A signal that ends a process came before its child was started.
     pub early: bool,
     /// A signal came between two lives of its child.
@@ -180,8 +199,8 @@ pub struct World {
     /// Those that the Pod does not have are gone from the beginning.
     pub sidecars: [Sidecar; 2],
     pub deleted: bool,
-    /// Somebody has sent his signal.
-    pub sent: bool,
+    /// Which of his signals somebody has sent: bit n is the one at place n.
+    pub sent: u8,
     pub round: Round,
 }
 
@@ -191,7 +210,7 @@ pub enum Round {
     First,
     /// `exeunt reset` is at this name, and has to do this with it.
     Resets(usize, Reset),
-    Second,
+    Later,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -217,7 +236,7 @@ pub const FRESH_MAIN: Main = Main {
     staged: false,
 };
 
-const NO_FACTS: Facts = Facts { term: false, hangup: false, dead: None, elapsed: None };
+const NO_FACTS: Facts = Facts { signals: 0, dead: None, elapsed: None };
 
 pub const FRESH_SIDECAR: Sidecar = Sidecar {
     container: Container::Waiting,
@@ -229,6 +248,9 @@ pub const FRESH_SIDECAR: Sidecar = Sidecar {
     late: false,
     first: None,
     ordered: false,
+    again: false,
+    told: 0,
+    owes: None,
     early: false,
     owed: false,
     asked: None,
@@ -254,7 +276,7 @@ impl World {
             mains: [FRESH_MAIN; NAMES],
             sidecars: [FRESH_SIDECAR; 2],
             deleted: false,
-            sent: false,
+            sent: 0,
             round: Round::First,
         };
         for absent in world.mains.iter_mut().skip(setting.mains.count()) {
@@ -309,6 +331,14 @@ impl World {
 
     pub fn when(&self, setting: &Setting) -> When {
         if self.is_told(setting) { When::After } else { When::Before }
+    }
+
+    /// What somebody has still to send; of two of one number, the first. And where that stands in his list.
+    pub fn unsent(&self, setting: &Setting) -> Vec<(usize, u8)> {
+        let mut left: Vec<_> = setting.sent.iter().copied().enumerate().collect();
+        left.retain(|(place, _)| self.sent & 1 << place == 0);
+        left.dedup_by_key(|(_, signal)| *signal);
+        left
     }
 
     pub fn is_resetting(&self) -> bool {

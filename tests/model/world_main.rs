@@ -53,9 +53,9 @@ pub fn steps(setting: &Setting, world: &World, of: usize, steps: &mut Steps) {
             if world.mains[of].term {
                 add("SIGTERM", world.is_told_to_end(setting, of));
             }
-            if setting.sent == Some(TERM) && !world.sent {
+            if let Some((at, _)) = world.unsent(setting).into_iter().find(|(_, signal)| *signal == TERM) {
                 let mut next = *world;
-                next.sent = true;
+                next.sent |= 1 << at;
                 next.mains[of].term = true;
                 next.mains[of].early = matches!(world.mains[of].state, State::Claiming { .. });
                 add("somebody sends it SIGTERM", Ok(next));

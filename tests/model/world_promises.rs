@@ -1,8 +1,8 @@
 //! What is promised of a Pod, as far as one step or one world can tell.
 
-use super::policies::TERM;
+use super::policies::{INT, TERM};
 use super::settings::{Locks, Mains, Setting};
-use super::world::{Container, EARLY, ORDER, UNTRUE, World};
+use super::world::{Container, EARLY, ORDER, SENT, UNTRUE, World, bit};
 use super::world_sidecar::FAILED;
 use exeunt::machine::{Event, Seen, State, Timer, Verdict};
 
@@ -33,6 +33,10 @@ impl World {
         if !stops {
             return Ok(());
         }
+        // A limit: whoever holds SIGTERM back takes the Pod for deleted, where no attempt follows.
+        if before == State::Holding && matches!(event, Event::Seen(Seen::Paused(_))) && !self.deleted {
+            return Ok(());
+        }
         // In a Pod that is deleted, an attempt may begin while somebody looks: what counts is what ran when he began to.
         let open = self.job_is_open(setting) && (!self.deleted || sidecar.ran);
         if open {
@@ -44,6 +48,46 @@ impl World {
         let good = |of: usize| self.mains[of].ended.is_none_or(|ended| ended.code() == 0);
         let hidden = setting.mains == Mains::All && verdict.code() == 0 && !(0..names).all(good);
         if truth && !hidden { Ok(()) } else { Err(format!("{UNTRUE}: {event:?} is not what has happened")) }
+    }
+
+    /// What follows from signals that ask for the end, and from what else the sidecar is stopped for. Takes note of both.
+    pub fn obey(
+        &mut self,
+        setting: &Setting,
+        place: usize,
+        event: Event,
+        before: State,
+        after: State,
+    ) -> Result<(), String> {
+        let sidecar = &mut self.sidecars[place];
+        let orders = bit(TERM) | bit(setting.stop_signal);
+        let first = sidecar.told & orders == 0;
+        if let Event::Signal(signal @ (TERM | INT)) = event {
+            sidecar.told |= bit(signal);
+        }
+        let ordered = sidecar.told & orders != 0;
+        let running = matches!(before, State::Running { .. });
+        let lingers = matches!(after, State::Lingering { .. });
+        if setting.outlives && first && running && event == Event::Signal(TERM) && after != State::Holding {
+            return Err(format!("{SENT}: SIGTERM is passed on at once, and was to be held back"));
+        }
+        if ordered && lingers {
+            return Err(format!("{SENT}: whoever has been told to end is kept waiting"));
+        }
+        let over = matches!(event, Event::Seen(Seen::Over(_)));
+        if setting.lingers && !ordered && running && over && !lingers {
+            return Err(format!("{EARLY}: it is stopped at once, and was to have a while"));
+        }
+        let had_child = running || matches!(before, State::Holding | State::BackingOff { .. });
+        let due = match event {
+            Event::Seen(Seen::Missing) => Some(124),
+            Event::Seen(Seen::Over(verdict) | Seen::Paused(verdict)) => Some(verdict.code()),
+            _ => None,
+        };
+        if let Some(code) = due.filter(|_| had_child && before != after) {
+            sidecar.owes = Some((code, ordered && running));
+        }
+        Ok(())
     }
 
     fn is_true(&self, of: usize, verdict: Verdict) -> bool {
@@ -62,7 +106,7 @@ impl World {
 
     /// A code with which only a helper ends that nobody has stopped for the job.
     pub fn is_own(&self, setting: &Setting, code: u8) -> bool {
-        let own = [FAILED.code(), 128 + TERM, 128 + setting.stop_signal].contains(&code);
+        let own = [FAILED.code(), 128 + TERM, 128 + INT, 128 + setting.stop_signal].contains(&code);
         own && !self.mains.iter().any(|main| main.over.is_some_and(|over| over.code() == code))
     }
 
@@ -99,7 +143,8 @@ impl World {
     /// Whether a sidecar has been asked to end, and nothing keeps it.
     pub fn must_obey(&self, setting: &Setting, place: usize) -> bool {
         let sidecar = &self.sidecars[place];
-        let heeded = !setting.outlives && setting.stop_signal == TERM;
+        // What is held back is passed on when it comes once more.
+        let heeded = (!setting.outlives || sidecar.again) && setting.stop_signal == TERM;
         sidecar.container == Container::Up && sidecar.ordered && heeded
     }
 }

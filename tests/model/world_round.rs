@@ -7,11 +7,11 @@ use super::world::{Container, FRESH_MAIN, FRESH_SIDECAR, Label, Reset, Round, Wo
 /// What comes next of it. The second main is none of the Pod's: it goes on, or begins, while the volume is reset.
 pub fn step(setting: &Setting, world: &World) -> Option<(Label, World)> {
     match world.round {
-        Round::First if setting.rounds && world.goes_on() => {
+        Round::First | Round::Later if setting.rounds && world.goes_on() => {
             Some((Label("kubelet", "all containers are started anew"), world.ends_the_round(setting)))
         }
         Round::Resets(of, what) => Some(world.reset(setting, of, what)),
-        Round::First | Round::Second => None,
+        Round::First | Round::Later => None,
     }
 }
 
@@ -34,7 +34,7 @@ impl World {
             next.sidecars[place] = FRESH_SIDECAR;
         }
         next.round = match setting.fault {
-            Fault::ForgetsTheReset => Round::Second,
+            Fault::ForgetsTheReset => Round::Later,
             _ => Round::Resets(0, Reset::TestsTheLocks),
         };
         next
@@ -44,7 +44,7 @@ impl World {
         let mut next = *self;
         let name = &mut next.names[of];
         let after =
-            if of + 1 < setting.mains.count() { Round::Resets(of + 1, Reset::TestsTheLocks) } else { Round::Second };
+            if of + 1 < setting.mains.count() { Round::Resets(of + 1, Reset::TestsTheLocks) } else { Round::Later };
         let what = match what {
             Reset::TestsTheLocks => {
                 let lives = [name.running, name.terminated].iter().flatten().any(|file| self.files[*file].locked);

@@ -1,12 +1,15 @@
 //! A sidecar and its driver: what comes to it, what it notices of that, and what it does then, in the order of `supervisor.rs`.
 
-use super::policies::{HUP, SIDECAR, TERM};
+use super::policies::{HUP, INT, SIDECAR, TERM};
 use super::search::Outcome;
 use super::settings::{Fault, Locks, Setting, Watch};
-use super::world::{Absent, Container, FRESH_SIDECAR, Facts, Label, Look, ORDER, SENT, Sidecar, Steps, When, World};
+use super::world::{
+    Absent, Container, FRESH_SIDECAR, Facts, Label, Look, ORDER, SENT, Sidecar, Steps, UNTRUE, When, World, bit,
+};
 use super::world_look::Lock;
 use exeunt::machine::{
-    Action, Codes, Command, Event, ExitWith, Name, Policy, Restart, Seen, State, Status, Timer, Told, Verdict, step,
+    Action, Actions, Cause, Codes, Command, Event, ExitWith, Name, Policy, Restart, Seen, State, Status, Timer, Told,
+    Verdict, step,
 };
 
 const SIDECARS: [&str; 2] = ["sidecar", "second sidecar"];
@@ -30,8 +33,8 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
                 let begun = next.told(setting, place, Event::Begun);
                 // Where no signal comes, nothing comes in between.
                 let named = match setting.sent {
-                    Some(_) => begun,
-                    None => begun.and_then(|next| next.told(setting, place, Event::Name(Name::Ours))),
+                    [] => begun.and_then(|next| next.told(setting, place, Event::Name(Name::Ours))),
+                    _ => begun,
                 };
                 add("the kubelet starts the container", named);
             }
@@ -49,11 +52,16 @@ pub fn steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
                 let sees = when == When::After;
                 add(if sees { "its child sees the sentinel, and ends" } else { "its child fails by itself" }, Ok(next));
             }
-            if let Some(signal) = setting.sent.filter(|_| !world.sent) {
+            for (at, signal) in world.unsent(setting) {
                 let mut next = *world;
-                next.sent = true;
+                next.sent |= 1 << at;
                 next.is_sent(setting, place, signal);
-                add(if signal == TERM { "somebody sends it SIGTERM" } else { "somebody sends it SIGHUP" }, Ok(next));
+                let what = match signal {
+                    TERM => "somebody sends it SIGTERM",
+                    INT => "somebody sends it SIGINT",
+                    _ => "somebody sends it SIGHUP",
+                };
+                add(what, Ok(next));
             }
             own_steps(setting, world, place, steps);
             if setting.locks == Locks::SometimesRefused && matches!(sidecar.look, Look::Lock { .. }) {
@@ -96,6 +104,12 @@ fn own_steps(setting: &Setting, world: &World, place: usize, steps: &mut Steps) 
         add("has its name", world.told(setting, place, Event::Name(Name::Ours)));
         return;
     }
+    // Whoever starts a child is answered before he does anything else.
+    if matches!(sidecar.state, State::Starting { .. }) {
+        add("starts its next child", world.starts(setting, place));
+        add("finds no room for its next child", world.told(setting, place, Event::Command(Command::Deferred)));
+        return;
+    }
     // A wake-up brings one fact, or several that have piled up.
     if came && (!looking || setting.slow) {
         for taken in sidecar.came.that_may_be_noticed() {
@@ -127,22 +141,81 @@ fn plant(fault: Fault, state: &mut State) {
     }
 }
 
+/// The same: what it does in place of what it should do, where that is something else.
+fn instead(fault: Fault, state: State, policy: &Policy, event: Event) -> Option<(State, Actions)> {
+    use Event::{Elapsed, Seen as Saw, Signal};
+    use State::{BackingOff, Holding, Killing, Lingering, Running, Starting, Stopping};
+    let Policy { lingers, stop_signal, .. } = *policy;
+    let (other, again) = (stop_signal != TERM, policy.restart != Restart::Never);
+    let lingering = |verdict| (Lingering { verdict }, [Action::Arm(Timer::Linger), Action::StopWatching].into());
+    let stopping = |cause, told| (Stopping { cause, told }, [Action::Arm(Timer::Grace), Action::StopWatching].into());
+    let quiet = |state| (state, Actions::NONE);
+    Some(match (fault, state, event) {
+        (Fault::TakesSigtermForTheOrderInALinger, Lingering { verdict }, Signal(TERM)) if other => {
+            stopping(Cause::JobOver(verdict), false)
+        }
+        (Fault::RunsOnAfterALinger, Lingering { .. }, Signal(HUP)) => {
+            (Running { told: Told::Nothing }, [Action::Forward(HUP)].into())
+        }
+        (Fault::LingersThoughTold, Holding, Saw(Seen::Over(verdict))) if lingers => lingering(verdict),
+        (Fault::LingersForAnAttempt, Holding, Saw(Seen::Paused(verdict))) if lingers => lingering(verdict),
+        (Fault::StopsACancelledOneAtOnce, Running { told: Told::Asked }, Saw(Seen::Over(verdict))) => {
+            let actions = [Action::Forward(stop_signal), Action::Arm(Timer::Grace), Action::StopWatching];
+            (Stopping { cause: Cause::JobOver(verdict), told: false }, actions.into())
+        }
+        (Fault::LingersForTheMissing, Running { .. }, Saw(Seen::Missing)) if lingers => lingering(Verdict::Lost),
+        (Fault::TakesWhatWasHeldForTheOrder, Holding, Elapsed(Timer::Outlive)) => {
+            (Running { told: Told::Ordered }, [Action::Disarm, Action::Forward(TERM)].into())
+        }
+        (Fault::HoldsTheSecondToo, Holding, Signal(TERM)) => quiet(state),
+        (Fault::TakesACancelForTheFirst, Running { told: Told::Asked }, Signal(TERM)) => {
+            (Running { told: Told::Ordered }, [Action::Forward(TERM)].into())
+        }
+        (Fault::HoldsForTheMissing, Holding, Saw(Seen::Missing)) => quiet(state),
+        (Fault::StartsAgainWhileHolding, Holding, Event::Command(Command::Ended(last))) if again => {
+            (BackingOff { last, kept: 0 }, [Action::WithdrawReady, Action::Arm(Timer::BackOff)].into())
+        }
+        (Fault::TakesTheMissingForTheLost, BackingOff { .. }, Saw(Seen::Missing)) => {
+            step(state, policy, Saw(Seen::Over(Verdict::Lost)))
+        }
+        (Fault::MissesWithoutTheOrder, Running { told: Told::Terminated }, Saw(Seen::Missing)) => {
+            stopping(Cause::Missing, true)
+        }
+        (Fault::LetsTheKillDecide, Stopping { cause: Cause::Missing, told: true }, Elapsed(Timer::Grace)) => {
+            (Killing { cause: Cause::PartnerGone }, [Action::Kill, Action::Arm(Timer::Kill)].into())
+        }
+        (Fault::KeepsSigtermForTheNext, BackingOff { last, kept }, Signal(TERM)) if other => {
+            quiet(BackingOff { last, kept: kept | u64::from(bit(TERM)) })
+        }
+        (Fault::KeepsAllWithWhatIsKept, BackingOff { last, kept }, Signal(TERM)) if kept != 0 => {
+            quiet(BackingOff { last, kept: kept | u64::from(bit(TERM)) })
+        }
+        (Fault::TakesACancelForNothing, Running { told: Told::Nothing }, Signal(INT)) => {
+            (state, [Action::Forward(INT)].into())
+        }
+        (Fault::LosesWhatIsKeptInACrowd, Starting { last: Some(last), .. }, Event::Command(Command::Deferred)) => {
+            (BackingOff { last, kept: 0 }, [Action::Arm(Timer::BackOff)].into())
+        }
+        _ => return None,
+    })
+}
+
 impl Facts {
     /// Handlers run one a call, so a wake-up brings a signal or all that has come; where a time is up, all. Whoever has died is
     /// always looked for.
     fn that_may_be_noticed(self) -> Vec<Facts> {
         let dead = Facts { dead: self.dead, ..Facts::default() };
-        let one = [Facts { term: self.term, ..dead }, Facts { hangup: self.hangup, ..dead }];
+        let one = self.members().map(|signal| Facts { signals: bit(signal), ..dead });
         let mut sets = vec![self];
         if self.elapsed.is_none() {
-            sets.extend(one.into_iter().filter(|one| *one != self && *one != dead));
+            sets.extend(one.filter(|one| *one != self));
         }
         sets
     }
 
     fn in_words(self) -> &'static str {
-        let Facts { term, hangup, dead, elapsed } = self;
-        match (term || hangup, dead.is_some(), elapsed.is_some()) {
+        let Facts { signals, dead, elapsed } = self;
+        match (signals != 0, dead.is_some(), elapsed.is_some()) {
             (true, false, false) => "notices a signal",
             (false, true, false) => "notices the death of its child",
             (false, false, true) => "notices that a time is up",
@@ -168,16 +241,20 @@ impl World {
     pub fn is_sent(&mut self, setting: &Setting, place: usize, signal: u8) {
         let when = self.when(setting);
         let sidecar = &mut self.sidecars[place];
-        let between = sidecar.is_dead() || matches!(sidecar.state, State::BackingOff { .. });
+        let between = sidecar.is_dead() || matches!(sidecar.state, State::BackingOff { .. } | State::Starting { .. });
         if signal == TERM {
-            (sidecar.came.term, sidecar.ordered) = (true, true);
-            // Held, it ends nobody yet.
-            if !setting.outlives && (sidecar.child || between) {
-                sidecar.first.get_or_insert(when);
-            }
-        } else {
-            (sidecar.came.hangup, sidecar.owed) = (true, between);
+            // Of two that nobody has noticed, the kernel makes one.
+            sidecar.again |= sidecar.ordered && !sidecar.came.has(TERM);
+            sidecar.ordered = true;
         }
+        // Held, it ends nobody yet.
+        let held = signal == TERM && setting.outlives && !sidecar.again;
+        if signal == HUP {
+            sidecar.owed = between;
+        } else if (sidecar.child || between) && !held {
+            sidecar.first.get_or_insert(when);
+        }
+        sidecar.came.signals |= bit(signal);
         sidecar.early |= matches!(sidecar.state, State::Claiming { .. } | State::Looking { .. });
     }
 
@@ -187,7 +264,8 @@ impl World {
         if setting.fault == Fault::DropsAnEarlySignal {
             return Ok(self);
         }
-        for (signal, _) in [(TERM, came.term), (HUP, came.hangup)].into_iter().filter(|(_, came)| *came) {
+        // The last that the driver finds it puts first.
+        for signal in came.members().rev() {
             self = self.told(setting, place, Event::Signal(signal))?;
         }
         Ok(self)
@@ -197,17 +275,16 @@ impl World {
     fn wakes(mut self, setting: &Setting, place: usize, taken: Facts) -> Outcome<World> {
         let late = self.when(setting) == When::After;
         let sidecar = &mut self.sidecars[place];
-        let Facts { term, hangup, dead, elapsed } = taken;
+        let Facts { signals, dead, elapsed } = taken;
         let (came, noticed) = (&mut sidecar.came, &mut sidecar.noticed);
-        (came.term, came.hangup) = (came.term && !term, came.hangup && !hangup);
-        (noticed.term, noticed.hangup) = (noticed.term || term, noticed.hangup || hangup);
+        (came.signals, noticed.signals) = (came.signals & !signals, noticed.signals | signals);
         noticed.dead = noticed.dead.or(std::mem::take(&mut came.dead));
         if elapsed.is_some() {
             (came.elapsed, noticed.elapsed, sidecar.late) = (None, elapsed, late);
         }
         let at_once = match setting.fault {
             Fault::JudgesADeathAtOnce => dead.is_some(),
-            Fault::JudgesASignalAtOnce => term,
+            Fault::JudgesASignalAtOnce => taken.has(TERM),
             Fault::JudgesATimeAtOnce => elapsed.is_some(),
             _ => false,
         };
@@ -248,11 +325,12 @@ impl World {
         }
         // Signals before deaths: a command that ends because it was told to is not one that ended by itself.
         let drops = setting.fault == Fault::DropsAnEarlySignal && between;
-        if std::mem::take(&mut noticed.term) && !drops {
-            return Some(Event::Signal(TERM));
+        if drops {
+            noticed.signals = 0;
         }
-        if std::mem::take(&mut noticed.hangup) && !drops {
-            return Some(Event::Signal(HUP));
+        if let Some(signal) = noticed.members().next() {
+            noticed.signals &= !bit(signal);
+            return Some(Event::Signal(signal));
         }
         let death = noticed.dead.map(|status| Event::Command(Command::Ended(status)));
         death.or_else(|| noticed.elapsed.take().map(Event::Elapsed))
@@ -284,8 +362,10 @@ impl World {
             ..SIDECAR
         };
         let before = self.sidecars[place].state;
-        let (mut state, actions) = step(before, &policy, event);
+        let faulty = instead(setting.fault, before, &policy, event);
+        let (mut state, actions) = faulty.unwrap_or_else(|| step(before, &policy, event));
         self.judge(setting, place, event, before, state)?;
+        self.obey(setting, place, event, before, state)?;
         plant(setting.fault, &mut state);
         let sidecar = &mut self.sidecars[place];
         sidecar.state = state;
@@ -293,6 +373,10 @@ impl World {
             Event::Command(Command::Ended(_)) => {
                 (sidecar.child, sidecar.asked, sidecar.deadline) = (false, None, None);
                 sidecar.noticed.dead = None;
+            }
+            // It is passed on now; that this is not too late has been judged.
+            Event::Elapsed(Timer::Outlive) => {
+                sidecar.first.get_or_insert(When::Before);
             }
             Event::Seen(Seen::Over(_)) if matches!(before, State::Lingering { .. }) => sidecar.forget_the_time(),
             _ => {}
@@ -310,16 +394,18 @@ impl World {
                     (sidecar.absent, sidecar.came_now, sidecar.came_since) = (Absent::No, false, false);
                 }
                 Action::Start => {
-                    if sidecar.early || sidecar.noticed.term {
+                    if sidecar.early || sidecar.noticed.has(TERM) || sidecar.told != 0 {
                         return Err(format!("{SENT}: a signal to end came first, and a child is started all the same"));
                     }
-                    (sidecar.child, sidecar.first) = (true, None);
-                    return self.told(setting, place, Event::Command(Command::Started));
+                    let again = matches!(state, State::Starting { last: Some(_), .. });
+                    return if setting.crowded && again { Ok(self) } else { self.starts(setting, place) };
                 }
                 Action::Forward(signal) if sidecar.noticed.dead.is_some() => {
                     // There is nobody any more: it is kept for the next, if one comes.
                     let lost = setting.fault == Fault::LosesWhatComesAtADeath || setting.restart == Restart::Never;
-                    sidecar.came.hangup |= signal == HUP && !lost;
+                    if signal == HUP && !lost {
+                        sidecar.came.signals |= bit(HUP);
+                    }
                 }
                 Action::Forward(HUP) => sidecar.owed = false,
                 // A child heeds its stop signal.
@@ -342,6 +428,13 @@ impl World {
                 }
                 Action::Disarm => sidecar.forget_the_time(),
                 Action::Exit(code) => {
+                    let killed = matches!(before, State::Killing { .. });
+                    if let Some((due, only_if_killed)) = sidecar.owes
+                        && due != code
+                        && (killed || !only_if_killed)
+                    {
+                        return Err(format!("{UNTRUE}: it was stopped for a job with {due}, and leaves with {code}"));
+                    }
                     if sidecar.first == Some(When::After) && self.is_own(setting, code) && !self.deleted {
                         return Err(format!(
                             "{ORDER}: the job ended before all else, and the code is the helper's: {code}"
@@ -354,11 +447,21 @@ impl World {
             }
         }
         let Sidecar { owed, came, noticed, .. } = self.sidecars[place];
-        let under_way = came.hangup || noticed.hangup;
+        let under_way = came.has(HUP) || noticed.has(HUP);
         if event == Event::Command(Command::Started) && owed && !under_way {
             return Err(format!("{SENT}: SIGHUP came between two lives of the child, and the next does not get it"));
         }
         Ok(self)
+    }
+
+    fn starts(mut self, setting: &Setting, place: usize) -> Outcome<World> {
+        let sidecar = &mut self.sidecars[place];
+        sidecar.child = true;
+        // What is on its way is the next child's.
+        if !sidecar.came.has(TERM) && !sidecar.came.has(INT) {
+            sidecar.first = None;
+        }
+        self.told(setting, place, Event::Command(Command::Started))
     }
 
     /// What comes where nothing comes from outside: what a sidecar does by itself, and what its watch makes up. Where every

@@ -60,7 +60,7 @@ fn the_promises_hold_in_every_pod_whatever_is_killed_and_started_when() {
 fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
     fn tried<T: PartialEq + std::fmt::Debug>(values: impl IntoIterator<Item = T>, of: impl Fn(&Setting) -> T) {
         for value in values {
-            assert!(SOUND.iter().any(|(_, setting)| of(setting) == value), "no Pod has {value:?}");
+            assert!(SOUND.iter().chain(LARGE).any(|(_, setting)| of(setting) == value), "no Pod has {value:?}");
         }
     }
     let both = [false, true];
@@ -84,6 +84,7 @@ fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
         absence: _,
         stop_signal: _,
         sent: _,
+        crowded: _,
         slow: _,
         rounds: _,
         fault: _,
@@ -106,7 +107,8 @@ fn every_value_of_a_setting_is_tried_in_a_pod_in_which_the_promises_hold() {
     tried(both, |setting| setting.lingers);
     tried(both, |setting| setting.absence);
     tried([TERM, INT], |setting| setting.stop_signal);
-    tried([None, Some(TERM), Some(HUP)], |setting| setting.sent);
+    tried([&[][..], &[TERM], &[HUP], &[INT], &[TERM, TERM], &[HUP, TERM], &[INT, TERM]], |setting| setting.sent);
+    tried(both, |setting| setting.crowded);
     tried(both, |setting| setting.slow);
     tried(both, |setting| setting.rounds);
 }
@@ -197,10 +199,10 @@ fn the_good_ends_are_there_with_each_option_of_a_sidecar_too() {
                 && world.names[0].running.is_some_and(|file| world.files[file].record.ended.is_some())
         }),
         ("a second round to its end", ROUNDS, |world| {
-            world.round == Round::Second && sidecar(world).container == Container::Gone(3)
+            world.round == Round::Later && sidecar(world).container == Container::Gone(3)
         }),
         ("a life that a reset leaves", Setting { mains: Mains::All, ..ROUNDS }, |world| {
-            world.round == Round::Second && world.mains[1].command && world.names[1].running.is_some()
+            world.round == Round::Later && world.mains[1].command && world.names[1].running.is_some()
         }),
         ("a job that is not started", TOLD, |world| {
             let [told, of_job] = [sidecar(world).container, world.mains[0].container];
@@ -228,7 +230,7 @@ fn a_stall_brings_several_facts_at_once() {
     let graph = holds("facts that pile up", Setting { restart: Restart::Always, ..TOLD });
     let piled = |world: &World| {
         let came = world.sidecars[0].came;
-        (came.term, came.dead.is_some(), came.elapsed.is_some())
+        (came.has(TERM), came.dead.is_some(), came.elapsed.is_some())
     };
     for (term, dead, elapsed) in [(true, true, false), (true, false, true)] {
         assert!(graph.reach(|world| piled(world) == (term, dead, elapsed)).is_some(), "{term} {dead} {elapsed}");

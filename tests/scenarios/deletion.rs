@@ -51,6 +51,37 @@ fn when_the_pod_is_deleted_the_sidecar_is_there_until_the_job_is_over() {
     );
 }
 
+/// Ctrl-C on a log shipper, and then the Pod is deleted: that is the first SIGTERM, not the second.
+#[test]
+fn a_sigterm_is_held_although_somebody_has_sent_sigint() {
+    sidecar_plays(
+        OUTLIVES,
+        &[
+            (Signal(INT), &[Forward(INT)]),
+            (Signal(TERM), &[Arm(Timer::Outlive), Look]),
+            (Seen(Seen::On), &[]),
+            (JOB_SUCCEEDED, &[Forward(TERM), Arm(Timer::Grace), StopWatching]),
+            (Command(Command::Ended(Killed(TERM))), &[Exit(0)]),
+        ],
+    );
+}
+
+#[test]
+fn whoever_was_told_to_end_and_is_killed_for_a_job_that_is_missing_exits_with_124() {
+    let missing = (Seen(Seen::Missing), &[Arm(Timer::Grace), StopWatching][..]);
+    let told = (Signal(TERM), &[Forward(TERM)][..]);
+    sidecar_plays(SIDECAR, &[told, missing, (Command(Command::Ended(Killed(TERM))), &[Exit(143)])]);
+    sidecar_plays(
+        SIDECAR,
+        &[
+            told,
+            missing,
+            (Elapsed(Timer::Grace), &[Kill, Arm(Timer::Kill)]),
+            (Command(Command::Ended(Killed(KILL))), &[Exit(124)]),
+        ],
+    );
+}
+
 #[test]
 fn no_further_attempt_is_awaited_in_a_pod_that_is_deleted() {
     sidecar_plays(

@@ -50,6 +50,14 @@ fn a_name_that_cannot_be_had_ends_us_before_anything_runs() {
 }
 
 #[test]
+fn a_signal_that_came_before_a_name_was_refused_is_what_a_sidecar_ends_by() {
+    let begun = (Begun, &[Claim][..]);
+    let refused = |then: &'static [Action]| (Name(Name::Refused), then);
+    plays(SIDECAR, &[begun, (Signal(TERM), &[]), refused(&[Exit(143)])]);
+    plays(SIDECAR, &[begun, refused(&[Look]), (Signal(TERM), &[Exit(143)])]);
+}
+
+#[test]
 fn nothing_is_said_in_a_name_that_another_process_holds() {
     plays(MAIN, &[(Begun, &[Claim]), (Name(Name::Held), &[]), (Signal(TERM), &[Exit(143)])]);
     plays(MAIN, &[(Begun, &[Claim]), (Signal(INT), &[]), (Name(Name::Held), &[Exit(130)])]);
