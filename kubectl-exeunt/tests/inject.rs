@@ -128,9 +128,34 @@ fn a_mesh_is_asked() {
     assert_eq!(words(&with, "envoy")[0], "envoy");
     let asked = Wish { on_exit: vec!["http://127.0.0.1:1/quit".to_owned()], ..mesh.clone() };
     assert_eq!(words(&there_and_back(JOB, &asked), "load")[3..5], ["--on-exit", "http://127.0.0.1:1/quit"]);
+    // --mesh has a port of its own; another one is told.
+    let told = "kind: Job\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n        - name: load\n          \
+                image: app\n          command: [/load]\n        - name: proxy\n          image: cloud-sql-proxy\n          args: \
+                [--quitquitquit, --admin-port=9095]\n";
+    assert_eq!(words(&there_and_back(told, &mesh), "load")[3..5], ["--on-exit", "http://127.0.0.1:9095/quitquitquit"]);
     // Nobody serves the address that was not asked for.
     let deaf = text.replace("--quitquitquit", "--port");
     assert!(matches!(inject(&read(&deaf), &mesh), Ok(Injected::Missing(_))));
+}
+
+/// A block scalar keeps the empty lines behind it where `+` stands in its head, and not where one stands in its text.
+#[test]
+fn empty_lines_behind_a_block_scalar_are_its_own_only_where_its_head_says_so() {
+    let job = |head: &str, text: &str| {
+        format!(
+            "kind: Job\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n        - name: load\n          \
+             image: app\n          command: [/load]\n        - name: side\n          image: side\n          command:\n            - sh\n            \
+             - -c\n            - {head}\n              {text}\n\n\n"
+        )
+    };
+    for how in [How::Wrap, How::Native] {
+        for head in ["|", "|+", ">+ # a+b", "|- # a+b", "|2+"] {
+            for text in ["x=$((1 + 2)); side", "side"] {
+                let wish = Wish { main: vec!["load".to_owned()], how, ..wish(Deliver::Path) };
+                there_and_back(&job(head, text), &wish);
+            }
+        }
+    }
 }
 
 /// What inject writes is a command line of exeunt's, to exeunt's own reader.
