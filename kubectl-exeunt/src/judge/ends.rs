@@ -869,11 +869,16 @@ fn is_stopped_soon(bench: &Bench<'_>) -> bool {
 /// What a helper exits with after this call.
 fn code_after(call: &Call, party: &Party<'_>) -> u8 {
     let known = if let Kind::Helper(known) = party.kind { known } else { None };
-    let signalled = known.map(|known| known.signalled).filter(|it| !it.zero.is_some_and(|told| is_told(party, told)));
+    let signalled = known.map(|known| known.signalled);
+    let zero = || signalled.and_then(|it| it.zero).is_some_and(|told| is_told(party, told));
     let deaf = ["sleep", "tail"].iter().any(|program| programs(party).iter().any(|one| one == program));
     match call {
         Call::Signal { signal: Signal::Kill, .. } => 137,
+        Call::Signal { signal: Signal::Int, .. } if deaf => 130,
         Call::Signal { .. } if deaf => 143,
+        // The option that makes it 0 is for SIGTERM alone.
+        Call::Signal { signal: Signal::Int, .. } => signalled.map_or(0, |it| it.interrupted),
+        Call::Signal { .. } if zero() => 0,
         Call::Signal { .. } => signalled.map_or(0, |it| it.code),
         _ => 0,
     }
@@ -892,14 +897,19 @@ fn side_effects<'a>(bench: &mut Bench<'a>, best: &Made<'a>, party: &Party<'a>, c
             format!("{name} does not exit 0 after a signal, so the Pod fails although {caller} has succeeded");
         let option = match party.kind {
             Kind::Helper(Some(known)) => {
-                known.signalled.zero.map_or(String::new(), |(option, _)| format!("{option}, or "))
+                let sent =
+                    if matches!(best.call, Call::Signal { signal: Signal::Int, .. }) { "SIGTERM and " } else { "" };
+                known.signalled.zero.map_or(String::new(), |(option, _)| format!("{sent}{option}, or "))
             }
             _ => String::new(),
         };
         let notes = [format!("= fix: {option}let exeunt stop it: it then exits 0")];
         bench.find("sidecar-exit-code-counts", best.at, Some(caller), message, "its exit code counts", &notes);
     }
-    if bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected && !best.last {
+    // Who fails is started again.
+    let gone = code_after(&best.call, party) == 0;
+    if gone && bench.object.restart_policy() == "OnFailure" && best.when == When::Every && !party.injected && !best.last
+    {
         let message = format!("{name} is ended after a failure of {caller} too, and the next attempt runs without it");
         let notes = ["= with restartPolicy: OnFailure a helper that has exited 0 is not started again".to_owned()];
         bench.find(

@@ -34,9 +34,11 @@ pub struct Helper {
 /// What a helper exits with after a signal that asks it to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Signalled {
-    /// The code.
+    /// After SIGTERM, and others of its kind.
     pub code: u8,
-    /// The argument that makes it 0, and the variable that says the same.
+    /// After SIGINT.
+    pub interrupted: u8,
+    /// The argument that makes it 0 after SIGTERM, and the variable that says the same.
     pub zero: Option<(&'static str, &'static str)>,
 }
 
@@ -72,7 +74,7 @@ const TRUE: &[&str] = &["1", "t", "T", "true", "TRUE", "True"];
 
 const fn plain(name: &'static str, known: &'static [&'static str], source: &'static str) -> Helper {
     let once = Once { words: &[], variables: &[], until: None };
-    let signalled = Signalled { code: 0, zero: None };
+    let signalled = Signalled { code: 0, interrupted: 0, zero: None };
     Helper { name, known, clients: &[], by: &[], tag: None, quit: None, signalled, once, settings: None, source }
 }
 
@@ -102,8 +104,8 @@ impl Helper {
         }
     }
 
-    const fn signalled(self, code: u8, argument: &'static str, variable: &'static str) -> Helper {
-        Helper { signalled: Signalled { code, zero: Some((argument, variable)) }, ..self }
+    const fn signalled(self, code: u8, interrupted: u8, argument: &'static str, variable: &'static str) -> Helper {
+        Helper { signalled: Signalled { code, interrupted, zero: Some((argument, variable)) }, ..self }
     }
 
     const fn once(self, words: &'static [&'static str]) -> Helper {
@@ -150,17 +152,17 @@ const PUT_OR_POST: &[Method] = &[Method::Put, Method::Post];
 #[rustfmt::skip]
 pub const HELPERS: &[Helper] = &[
     // Ways to a database.
-    plain("cloud-sql-proxy", &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy"], "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go, Dockerfile: off by default, POST; SIGTERM is 143; CHANGELOG.md: GET too since 2.7.0, 0 by an option since 2.6.0")
+    plain("cloud-sql-proxy", &["cloud-sql-proxy", "cloudsql-proxy", "cloud-sql-auth-proxy"], "GoogleCloudPlatform/cloud-sql-proxy v2.28.0 cmd/root.go, cmd/errors.go, Dockerfile: off by default, POST; SIGTERM is 143, SIGINT 130; CHANGELOG.md: GET too since 2.7.0, 0 by an option since 2.6.0")
         .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
         .port("admin-port", "CSQL_PROXY_ADMIN_PORT")
         .needs("--quitquitquit", "CSQL_PROXY_QUITQUITQUIT")
-        .signalled(143, "--exit-zero-on-sigterm", "CSQL_PROXY_EXIT_ZERO_ON_SIGTERM"),
+        .signalled(143, 130, "--exit-zero-on-sigterm", "CSQL_PROXY_EXIT_ZERO_ON_SIGTERM"),
     plain("cloud_sql_proxy", &["cloud_sql_proxy", "gce-proxy"], "GoogleCloudPlatform/cloud-sql-proxy 1.29 cmd/cloud_sql_proxy/cloud_sql_proxy.go, proxy/proxy/client.go: no endpoint; after a signal 0, or 2 where a connection is still open"),
-    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go, cmd/errors.go: off by default, POST; SIGTERM is 143; CHANGELOG.md: GET too since 1.12.0, 0 by an option since 1.11.0")
+    plain("alloydb-auth-proxy", &["alloydb-auth-proxy"], "GoogleCloudPlatform/alloydb-auth-proxy v1.17.2 cmd/root.go, cmd/errors.go: off by default, POST; SIGTERM is 143, SIGINT 130; CHANGELOG.md: GET too since 1.12.0, 0 by an option since 1.11.0")
         .quits(9091, "/quitquitquit", &[Method::Get, Method::Post])
         .port("admin-port", "ALLOYDB_PROXY_ADMIN_PORT")
         .needs("--quitquitquit", "ALLOYDB_PROXY_QUITQUITQUIT")
-        .signalled(143, "--exit-zero-sigterm", "ALLOYDB_PROXY_EXIT_ZERO_SIGTERM"),
+        .signalled(143, 130, "--exit-zero-sigterm", "ALLOYDB_PROXY_EXIT_ZERO_SIGTERM"),
     plain("pgbouncer", &["pgbouncer"], "edoburu/docker-pgbouncer Dockerfile: /usr/bin/pgbouncer, in the foreground"),
     plain("proxysql", &["proxysql"], "sysown/proxysql RUNNING.md: designed to run for as long as possible; --foreground"),
     // Meshes and their proxies.

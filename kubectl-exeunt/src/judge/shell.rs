@@ -39,6 +39,8 @@ pub enum Call {
 pub enum Signal {
     /// One that asks for an end.
     Term,
+    /// SIGINT, which asks for an end as well, after which some exit with another code.
+    Int,
     /// SIGKILL.
     Kill,
     /// SIGHUP and SIGUSR2, by which many servers read their configuration again: `HUP`, `USR2`.
@@ -67,6 +69,7 @@ impl Signal {
         }
         match told.strip_prefix("SIG").unwrap_or(told) {
             "KILL" | "9" => Some(Signal::Kill),
+            "INT" | "2" => Some(Signal::Int),
             "HUP" | "1" => Some(Signal::Again("HUP")),
             "USR2" | "12" => Some(Signal::Again("USR2")),
             // To ask whether it is there, to stop it for a while, and what is ignored where nobody handles it.
