@@ -80,7 +80,9 @@ fn by_rule(mut main: Value, action: &str) -> Value {
 #[track_caller]
 fn plays_by_rule(codes: &str, expected: &[&str]) {
     let Some(row) = Row::needing(&[RESTART_RULES]) else { return };
-    let main = main_with(&["--restart-on", "42"], &one_after_the_other(codes));
+    // Each attempt takes longer than two ends of the same moment are apart: a sidecar that has left with the first is seen.
+    let line = one_after_the_other(codes).replace("exit $1", "sleep 3; exit $1");
+    let main = main_with(&["--restart-on", "42"], &line);
     row.play(&spec(&[by_rule(main, "Restart"), sidecar()])).says(expected);
 }
 
