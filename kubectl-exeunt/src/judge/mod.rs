@@ -199,6 +199,16 @@ pub fn jobs<'a>(object: &Object<'a>) -> Vec<&'a str> {
     all.into_iter().filter(job).map(|party| party.container.name).collect()
 }
 
+/// The address at which a helper is asked to end, where its words, a variable or an annotation name another port than its own.
+pub fn elsewhere(object: &Object<'_>, helper: &str) -> Option<String> {
+    let all = who::parties(object, &[]);
+    let party = all.iter().find(|party| party.container.name == helper)?;
+    let who::Kind::Helper(Some(known)) = party.kind else { return None };
+    let (port, path) = ends::endpoint(party)?;
+    let own = known.quit.as_ref().is_some_and(|quit| quit.port == port);
+    (!own).then(|| format!("http://127.0.0.1:{port}{path}"))
+}
+
 /// The helper that a mesh or an injector puts in when the Pod is made, and which its kubelet does not end.
 pub fn injected(object: &Object<'_>) -> Option<&'static str> {
     let all = who::parties(object, &[]);

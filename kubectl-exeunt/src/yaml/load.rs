@@ -497,8 +497,13 @@ fn number(at: usize) -> u32 {
 /// are indented as its first one is, or empty.
 fn block_scalar_end(text: &str, range: Span) -> usize {
     let source = text.get(range.clone()).unwrap_or("");
-    let Some(header) = source.find(['\n', '\r']) else { return range.start + source.trim_end().len() };
-    let keep = source.get(..header).unwrap_or("").split('#').next().unwrap_or("").contains('+');
+    if !source.contains(['\n', '\r']) {
+        return range.start + source.trim_end().len();
+    }
+    // Where the text begins is told, and what is to be kept stands above it, behind `|` or `>`.
+    let at = if source.starts_with(['|', '>']) { Some(range.start) } else { header(text, range.start) };
+    let indicators = at.and_then(|at| text.get(at + 1..)).unwrap_or("");
+    let keep = indicators.chars().take_while(|letter| "+-123456789".contains(*letter)).any(|letter| letter == '+');
     // The reported end stands in the line of the next token, behind its indentation, or at the very end.
     let mut end = source.len();
     let last = source.rfind(['\n', '\r']).map_or(0, |at| at + 1);

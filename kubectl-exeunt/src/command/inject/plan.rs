@@ -1,7 +1,7 @@
 //! What has to be put into a Pod template: decided from the manifest and the options alone.
 
 use super::record::{self, ANNOTATION, Move, Put, RUN_ID, is_exeunt, name};
-use crate::judge::{OWNED, injected, jobs};
+use crate::judge::{OWNED, elsewhere, injected, jobs};
 use crate::pod::Object;
 use crate::yaml::{Change, Data, Edit, File, Node, Refusal, Shape, Step, is_above_comments, may_touch};
 use exeunt::reading::Scene;
@@ -268,6 +268,13 @@ pub fn plan(template: &Template<'_>, wish: &Wish) -> Result<Outcome, Refusal> {
         }
     }
 
+    // --mesh asks at the port that it has by itself.
+    let asked = proxy.or_else(|| helpers.first().and_then(|helper| name(*helper))).filter(|_| mesh.is_some());
+    let object = Object::of_template(template.node);
+    if let Some(url) = object.zip(asked).and_then(|(object, helper)| elsewhere(&object, helper)) {
+        let wish = Wish { on_exit: vec![url], ..wish.clone() };
+        return wrapped(template, &wish, &mains, None);
+    }
     wrapped(template, wish, &mains, mesh)
 }
 
