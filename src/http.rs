@@ -100,7 +100,13 @@ fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) ->
         while head.contains(&b'\n') && piece.contains(&b'\n') {
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_AT_MOST];
             let mut answer = httparse::Response::new(&mut headers);
-            let parsed = answer.parse(&head).map_err(|error| anyhow!("the answer is not HTTP ({error})"))?;
+            let parsed = match answer.parse(&head) {
+                // The status stands before them, and nothing else is wanted.
+                Err(httparse::Error::TooManyHeaders) if answer.code.is_some_and(|code| code >= 200) => {
+                    return Ok(answer.code.unwrap_or_default());
+                }
+                parsed => parsed.map_err(|error| anyhow!("the answer is not HTTP ({error})"))?,
+            };
             let (httparse::Status::Complete(length), Some(code)) = (parsed, answer.code) else { break };
             // 100 Continue, 103 Early Hints: the answer itself is still to come (RFC 9110, 15.2). 101 is the last word.
             if !(100..200).contains(&code) || code == 101 {

@@ -129,7 +129,7 @@ struct Line<'a> {
 fn one_line(message: &str) -> String {
     // Room for the prefix, the JSON around it and a quote before every character.
     const MOST: usize = (LONGEST - 256) / 2 - 1;
-    let clean: String = message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let clean: String = message.chars().map(|c| if moves_the_text(c) { '\u{fffd}' } else { c }).collect();
     if clean.len() <= MOST {
         return clean;
     }
@@ -137,6 +137,13 @@ fn one_line(message: &str) -> String {
     let begin = clean.floor_char_boundary(MOST / 2);
     let end = clean.ceil_char_boundary(clean.len() - (MOST / 2 - ELLIPSIS.len()));
     [clean.get(..begin).unwrap_or_default(), ELLIPSIS, clean.get(end..).unwrap_or_default()].concat()
+}
+
+/// Whether a character moves a cursor, or turns or hides what stands beside it, so that a line says something else than it does
+/// (UAX #9, the directional marks; characters without a width).
+fn moves_the_text(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
 }
 
 /// Stands for what is left out.

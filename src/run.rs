@@ -178,6 +178,12 @@ fn print(text: &str) -> u8 {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
         Ok(()) => 0,
-        Err(_) => exit::OURS,
+        Err(error) => {
+            // Whoever has closed it has read what he wanted.
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                Report::early().error(&format!("standard output cannot be written: {}", words::io(&error)));
+            }
+            exit::OURS
+        }
     }
 }

@@ -140,10 +140,10 @@ fn table(lines: &[Line]) -> String {
             line.restart_policy.map_or("-", Policy::word).to_owned(),
             line.attempt.map_or("-".to_owned(), |attempt| attempt.to_string()),
             code,
-            // Somebody else wrote it: no more than a time is long, and nothing that moves a terminal's cursor.
+            // Somebody else wrote it: no more than a time is long, and nothing that no time has in it.
             line.since
                 .as_ref()
-                .map_or("-".to_owned(), |since| since.chars().filter(|c| !c.is_control()).take(30).collect()),
+                .map_or("-".to_owned(), |since| since.chars().filter(char::is_ascii_graphic).take(30).collect()),
         ]);
     }
     let widths = rows.iter().fold([0; 7], |mut widths, row| {

@@ -228,6 +228,15 @@ fn an_http_condition_takes_the_forms_in_which_servers_say_200() {
         server.answers(move |_| Answer::Raw(answer.as_bytes().to_vec()));
         holds(&house, &server.url("/"));
     }
+    let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
+    for status in [200, 503] {
+        let answer = format!("HTTP/1.1 {status} OK\r\n{many}\r\n");
+        server.answers(move |_| Answer::Raw(answer.clone().into_bytes()));
+        match status {
+            200 => holds(&house, &server.url("/")),
+            _ => does_not_hold(&house, &server.url("/"), ": 503"),
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::fs;
 #[test]
 fn a_message_is_one_line_and_moves_no_cursor_whatever_it_quotes() {
     let house = House::new();
-    let odd = "odd\nexeunt main: all is well\r\x1b[2J\x07\u{9b}31m";
+    let odd = "odd\nexeunt main: all is well\r\x1b[2J\x07\u{9b}31m\u{202e}\u{2066}\u{200b}";
     let dir = house.path(odd).display().to_string();
     let words: [&[&str]; 5] = [
         &["--dir", &dir, "--", "true"],
@@ -25,7 +25,8 @@ fn a_message_is_one_line_and_moves_no_cursor_whatever_it_quotes() {
             let mut run = run.args(words).start();
             run.ended();
             said_one_line(&run, &[]);
-            assert!(!run.err().trim_end().contains(char::is_control), "{:?}", run.err());
+            let turns = |c| char::is_control(c) || ['\u{202e}', '\u{2066}', '\u{200b}'].contains(&c);
+            assert!(!run.err().trim_end().contains(turns), "{:?}", run.err());
         }
     }
 }

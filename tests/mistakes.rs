@@ -25,7 +25,7 @@ fn ends(run: Run, code: i32, words: &[&str]) {
 #[test]
 fn in_the_words_of_the_command_line() {
     let house = House::new();
-    let table: [(&[&str], &[&str]); 27] = [
+    let table: [(&[&str], &[&str]); 28] = [
         (&["--mode main", "--", "true"], &["'--mode main'", "it is one word", "write each word by itself"]),
         (&["--mode", "main", "--grace 5s", "--", "true"], &["'--grace 5s'", "it is one word"]),
         (&["—mode", "main", "--", "true"], &["\"—mode\"", "a long dash", "write --mode"]),
@@ -49,6 +49,7 @@ fn in_the_words_of_the_command_line() {
             &["--mode", "sidecar", "--outlive-main", "--outlive-main=5s", "x"],
             &["--outlive-main is given more than once"],
         ),
+        (&["reset", "--dir", ""], &["exeunt reset: --dir: the directory is empty", "name the one"]),
         (&["status", "--dir", "/a", "--dir", "/b"], &["--dir is given more than once", "exeunt status --help"]),
         (&["probe", "--timeout=1s", "--timeout=1s", "x"], &["--timeout is given more than once"]),
         (
@@ -229,6 +230,13 @@ fn in_the_volume() {
         &["main-job-terminated cannot be written", "a directory has that name", "remove it"],
     );
     house.anew();
+    let limit = ["sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"];
+    ends(
+        house.main().command("exit 1").behind(limit),
+        125,
+        &["cannot be written", "the limit of file sizes (ulimit -f)", "(EFBIG)"],
+    );
+    house.anew();
     // As root nothing is closed to us; then the volume is another's by its user alone.
     let closed = format!("{mounted} mode=0555 {own}");
     // SAFETY: a system call that cannot fail.
@@ -236,6 +244,9 @@ fn in_the_volume() {
         let user = ["setpriv", "--reuid", "4242", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"];
         let run = house.main().command("exit 1").behind(user).after(&closed, house.pod(""));
         ends(run, 125, &["cannot be written", "this user may not write there: set fsGroup", "(EACCES)"]);
+        let closed = format!("{mounted} mode=0700 {own}");
+        let run = house.main().command("exit 1").behind(user).after(&closed, house.pod(""));
+        ends(run, 125, &["cannot be opened; this user may not look into it: set fsGroup", "(EACCES)"]);
         // Somebody else's end, where each may remove his own alone.
         let left = format!("{mounted} mode=1777 {own}; : >\"$1/main-job-terminated\"");
         let run = house.main().command("exit 1").behind(user).after(&left, house.pod(""));
@@ -248,8 +259,11 @@ fn between_the_containers() {
     let house = House::new();
     let mut envoy = house.main().args(["--name", "nightly"]).command("echo ready; exec sleep 100").start();
     envoy.ready();
+    // A file that no name of ours can have made is nobody.
+    house.touch("a b\u{202e}-running");
     let sidecar = house.sidecar().command("exec sleep 100").start();
     sidecar.says("is --until spelt right?");
+    tells(&sidecar, &["but nightly is there"]);
     tells(&sidecar, &["nothing of main-job is in", "but nightly is there", "is --until spelt right?"]);
     house.anew();
     assert_eq!(house.main().command("exit 1").finish().code(), 1);

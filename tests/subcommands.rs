@@ -344,13 +344,14 @@ fn status_shows_everybody_in_a_table_and_in_json() {
 #[test]
 fn status_shows_nothing_that_a_terminal_would_obey() {
     let house = House::new();
-    drop(house.life("proxy", |record| record["started"] = "\u{1b}[2J\u{7}2026".into()));
+    drop(house.life("proxy", |record| record["started"] = "\u{1b}[2J\u{7}\u{202e}2026".into()));
     fs::write(house.pod("\u{1b}[31mred-terminated"), "").unwrap();
     fs::write(house.pod("a\nb-terminated"), "").unwrap();
     for words in [&[][..], &["--json"]] {
         let text = status(&house, words);
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7}') && !text.contains("red"), "{text:?}");
         assert!(text.contains("proxy"), "{text:?}");
+        assert!(!words.is_empty() || !text.contains('\u{202e}'), "what is beside it would be turned: {text:?}");
     }
 }
 
@@ -362,6 +363,18 @@ fn status_counts_only_the_run_that_is_asked_for() {
     assert_eq!(rows[1][..6], ["main-job", "over", "no", "never", "1", "3"]);
     let other = status(&house, &["--run-id", "2"]);
     assert!(!other.contains("over"), "{other}");
+}
+
+/// Where nobody can be told what was asked for, that is said; whoever has read enough is told nothing.
+#[test]
+fn a_standard_output_without_room_is_one_line() {
+    let house = House::new();
+    let into = |line: &'static str| {
+        exeunt(&house, &["status", "--dir"]).arg(house.pod("")).behind(["sh", "-c", line, "sh"]).finish()
+    };
+    let mut full = into("exec \"$@\" >/dev/full");
+    let said = "exeunt: standard output cannot be written: No space left on device (ENOSPC)\n";
+    assert_eq!((full.code(), full.err()), (125, said.to_owned()));
 }
 
 #[test]

@@ -30,6 +30,9 @@ impl Directory {
         let fd = openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|errno| {
             let why = match errno {
                 Errno::EPERM | Errno::ENOSYS => "the seccomp profile must allow openat",
+                Errno::EACCES => {
+                    "this user may not look into it: set fsGroup in the securityContext of the Pod, or its mode"
+                }
                 _ => "mount the volume that the containers share there, or name it with --dir",
             };
             anyhow::Error::from(errno)

@@ -256,6 +256,7 @@ fn cannot_write(dir: &Directory, name: &str, error: impl Into<anyhow::Error>) ->
     let why = match words::number(&error) {
         Some(Errno::EROFS) => "it is mounted read-only here: take readOnly out of the volumeMounts of this container",
         Some(Errno::ENOSPC | Errno::EDQUOT) => "the volume is full, or a quota is used up",
+        Some(Errno::EFBIG) => "the limit of file sizes (ulimit -f) leaves no room for the 2 KiB of a record",
         Some(Errno::EISDIR) => "a directory has that name, and it is none of exeunt's: remove it",
         Some(Errno::EACCES | Errno::EPERM) if dir.is_another_users(name) => {
             "another user has left it, in a directory where each may remove his own files alone (the sticky bit): remove it, or give \

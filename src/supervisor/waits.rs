@@ -7,6 +7,7 @@ use super::patience::Patience;
 use crate::condition::Condition;
 use crate::machine::{State, Told, Verdict};
 use crate::plan::program;
+use crate::stage::names;
 use crate::sys::{child, signals};
 use humantime::format_duration;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
@@ -237,8 +238,8 @@ pub(super) fn lives(dir: &Path) -> Vec<String> {
         .take(ENTRIES)
         .filter_map(|entry| {
             let file = entry.ok()?.file_name().into_string().ok()?;
-            let name = file.strip_suffix("-running").or_else(|| file.strip_suffix("-terminated"))?;
-            (!name.starts_with('.')).then(|| name.to_owned())
+            let is_life = file.ends_with("-running") || file.ends_with("-terminated");
+            names::name_of(&file).filter(|_| is_life).map(str::to_owned)
         })
         .collect();
     names.sort();
