@@ -103,7 +103,8 @@ impl Reading {
             Role::Sidecar => "sidecar",
         };
         let settings = Settings::new(&flags, &scene.variables, Some(role));
-        if scene.filled_in {
+        // As a rule there is no such letter, and thirty options need not be asked.
+        if scene.filled_in && (words.iter().any(holds_a_variable) || scene.variables.values().any(holds_a_variable)) {
             settings.refuse_what_was_not_filled_in()?;
         }
         let stray = check_what_precedes_the_command(&settings, &flags, words, scene)?;
@@ -111,6 +112,11 @@ impl Reading {
         let plan = Plan::new(&settings, &flags, role, scene.working_directory.as_deref())?;
         Ok(Wanted::Run(Box::new(Plan { stray, ..plan })))
     }
+}
+
+#[allow(clippy::ptr_arg, reason = "as it stands in a list of words")]
+fn holds_a_variable(word: &OsString) -> bool {
+    word.as_encoded_bytes().contains(&b'$')
 }
 
 /// The plan of a main whose command line is wrong: to publish that it has failed, and nothing else. `None` where it is

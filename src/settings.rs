@@ -33,6 +33,11 @@ impl Variables {
         Some(value.as_os_str()).filter(|value| !value.is_empty())
     }
 
+    /// Their values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &OsString> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
