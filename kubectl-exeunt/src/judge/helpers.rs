@@ -313,7 +313,7 @@ pub const WRAPPERS: &[Foreign] = &[
     foreign("kubexit", "kubexit", "karlkfi/kubexit README.md"),
     foreign("scuttle", "scuttle", "kvij/scuttle README.md, a fork of redboxllc/scuttle"),
     foreign("linkerd-await", "linkerd-await", "linkerd/linkerd-await README.md: --shutdown"),
-    foreign("envoy-preflight", "envoy-preflight", "monzo/envoy-preflight README.md"),
+    foreign("envoy-preflight", "envoy-preflight", "redboxllc/scuttle README.md (forked from it)"),
     foreign("argoexec", "Argo Workflows", "argoproj/argo-workflows workflow/controller/workflowpod.go: argoexec emissary, argoexec wait"),
     foreign("/tekton/bin/entrypoint", "Tekton", "tektoncd/pipeline pkg/pod/entrypoint.go"),
     foreign("/tools/entrypoint", "prow", "kubernetes-sigs/prow pkg/pod-utils/decorate/testdata/TestProwJobToPod_4.yaml"),
