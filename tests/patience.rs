@@ -207,8 +207,8 @@ fn a_name_that_another_pod_holds_is_said_to_be_another_pod_s() {
     let house = House::new();
     let mut first = house.main().command("echo ready; exec sleep 100").start();
     first.ready();
-    let name = "hostname other-pod || echo other-pod >/proc/sys/kernel/hostname";
-    let second = house.main().command("exit 4").after(name, "").unshare(["--uts"]).start();
+    let name = "hostname other-pod || echo other-pod >/proc/sys/kernel/hostname; exec \"$@\"";
+    let second = house.main().command("exit 4").behind(["sh", "-c", name, "sh"]).unshare(["--uts"]).start();
     second.says("is held by another live process, on ");
     second.says(": two runs at once in one directory? give each its own (subPath)");
 }
