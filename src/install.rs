@@ -27,7 +27,7 @@ pub fn run(target: &Path) -> Result<()> {
          without noexec",
         target.display()
     );
-    let name = target.file_name().with_context(|| format!("{} is no file name", target.display()))?;
+    let name = target.file_name().with_context(|| format!("\"{}\" is no file name", target.display()))?;
     let temporary: PathBuf = directory.join(format!(".{}.new.{}", name.to_string_lossy(), std::process::id()));
     let copied = copy(&temporary).and_then(|()| Ok(std::fs::rename(&temporary, &target)?));
     if copied.is_err() {

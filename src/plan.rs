@@ -169,9 +169,14 @@ pub(crate) fn behind(option: &str, command: &str) -> String {
     )
 }
 
-fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> {
+fn not_empty(given: &Given) -> Result<&Path> {
     let (dir, from) = (Path::new(&given.value), &given.from);
     ensure!(!dir.as_os_str().is_empty(), "{from}: the directory is empty; name the one that the containers share");
+    Ok(dir)
+}
+
+fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> {
+    let (dir, from) = (not_empty(given)?, &given.from);
     if let Some(text) = given.value.to_str() {
         let bare = text.trim().trim_matches(['"', '\'']);
         let framed = text.trim() != text || (bare != text && !bare.is_empty() && !dir.is_absolute());
@@ -194,7 +199,7 @@ fn absolute(given: &Given, working_directory: Option<&Path>) -> Result<PathBuf> 
 /// One line that names the option.
 pub fn surroundings(flags: &ArgMatches, variables: &Variables) -> Result<(PathBuf, Option<String>, Duration)> {
     let settings = Settings::new(flags, variables, None);
-    let dir = settings.value(&options::DIR, |given| Ok(PathBuf::from(&given.value)))?;
+    let dir = settings.value(&options::DIR, |given| not_empty(given).map(Path::to_owned))?;
     let run_id = settings.maybe(&options::RUN_ID, Given::run_id)?;
     let limit = settings.value(&options::TIMEOUT, Given::duration)?;
     Ok((dir, run_id, limit))

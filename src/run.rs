@@ -122,13 +122,14 @@ fn perform(report: Report, flags: &clap::ArgMatches) -> anyhow::Result<u8> {
         || words().map(|word| word.to_str().with_context(|| format!("\"{}\" is not UTF-8 text", word.display())));
     match report.mode {
         "probe" => {
+            // A time that is missing has taken the condition for itself.
+            let (dir, run_id, limit) = plan::surroundings(flags, &variables())?;
             let conditions =
                 texts().map(|text| condition::Condition::parse(text?)).collect::<anyhow::Result<Vec<_>>>()?;
             ensure!(
                 !conditions.is_empty(),
                 "no condition is given; use http://, tcp://, unix:///, file:///, exec:COMMAND or a NAME"
             );
-            let (dir, run_id, limit) = plan::surroundings(flags, &variables())?;
             let surroundings = probe::Surroundings { dir: &dir, run_id: run_id.as_deref(), limit };
             Ok(probe::run(&conditions, &surroundings, report))
         }
