@@ -99,7 +99,7 @@ table! {
     READY_WHEN = opt("ready-when", BOTH, Takes::Value("CONDITION"), "Publish NAME-ready when this holds").or_rather("the command has started");
     STOP_SIGNAL = opt("stop-signal", BOTH, Takes::Value("SIGNAL"), "What asks the command to end").or("SIGTERM");
     GRACE = opt("grace", BOTH, Takes::Value("TIME"), "Between that and SIGKILL").or("30s");
-    GROUP = opt("group", BOTH, Takes::Switch, "Give the command a process group; signal and await all of it").short('g');
+    GROUP = opt("group", BOTH, Takes::Switch, "Signal the command's whole process group and wait for it").short('g');
     WATCH = opt("watch", BOTH, Takes::Word("HOW", How::WORDS), "inotify, or poll: look once a second").or("inotify");
     LOG_LEVEL = opt("log-level", EVERYBODY, Takes::Word("LEVEL", Level::WORDS), "{}").or("info");
     LOG_FORMAT = opt("log-format", EVERYBODY, Takes::Word("FORMAT", Format::WORDS), "{}").or("text");

@@ -203,6 +203,7 @@ fn a_signal_during_the_pause_ends_it_and_nothing_is_started() {
         process.signal(libc::SIGHUP);
         process.signal(signal);
         assert_eq!(process.code(), 128 + signal, "{}", process.err());
+        process.says(" while waiting for its next start (--restart); false is not started");
         assert_eq!(house.record("x-terminated")["exit_code"].as_u64(), Some(128 + signal as u64));
     }
 }

@@ -39,6 +39,9 @@ impl Supervisor {
             (State::Gated { .. }, Event::Signal(signal)) if !matches!(next, State::Gated { .. }) => {
                 self.say_interrupted(signal, &self.last_answer);
             }
+            (State::BackingOff { .. }, Event::Signal(signal)) if !matches!(next, State::BackingOff { .. }) => {
+                self.say_interrupted(signal, "its next start (--restart)");
+            }
             (State::Claiming { held: true, .. }, Event::Signal(signal)) if !matches!(next, State::Claiming { .. }) => {
                 let own = self.plan.name.as_deref().unwrap_or_default();
                 self.say_interrupted(signal, &format!("the name {own}"));
