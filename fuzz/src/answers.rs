@@ -43,13 +43,32 @@ pub fn answers(input: &[u8]) {
     match outcome {
         Err(error) => super::is_sayable(&format!("{error:#}")),
         Ok(status) => {
-            // An answer says so in its first line that is not empty.
-            let start = answer.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
-            let holds =
-                ["HTTP/1.0 ", "HTTP/1.1 "].iter().any(|version| answer[start..].starts_with(version.as_bytes()));
-            let code = answer.get(start + 9..start + 12).and_then(|code| str::from_utf8(code).ok());
+            // An answer says so in its first line that is not empty; interim answers come before it (RFC 9110, 15.2).
+            let mut rest = from_its_first_line(&answer);
+            while is_interim(rest) {
+                let ends: [&[u8]; 2] = [b"\n\n", b"\n\r\n"];
+                let end =
+                    |end: &&[u8]| rest.windows(end.len()).position(|bytes| bytes == *end).map(|at| at + end.len());
+                rest = from_its_first_line(&rest[ends.iter().filter_map(end).min().unwrap_or(rest.len())..]);
+            }
+            let code = says(rest).map(|code| String::from_utf8_lossy(code));
             let shown = || String::from_utf8_lossy(&answer[..answer.len().min(80)]);
-            assert!(holds && code == Some(format!("{status:03}").as_str()), "{status} from {:?}", shown());
+            assert!(code.is_some_and(|code| code == format!("{status:03}")), "{status} from {:?}", shown());
         }
     }
+}
+
+fn from_its_first_line(answer: &[u8]) -> &[u8] {
+    &answer[answer.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(answer.len())..]
+}
+
+/// The three digits behind the version.
+fn says(answer: &[u8]) -> Option<&[u8]> {
+    let versions: [&[u8]; 2] = [b"HTTP/1.0 ", b"HTTP/1.1 "];
+    versions.iter().find_map(|version| answer.strip_prefix(*version))?.get(..3)
+}
+
+/// 101 is the last word.
+fn is_interim(answer: &[u8]) -> bool {
+    says(answer).is_some_and(|code| code.starts_with(b"1") && code != b"101")
 }
