@@ -31,19 +31,42 @@ struct Made<'a> {
     at: Node<'a>,
 }
 
-/// Helpers whom SIGHUP and SIGUSR2 do not end: they read their configuration again, take over from another, or pass over it.
+/// Helpers whom SIGHUP does not end, nor SIGUSR2 but where the line says so: they read their configuration again, take over from
+/// another, or pass over it. What is written in Go passes over SIGUSR2 (pkg.go.dev/os/signal).
 const RELOADS: &[&str] = &[
+    // nginx.org/en/docs/control.html: HUP changes its configuration, USR2 its program.
     "nginx",
+    // haproxy/haproxy doc/management.txt: -W reloads by USR2; src/haproxy.c: else HUP dumps its state, USR2 does nothing.
     "haproxy",
+    // envoyproxy/envoy source/server/server.cc: it eats HUP; USR2 has no handler, and ends it.
     "envoy",
+    // prometheus/prometheus docs/management_api.md
     "prometheus",
+    // pgbouncer/pgbouncer doc/usage.md: HUP is RELOAD, USR2 is RESUME.
     "pgbouncer",
+    // postgres/postgres doc/src/sgml/config.sgml, src/backend/postmaster/postmaster.c: USR2 does nothing.
     "postgres",
+    // dev.mysql.com/doc/refman/8.0/en/unix-signal-response.html: HUP flushes; mysql/mysql-server sql/mysqld.cc: USR2 ends 8.0.
     "mysql",
+    // docs.fluentd.org/deployment/signals: both reload.
     "fluentd",
+    // fluent/fluent-bit src/fluent-bit.c, src/flb_reload.c: HUP reloads, or warns where that is off, and ended old versions.
+    "fluent-bit",
+    // vectordotdev/vector src/signal.rs: HUP reloads; USR2 has no handler, and ends it.
+    "vector",
+    // grafana/alloy docs/sources/reference/cli/run.md
+    "alloy",
+    // docs.influxdata.com/telegraf/v1/administer/run-as-service
+    "telegraf",
+    // open-telemetry/opentelemetry-collector otelcol/collector.go: HUP reloads; it ends where that fails.
+    "OpenTelemetry collector",
+    // squid-cache/squid src/main.cc: HUP reconfigures, USR2 has a handler for its debugging.
     "squid",
+    // redis/redis src/server.c: HUP is ignored; USR2 has no handler, and ends it.
     "redis",
+    // hashicorp/vault command/agent.go: HUP reloads since 1.13.
     "vault-agent",
+    // developer.hashicorp.com/consul/commands/reload
     "consul",
 ];
 

@@ -182,7 +182,7 @@ pub const HELPERS: &[Helper] = &[
     plain("dapr", &["daprd"], "dapr/dapr pkg/api/http/shutdown.go; docs.dapr.io/operations/hosting/kubernetes/kubernetes-job, docs.dapr.io/reference/arguments-annotations-overview: on, POST, 3500")
         .quits(3500, "/v1.0/shutdown", POST)
         .port("dapr-http-port", ""),
-    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default")
+    plain("envoy", &["envoy", "envoy-proxy"], "envoyproxy/envoy docs/root/operations/admin.rst: POST, a GET is answered by 400; 9901 is the port of its examples, there is no default; docs/root/operations/cli.rst: --mode validate checks and exits")
         .once(&["validate", "--mode=validate"])
         .quits(9901, "/quitquitquit", POST),
     plain("skupper-router", &["skupper-router", "skrouterd"], "skupperproject/skupper-router scripts/launch.sh: execs skrouterd, in the foreground"),
@@ -202,23 +202,23 @@ pub const HELPERS: &[Helper] = &[
         .by(&[("tbot", &["start"])])
         .once(&["--oneshot"]),
     // Logs, metrics and traces.
-    plain("fluent-bit", &["fluent-bit"], "fluent/fluent-bit dockerfiles/Dockerfile")
+    plain("fluent-bit", &["fluent-bit"], "fluent/fluent-bit dockerfiles/Dockerfile; src/fluent-bit.c: -D, --dry-run checks its configuration and exits")
         .once(&["--dry-run", "-D"]),
     plain("fluentd", &["fluentd"], "fluent/fluentd-docker-image v1.16/debian/Dockerfile"),
-    plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go: once, until all harvesters reach EOF; its Elasticsearch output tries again for ever")
-        .once(&["--once", "-once"])
+    plain("filebeat", &["filebeat"], "elastic/beats filebeat/beater/filebeat.go: once, until all harvesters reach EOF; its Elasticsearch output tries again for ever; elastic.co/guide/en/beats/filebeat/7.9/command-line-options.html: setup, test and export beside run, its default")
+        .once(&["--once", "-once", "setup", "test", "export"])
         .until("what it has read is delivered"),
-    plain("metricbeat", &["metricbeat"], "elastic/beats dev-tools/packaging/templates/docker/Dockerfile.tmpl")
+    plain("metricbeat", &["metricbeat"], "elastic/beats dev-tools/packaging/templates/docker/Dockerfile.tmpl; elastic.co/guide/en/beats/metricbeat/8.15/command-line-options.html: setup, test and export beside run, its default")
         .once(&["setup", "test", "export"]),
-    plain("vector", &["vector"], "vectordotdev/vector distribution/docker/debian/Dockerfile")
-        .once(&["validate"]),
+    plain("vector", &["vector"], "vectordotdev/vector distribution/docker/debian/Dockerfile; src/cli.rs: validate and test exit")
+        .once(&["validate", "test"]),
     plain("promtail", &["promtail"], "grafana/loki clients/cmd/promtail/Dockerfile"),
     plain("alloy", &["alloy", "grafana-agent"], "grafana/alloy Dockerfile: alloy run; grafana/agent cmd/grafana-agent/Dockerfile")
         .clients(&["alloy"])
         .by(&[("alloy", &["", "run"])]),
     plain("telegraf", &["telegraf"], "influxdata/telegraf docs/COMMANDS_AND_FLAGS.md: --once and --test gather once and end")
         .once(&["--once", "-once", "--test", "-test"]),
-    plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile")
+    plain("OpenTelemetry collector", &["opentelemetry-collector", "opentelemetry-collector-contrib", "otel-collector", "otelcol", "otelcol-contrib", "otc-container", "splunk-otel-collector", "aws-otel-collector", "awscollector"], "open-telemetry/opentelemetry-collector-releases distributions/otelcol-contrib/Dockerfile; open-telemetry/opentelemetry-operator pkg/naming/main.go: otc-container; signalfx/splunk-otel-collector cmd/otelcol/Dockerfile; aws-observability/aws-otel-collector cmd/awscollector/Dockerfile; open-telemetry/opentelemetry-collector otelcol/command_validate.go, otelcol/command_components.go: both end")
         .once(&["validate", "components"]),
     plain("New Relic infrastructure agent", &["newrelic-infra", "newrelic-infra-service", "newrelic-infrastructure", "infrastructure-bundle", "k8s-events-forwarder"], "newrelic/infrastructure-agent build/container/Dockerfile: newrelic-infra-service; newrelic/infrastructure-bundle Dockerfile"),
     plain("jaeger-agent", &["jaeger-agent"], "jaegertracing/jaeger cmd/agent/Dockerfile"),
@@ -239,7 +239,7 @@ pub const HELPERS: &[Helper] = &[
     plain("redis-exporter", &["redis-exporter", "redis_exporter"], "oliver006/redis_exporter Dockerfile"),
     plain("mysqld-exporter", &["mysqld-exporter", "mysqld_exporter"], "prometheus/mysqld_exporter Dockerfile"),
     // Servers that a job or its tests use.
-    plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1")
+    plain("haproxy", &["haproxy"], "docker-library/haproxy Dockerfile.template: in the foreground, STOPSIGNAL SIGUSR1; haproxy/haproxy doc/management.txt: -c checks and exits, -v and -vv report")
         .once(&["-c", "-v", "-vv"]),
     plain("nginx", &["nginx", "nginx-unprivileged"], "nginxinc/docker-nginx mainline/debian/Dockerfile; nginxinc/docker-nginx-unprivileged mainline/debian/Dockerfile: daemon off; nginx.org/en/docs/switches.html")
         .once(&["-t", "-T", "-tq", "-v", "-V", "-s"]),
@@ -284,7 +284,7 @@ pub const HELPERS: &[Helper] = &[
     plain("tailscale", &["tailscale", "tailscaled", "containerboot"], "tailscale/tailscale docs/k8s/sidecar.yaml")
         .clients(&["tailscale"]),
     plain("gluetun", &["gluetun"], "qdm12/gluetun Dockerfile: /gluetun-entrypoint"),
-    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md: http; scripts/entrypoint.sh: start --all without words; ngrok.com/docs/agent/cli: tcp; ngrok.com/docs/guides/share-localhost/tunnels: tls; tunnel was seen in use, not in its documentation")
+    plain("ngrok", &["ngrok"], "ngrok/docker-ngrok README.md: http; scripts/entrypoint.sh: start --all without words; ngrok.com/docs/agent/cli: tcp; ngrok.com/docs/guides/share-localhost/tunnels: tls; ngrok/ngrok-docs docs/agent/cli.mdx: tunnel, deprecated; ngrok.com/docs/agent/changelog: no longer in its help since 3.36.0")
         .clients(&["ngrok"])
         .by(&[("ngrok", &["", "http", "tcp", "tls", "start", "tunnel"])]),
     plain("cloudflared", &["cloudflared"], "cloudflare/cloudflared Dockerfile: version without words")
@@ -311,7 +311,7 @@ const fn foreign(name: &'static str, whose: &'static str, source: &'static str) 
 #[rustfmt::skip]
 pub const WRAPPERS: &[Foreign] = &[
     foreign("kubexit", "kubexit", "karlkfi/kubexit README.md"),
-    foreign("scuttle", "scuttle", "kvij/scuttle README.md, a fork of redboxllc/scuttle"),
+    foreign("scuttle", "scuttle", "kvij/scuttle README.md: goes on from redboxllc/scuttle, which nobody maintains any more"),
     foreign("linkerd-await", "linkerd-await", "linkerd/linkerd-await README.md: --shutdown"),
     foreign("envoy-preflight", "envoy-preflight", "redboxllc/scuttle README.md (forked from it)"),
     foreign("argoexec", "Argo Workflows", "argoproj/argo-workflows workflow/controller/workflowpod.go: argoexec emissary, argoexec wait"),
@@ -405,8 +405,8 @@ pub const INJECTED: &[Injected] = &[
         .label().note("Kuma's control plane asks it to quit once all others are over: one request, and none if it is away just then"),
     injected("vault-agent", "vault.hashicorp.com/agent-inject", TRUE, "hashicorp/vault-k8s agent-inject/agent/annotations.go, agent.go: a regular container (issue 620 is open); CHANGELOG.md: the endpoint since 0.16.0")
         .regular().needs("vault.hashicorp.com/agent-enable-quit").port("vault.hashicorp.com/agent-cache-listener-port"),
-    injected("daprd", "dapr.io/enabled", &["y", "yes", "true", "True", "t", "on", "1"], "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview")
-        .native("dapr.io/enable-native-sidecar").port("dapr.io/http-port"),
+    injected("daprd", "dapr.io/enabled", &["y", "yes", "true", "True", "t", "on", "1"], "dapr/dapr pkg/injector/annotations/annotations.go, pkg/injector/patcher/sidecar_patcher.go; dapr/kit strings/strings.go; docs.dapr.io/reference/arguments-annotations-overview, dapr/dapr pkg/injector/patcher/sidecar.go: no annotation for its HTTP port")
+        .native("dapr.io/enable-native-sidecar"),
     injected("datadog-agent-injected", "agent.datadoghq.com/sidecar", &[], "DataDog/integrations-core eks_fargate/README.md; DataDog/datadog-agent pkg/clusteragent/admission/mutate/agent_sidecar/agent_sidecar.go: a regular container")
         .label().regular(),
     injected("consul-dataplane", "consul.hashicorp.com/connect-inject", TRUE, "hashicorp/consul-k8s control-plane/connect-inject/constants/annotations_and_labels.go, control-plane/connect-inject/webhook/consul_dataplane_sidecar.go; developer.hashicorp.com/consul/docs/k8s/annotations-and-labels")

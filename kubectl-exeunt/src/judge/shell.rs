@@ -82,17 +82,23 @@ impl Signal {
 
 /// Programs that ask a server to end by its own protocol: the program, a word that says so, and the server.
 const CLIENTS: &[(&str, &str, &str)] = &[
+    // redis.io/docs/reference/signals, valkey.io/commands/shutdown: SHUTDOWN quits the server.
     ("redis-cli", "shutdown", "redis"),
     ("valkey-cli", "shutdown", "redis"),
+    // dev.mysql.com/doc/refman/9.5/en/shutdown.html, mariadb.com/kb/en/mariadb-admin: a command of these and a statement.
     ("mysqladmin", "shutdown", "mysql"),
     ("mariadb-admin", "shutdown", "mysql"),
     ("mysql", "shutdown", "mysql"),
     ("mariadb", "shutdown", "mysql"),
+    // mongodb.com/docs/manual/reference/method/db.shutdownServer: it shuts down the mongod that it is connected to.
     ("mongo", "shutdownserver", "mongo"),
     ("mongosh", "shutdownserver", "mongo"),
+    // rabbitmq/rabbitmq-server deps/rabbit/docs/rabbitmqctl.8: both end the node; stop_app leaves its runtime running.
     ("rabbitmqctl", "stop", "rabbitmq"),
     ("rabbitmqctl", "shutdown", "rabbitmq"),
+    // pgbouncer/pgbouncer doc/usage.md: SHUTDOWN on its console, at once or when all have left.
     ("psql", "shutdown", "pgbouncer"),
+    // developer.hashicorp.com/consul/commands/leave: a leave and a shutdown of the agent.
     ("consul", "leave", "consul"),
 ];
 
