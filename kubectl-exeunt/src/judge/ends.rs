@@ -1,6 +1,6 @@
 //! What ends whom, and so whether the Pod ends.
 
-use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit};
+use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit, program};
 use super::rehearse::{self, Often, Way};
 use super::shell::{Call, Idle, Method, Signal, base};
 use super::who::{Kind, Party, parties};
@@ -14,6 +14,8 @@ enum When {
     Every,
     /// Only where it succeeds.
     Success,
+    /// Only where it fails.
+    Failure,
     /// On some ways through the script.
     Some,
 }
@@ -326,7 +328,9 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
                 let mut paths = ends.iter().filter(|path| path.failed == failed).peekable();
                 paths.peek().is_some().then(|| paths.all(|path| path.calls.contains(call)))
             };
+            let none_passed = !ends.iter().any(|path| !path.failed && path.calls.contains(call));
             let when = match (on(false), on(true)) {
+                (Some(false), Some(true)) if none_passed => When::Failure,
                 (Some(false), _) => When::Some,
                 (Some(true) | None, Some(true) | None) => When::Every,
                 (_, Some(false)) => When::Success,
@@ -616,10 +620,22 @@ fn unseen(all: &[Party<'_>], party: &Party<'_>, known: Option<&Helper>) -> Vec<S
     }
     if party.injected {
         notes.push("= where its injector is not there when the Pod is made, it is not in the Pod".to_owned());
-    } else if let Some(settings) = known.and_then(|known| known.settings) {
+    } else if let Some(settings) = settings(party, known) {
         notes.push(format!("= its configuration is not seen here: {settings}"));
     }
     notes
+}
+
+/// What in its configuration may end a helper.
+fn settings(party: &Party<'_>, known: Option<&Helper>) -> Option<&'static str> {
+    // An image of nginx's says it in its CMD, in whose place these words stand.
+    let last = party.walk.as_ref().and_then(|walk| walk.programs.last());
+    let words = last.or((party.container.has_command && party.script.is_none()).then_some(&party.words));
+    let is_nginx = words.and_then(|words| program(words)).is_some_and(|known| known.name == "nginx");
+    if is_nginx && !party.words.iter().any(|word| word.contains("daemon off")) {
+        return Some("it goes into the background, and its container ends, unless `daemon off;` stands there");
+    }
+    known.and_then(|known| known.settings)
 }
 
 /// A helper that exeunt does not hold: what ends it, and when?
@@ -648,7 +664,8 @@ fn helper<'a>(
     let what = known.map_or("it serves until it is told to stop".to_owned(), |known| {
         format!("{} serves until it is told to stop", known.name)
     });
-    let until = deadline.map_or(String::new(), |seconds| format!(" until it is stopped as failed after {seconds} s"));
+    let until = deadline
+        .map_or(String::new(), |seconds| format!(", and only a deadline stops it, as failed, after {seconds} s"));
     let main = job.map_or(String::new(), |job| format!("--main {} ", job.container.name));
     let inject = format!("= fix: kubectl exeunt inject {main}{}", as_word(bench.object.node.file().name()));
     let native = match (party.injected, native_by(name)) {
@@ -727,7 +744,7 @@ fn helper<'a>(
                 None if file => "the file that it waits for".to_owned(),
                 None => "a signal".to_owned(),
             };
-            let message = format!("{name} ends only by {way}, and nothing in this manifest does that");
+            let message = format!("{name} ends only by {way}, and nothing that is understood here does that");
             notes.push(format!(
                 "= whether {job_name} does it inside its image cannot be seen; where it does not, {name} runs on, and the {thing} is never Complete{until}"
             ));
@@ -736,7 +753,7 @@ fn helper<'a>(
             bench.find_as(rule, Some(Severity::Warning), at, Some(name), message, &what, &notes);
             return (Verdict::MayNotEnd, format!("what ends {name}, if anything, is inside the image of {job_name}"));
         }
-        let configured = known.is_some_and(|known| known.settings.is_some()) && !party.injected;
+        let configured = settings(party, known).is_some() && !party.injected;
         let once = if party.injected { " once it is injected" } else { "" };
         let message = match configured {
             true => format!("nothing is seen to end {name}; whether its configuration does cannot be seen"),
@@ -771,24 +788,36 @@ fn helper<'a>(
         return (verdict, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
     }
     // A job that fails or is killed is tried again, and makes its call when it has passed.
-    if best.when != When::Some && caller.is_some_and(|caller| is_repeated(spec, caller)) {
+    if matches!(best.when, When::Every | When::Success) && caller.is_some_and(|caller| is_repeated(spec, caller)) {
         return (Verdict::Ends, String::new());
     }
-    if best.when != When::Every {
-        let message = if best.when == When::Success {
-            format!("{} ends {name} only when {caller_name} succeeds", best.call)
-        } else {
-            format!("{} ends {name} only on some ways through this script", best.call)
-        };
+    let only = match best.when {
+        When::Every => None,
+        When::Success => Some((
+            format!("only when {caller_name} succeeds"),
+            format!("when {caller_name} fails or is killed"),
+            "not after a failure",
+        )),
+        When::Failure => Some((
+            format!("only when {caller_name} fails"),
+            format!("when {caller_name} succeeds or is killed"),
+            "not after a success",
+        )),
+        When::Some => Some((
+            "only on some ways through this script".to_owned(),
+            format!("on the others, and when {caller_name} is killed"),
+            "not on all ways",
+        )),
+    };
+    if let Some((only, otherwise, remark)) = only {
+        let message = format!("{} ends {name} {only}", best.call);
         let notes = [
-            format!(
-                "= when {caller_name} fails or is killed, {name} runs on; the Pod stays Running, no retry is made{until}"
-            ),
+            format!("= {otherwise}, {name} runs on; the Pod stays Running, no retry is made{until}"),
             inject,
             "     or call it in a trap: trap '…' EXIT, which helps against all but a kill".to_owned(),
         ];
-        bench.find("end-only-on-success", best.at, Some(caller_name), message, "not after a failure", &notes);
-        return (Verdict::MayNotEnd, format!("{name} is ended only when {caller_name} succeeds"));
+        bench.find("end-only-on-success", best.at, Some(caller_name), message, remark, &notes);
+        return (Verdict::MayNotEnd, format!("{name} is ended {only}"));
     }
     let message = format!(
         "{} is never made when {caller_name} is killed (kill -9, out of memory): then {name} runs on",

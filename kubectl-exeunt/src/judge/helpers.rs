@@ -397,7 +397,7 @@ const MESH: &str =
 /// All injectors that a template can be seen to ask.
 #[rustfmt::skip]
 pub const INJECTED: &[Injected] = &[
-    injected("istio-proxy", "sidecar.istio.io/inject", &["true"], "istio/istio pkg/kube/inject/inject.go: only true; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, istio/istio.io content/en/news/releases/1.27.x/announcing-1.27/change-notes/index.md: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
+    injected("istio-proxy", "sidecar.istio.io/inject", &["true", "True", "TRUE", "y", "yes", "on"], "istio/istio pkg/kube/inject/inject.go: only true now, y, yes and on as well in older versions; pkg/kube/inject/webhook.go, releasenotes/notes/native-sidecar-default.yaml, istio/istio.io content/en/news/releases/1.27.x/announcing-1.27/change-notes/index.md: 1.27; pilot/cmd/pilot-agent/config/config.go: the port")
         .label().native("sidecar.istio.io/nativeSidecar").port("status.sidecar.istio.io/port").note(MESH),
     injected("linkerd-proxy", "linkerd.io/inject", &["enabled", "ingress"], "linkerd.io/2/reference/proxy-configuration; linkerd/linkerd2 pkg/k8s/labels.go; commit 35fb2d6")
         .native("config.linkerd.io/proxy-enable-native-sidecar").needs("config.linkerd.io/proxy-admin-shutdown").port("config.linkerd.io/admin-port").note(MESH),
