@@ -359,6 +359,11 @@ pub fn readable(words: &[OsString]) -> Readable {
         let written = rest.strip_prefix('=').or(Some(rest.trim()).filter(|rest| !rest.is_empty()));
         let is_more = !rest.starts_with('=') && rest.trim().contains(char::is_whitespace);
         let called = |name: &str| options().find(|option| option.name == name);
+        if !rest.starts_with('=') {
+            // What else stands in that word was meant, too, and cannot be read.
+            let others = rest.split_whitespace().filter_map(|part| part.strip_prefix("--"));
+            found.doubtful.extend(others.filter_map(|part| called(part.split('=').next().unwrap_or(part))));
+        }
         let known = called(name);
         let is_option = |word: &&&OsString| word.as_encoded_bytes().starts_with(b"-");
         let mut value = written.map(OsString::from);

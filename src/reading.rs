@@ -92,11 +92,11 @@ impl Reading {
         if flags.get_flag("version") {
             return Ok(Wanted::Version);
         }
-        refuse_a_long_dash(&flags, words)?;
         let (level, format) = report(&flags, &scene.variables);
         self.format = *format.as_ref().unwrap_or(&self.format);
         self.level = level?;
         format?;
+        refuse_a_long_dash(&flags, words)?;
         let role = role(&flags, &scene.variables).map_err(|error| instead_of_a_mode(words).unwrap_or(error))?;
         self.mode = match role {
             Role::Main => "main",

@@ -247,7 +247,10 @@ impl<'a> Settings<'a> {
     /// Refuses values with a variable in them that nobody has filled in. What a shell is to read (`exec:`) is its own.
     pub(crate) fn refuse_what_was_not_filled_in(&self) -> Result<()> {
         let options = options::ALL.iter().filter(|option| option.value().is_some());
-        for given in options.flat_map(|option| self.all(option)) {
+        // As it is read: a variable of an option that is not repeated holds one value, whatever stands between its words.
+        let as_read =
+            |option: &Opt| if option.repeatable { self.all(option) } else { Vec::from_iter(self.find(option)) };
+        for given in options.flat_map(as_read) {
             let text = given.value.to_str().filter(|text| !text.starts_with("exec:")).unwrap_or_default();
             if let Some(variable) = unfilled(text) {
                 bail!(

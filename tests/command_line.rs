@@ -148,6 +148,8 @@ fn an_option_that_is_not_cut_into_words_or_has_a_long_dash_makes_nothing_untrue(
         (&["--name other"], &["other-terminated"]),
         (&["--name other --grace 5s"], &[]),
         (&["--restart-policy on-failure --grace 5s"], &[]),
+        (&["--grace 5s --name other"], &[]),
+        (&["--grace 5s --restart-policy=on-failure"], &[]),
         (&["—name", "other"], &[]),
         (&["–restart-policy=on-failure"], &[]),
         (&["—grace", "5s"], &["main-job-terminated"]),

@@ -157,6 +157,22 @@ fn a_group_that_does_not_empty_is_counted_and_named() {
     assert_eq!(main.code(), 5);
 }
 
+/// It is no news every second what the job does meanwhile.
+#[test]
+fn a_group_of_a_sidecar_is_spoken_of_once_while_nothing_changes() {
+    let house = House::new();
+    let mut main = house.main().command("echo ready; exec sleep 100").start();
+    main.ready();
+    let sidecar = house.sidecar().arg("--group").command("sleep 300 & exit 0").start();
+    sidecar.says("process group (--group): 1 process (sleep)");
+    // Somebody else's time goes by meanwhile.
+    let mut other =
+        house.sidecar().args(["--until", "nobody", "--absence-timeout", "3s"]).command("exec sleep 100").finish();
+    assert_eq!(other.code(), 124);
+    assert_eq!(sidecar.err().matches("process group (--group)").count(), 1, "{}", sidecar.err());
+    main.signal(libc::SIGTERM);
+}
+
 #[test]
 fn a_second_attempt_under_a_policy_that_knows_none_is_told() {
     let house = House::new();

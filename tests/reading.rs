@@ -107,4 +107,7 @@ fn a_variable_that_is_to_be_filled_in_is_a_mistake_of_those_alone_who_are_starte
     assert!(complaint.starts_with("--run-id: the variable $(POD_UID) was not filled in"), "{complaint}");
     let shell = ["--mode", "main", "--wait-for", "exec:sh -c 'test -n \"${HOME}\"'", "--", "sh", "-c", "echo $(date)"];
     assert!(read(&shell, &[], true).wanted.is_ok());
+    // In a variable, too, over two lines.
+    let lines = [("EXEUNT_READY_WHEN", "exec:sh -c '\n  test -n \"${READY_FILE}\"'")];
+    assert!(read(&["--mode", "sidecar", "--name", "x", "--", "x"], &lines, true).wanted.is_ok());
 }

@@ -196,6 +196,24 @@ fn a_directory_that_is_moved_away_while_the_job_runs_has_an_end_in_both_places()
     assert_eq!(house.listing(), ["main-job-terminated"]);
 }
 
+/// A run that is rotated away does not speak for the one that has come in its place, under its name.
+#[test]
+fn an_end_is_not_told_where_another_run_lives_under_the_same_name() {
+    let house = House::new();
+    let line = "mv \"${1%/}\" \"${1%/}.old\" && mkdir \"$1\" && echo ready; read code <\"$CUE\"; exit \"$code\"";
+    let mut first = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
+    first.ready();
+    let mut second = house.main().command("echo ready; exec sleep 100").start();
+    second.ready();
+    let mut late = house.helper(&["--exit-with", "main"]);
+    house.cue(3);
+    assert_eq!(first.code(), 3);
+    assert_eq!(house.listing(), ["main-job-ready", "main-job-running"]);
+    second.signal(libc::SIGTERM);
+    assert_eq!(second.code(), 143);
+    assert_eq!(late.code(), 143, "{}", late.err());
+}
+
 #[test]
 fn a_wrapper_killed_after_the_job_emptied_the_directory_is_noticed_by_a_sidecar_that_knew_it() {
     let house = House::new();

@@ -171,7 +171,7 @@ impl Life {
         let elsewhere = if dir.is_current() { None } else { Some(dir.reopen()) };
         if self.is_at(dir, &current) && renameat(&dir.fd, current.as_str(), &dir.fd, sentinel.as_str()).is_ok() {
             if let Some(Ok(new)) = elsewhere {
-                let _ = self.create(&new, &sentinel);
+                let _ = self.create_elsewhere(&new, &sentinel);
             }
             return Ok(());
         }
@@ -180,8 +180,8 @@ impl Life {
         let created = self.create(dir, &sentinel);
         match elsewhere {
             // The directory itself has been made anew.
-            Some(new) if created.is_err() => self.create(&new?, &sentinel),
-            Some(Ok(new)) => self.create(&new, &sentinel).or(Ok(())),
+            Some(new) if created.is_err() => self.create_elsewhere(&new?, &sentinel),
+            Some(Ok(new)) => self.create_elsewhere(&new, &sentinel).or(Ok(())),
             _ => created,
         }
     }
@@ -189,6 +189,16 @@ impl Life {
     /// Whether our file stands under this name.
     fn is_at(&self, dir: &Directory, name: &str) -> bool {
         identity_of(&self.file) == dir.stat(name).map(|stat| identity(&stat))
+    }
+
+    /// In a directory that has come in the place of ours, unless somebody may live there under our name: he speaks for himself.
+    fn create_elsewhere(&self, dir: &Directory, sentinel: &str) -> Result<()> {
+        let current = running(&self.name);
+        let life = dir.try_open_file(&current).map_err(|error| cannot_write(dir, sentinel, error))?;
+        if dir.has(&current) && life.as_ref().map(Lock::of) != Some(Lock::Free) {
+            return Ok(());
+        }
+        self.create(dir, sentinel)
     }
 
     /// Writes the record into a new file, which appears complete or not at all.

@@ -63,7 +63,7 @@ impl Supervisor {
         };
         if matches!(waited, Waited::Conditions | Waited::Ready) {
             patience.hear(&self.last_answer);
-        } else if let Some(audience) = &self.audience {
+        } else if let Some(audience) = self.audience.as_ref().filter(|_| waited != Waited::Group) {
             // To whoever waits for the job to come, what may be wrong is news, too; and so is that nothing is, after a while.
             let news = if waited == Waited::Job && audience.has_no_hint() { " yet" } else { "" };
             patience.hear(&format!("{}{news}", audience.answer()));

@@ -417,7 +417,7 @@ pub struct Member {
 /// Those in a process group that are not zombies.
 ///
 /// # Errors
-/// Where there is no /proc.
+/// Where there is no /proc, or only that of another PID namespace.
 pub fn members(group: Pid) -> std::io::Result<Vec<Member>> {
     let one = |entry: std::fs::DirEntry| {
         let pid = entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)?;
@@ -430,6 +430,10 @@ pub fn members(group: Pid) -> std::io::Result<Vec<Member>> {
         let (_, name) = head.split_once('(')?;
         (own == group.as_raw() && state != "Z" && state != "X").then(|| Member { pid, name: name.to_owned() })
     };
+    // Where it is another namespace's, its numbers are others' as well.
+    if std::fs::read_link("/proc/self")?.to_str() != Some(&*std::process::id().to_string()) {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
     Ok(std::fs::read_dir("/proc")?.flatten().filter_map(one).collect())
 }
 
