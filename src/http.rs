@@ -101,9 +101,12 @@ fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) ->
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_AT_MOST];
             let mut answer = httparse::Response::new(&mut headers);
             let parsed = match answer.parse(&head) {
-                // The status stands before them, and nothing else is wanted.
+                // The status stands before them, and nothing else is wanted but their end.
                 Err(httparse::Error::TooManyHeaders) if answer.code.is_some_and(|code| code >= 200) => {
-                    return Ok(answer.code.unwrap_or_default());
+                    if has_an_end(&head) {
+                        return Ok(answer.code.unwrap_or_default());
+                    }
+                    break;
                 }
                 parsed => parsed.map_err(|error| anyhow!("the answer is not HTTP ({error})"))?,
             };
@@ -116,6 +119,11 @@ fn status<R: Read>(from: &mut R, prepare: impl Fn(&R) -> std::io::Result<()>) ->
         }
         ensure!(taken <= HEAD_AT_MOST, "the head of the answer is longer than {} KiB", HEAD_AT_MOST / 1024);
     }
+}
+
+/// Whether an empty line stands in it.
+fn has_an_end(head: &[u8]) -> bool {
+    head.windows(2).any(|bytes| bytes == b"\n\n") || head.windows(3).any(|bytes| bytes == b"\n\r\n")
 }
 
 /// What is left of a time; the kernel takes nothing for "no limit".

@@ -2,7 +2,7 @@
 
 use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit, program};
 use super::rehearse::{self, Often, Way};
-use super::shell::{Call, Idle, Method, Signal, base};
+use super::shell::{Call, Idle, Method, Path, Signal, Walk, base};
 use super::who::{Kind, Party, parties};
 use super::{Bench, Severity, Verdict, exeunts};
 use crate::yaml::{Node, Style};
@@ -335,8 +335,8 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
                 (Some(true) | None, Some(true) | None) => When::Every,
                 (_, Some(false)) => When::Success,
             };
-            let often = |failed: bool| {
-                let made = || ends.iter().filter(|path| path.failed == failed).map(|path| path.calls.contains(call));
+            let often = |ended: &dyn Fn(&Path) -> bool| {
+                let made = || ends.iter().filter(|path| ended(path)).map(|path| path.calls.contains(call));
                 match (made().any(|made| made), made().all(|made| made)) {
                     (false, true) => None,
                     (true, true) => Some(Often::Always),
@@ -344,8 +344,10 @@ fn made<'a>(all: &[Party<'a>]) -> Vec<Made<'a>> {
                     (false, false) => Some(Often::Never),
                 }
             };
+            // What has failed and exits 0 all the same has passed to the kubelet.
+            let passed = often(&|path| !path.failed || path.ok);
+            let failed = often(&|path| path.failed && !path.ok).or_else(|| often(&|path| path.failed));
             // A script that seems to end in one way only is believed to do the same on the other.
-            let (passed, failed) = (often(false), often(true));
             let or_never = |often: Option<Often>| often.unwrap_or(Often::Never);
             let often = rehearse::When { passed: or_never(passed.or(failed)), failed: or_never(failed.or(passed)) };
             found.push(Made { call: call.clone(), when, often, goodbye: false, last: false, by, at });
@@ -629,8 +631,11 @@ fn unseen(all: &[Party<'_>], party: &Party<'_>, known: Option<&Helper>) -> Vec<S
 /// What in its configuration may end a helper.
 fn settings(party: &Party<'_>, known: Option<&Helper>) -> Option<&'static str> {
     // An image of nginx's says it in its CMD, in whose place these words stand.
-    let last = party.walk.as_ref().and_then(|walk| walk.programs.last());
-    let words = last.or((party.container.has_command && party.script.is_none()).then_some(&party.words));
+    let alone = |walk: &Walk| walk.programs.len() == 1 && walk.paths.iter().all(|path| !path.stuck);
+    let words = match &party.walk {
+        Some(walk) => walk.programs.first().filter(|_| alone(walk)),
+        None => party.container.has_command.then_some(&party.words),
+    };
     let is_nginx = words.and_then(|words| program(words)).is_some_and(|known| known.name == "nginx");
     if is_nginx && !party.words.iter().any(|word| word.contains("daemon off")) {
         return Some("it goes into the background, and its container ends, unless `daemon off;` stands there");
@@ -787,8 +792,14 @@ fn helper<'a>(
         let verdict = if is_stopped_soon(bench) { Verdict::MayNotEnd } else { Verdict::NeverEnds };
         return (verdict, format!("{name} exits {code} when {caller_name} ends it, and is started again"));
     }
-    // A job that fails or is killed is tried again, and makes its call when it has passed.
-    if matches!(best.when, When::Every | When::Success) && caller.is_some_and(|caller| is_repeated(spec, caller)) {
+    // A job that fails or is killed is tried again, and makes its call when it has passed; what exits 0 is not, whatever has
+    // failed in it.
+    let leaves_it = |caller: &Party<'_>| {
+        let mut paths = caller.walk.iter().flat_map(|walk| &walk.paths);
+        !best.goodbye && paths.any(|path| !path.stuck && path.ok && !path.calls.contains(&best.call))
+    };
+    let is_made_up = |caller: &Party<'_>| is_repeated(spec, caller) && !leaves_it(caller);
+    if matches!(best.when, When::Every | When::Success) && caller.is_some_and(is_made_up) {
         return (Verdict::Ends, String::new());
     }
     let only = match best.when {

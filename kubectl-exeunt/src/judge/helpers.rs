@@ -168,6 +168,7 @@ pub const HELPERS: &[Helper] = &[
     // Meshes and their proxies.
     plain("istio-proxy", &["istio-proxy", "proxyv2", "pilot-agent"], "istio/istio pilot/cmd/pilot-agent/status/server.go: on, POST only, from the own Pod; pkg/config/mesh/mesh.go: 15020, Envoy's own at 15000")
         .quits(15020, "/quitquitquit", POST)
+        .once(&["istio-iptables", "istio-clean-iptables"])
         .also(15000),
     plain("linkerd-proxy", &["linkerd-proxy"], "linkerd/linkerd2-proxy linkerd/app/admin/src/server.rs: POST, from the loopback address; off by default since linkerd/linkerd2 35fb2d6")
         .quits(4191, "/shutdown", POST),

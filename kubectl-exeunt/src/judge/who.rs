@@ -113,8 +113,8 @@ fn is_its_server(words: &[String], known: &Helper) -> bool {
 fn is_once(party: &Party<'_>, words: &[String], known: &Helper) -> bool {
     let variable =
         |(name, values): &(&str, &[&str])| party.container.variable(name).is_some_and(|value| values.contains(&value));
-    // What is behind a shell is the shell's: its -c is not the -c of haproxy.
-    let own = if shell::script(&party.words).is_some() { &[][..] } else { &party.words };
+    // What is behind a shell is the shell's: its -c is not the -c of haproxy. So is what stands before it an init's.
+    let own = if shell::script(&party.words).is_some() { &[][..] } else { shell::strip(&party.words).0 };
     is_brief(own, known) || is_brief(words, known) || known.once.variables.iter().any(variable)
 }
 
@@ -155,7 +155,13 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         let once = known.is_some_and(|known| is_once(party, words, known));
         let until = known.filter(|_| once).and_then(|known| known.once.until);
         let once = once || container.name == "gke-gcsfuse-sidecar" && gcsfuse;
-        let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(|walk| walk.limited);
+        // The bound of one command is none of the server that comes after it.
+        let bounded = |walk: &shell::Walk| {
+            walk.limited
+                && walk.paths.iter().all(|path| !path.stuck)
+                && !walk.programs.iter().any(|words| program(words).is_some() || shell::serves_for_ever(words))
+        };
+        let limited = shell::is_limited(&party.words) || party.walk.as_ref().is_some_and(bounded);
         // What a script starts behind does not keep it, unless it waits.
         let behind = party.walk.as_ref().is_some_and(|walk| !walk.behind.is_empty() && !walk.joins);
         let ran = ran.is_some();
@@ -182,7 +188,9 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         party.stays = stays.filter(|_| !limited && !once);
         if init {
             // By its name nobody knows what an init container does.
-            party.stays = party.stays.filter(|always| *always);
+            // Nor what a configuration says that is not seen.
+            let seen = known.is_none_or(|known| known.settings.is_none());
+            party.stays = party.stays.filter(|always| *always && seen);
             continue;
         }
         let serves = party.walk.as_ref().is_some_and(|walk| {

@@ -19,7 +19,8 @@ pub struct Path {
     killed: bool,
     /// What is done to others behind the script, which may be over before: until it waits.
     pending: BTreeSet<Call>,
-    ok: bool,
+    /// Whether what came last has succeeded: the exit code of its container, where it ends.
+    pub ok: bool,
     done: bool,
     /// The function that it is in is over.
     returned: bool,
@@ -201,11 +202,12 @@ impl Walker {
             match trap {
                 Some(action) => {
                     let action = parse(&action)?;
-                    let before = path.failed;
+                    let (before, passed) = (path.failed, path.ok);
                     let start = Path { done: false, errexit: false, trap: None, ..path };
-                    ends.extend(
-                        self.run(&action, start, true)?.into_iter().map(|path| Path { failed: before, ..path }),
-                    );
+                    // A trap that does not exit itself leaves the exit code as it was.
+                    let end =
+                        |path: Path| Path { failed: before, ok: if path.done { path.ok } else { passed }, ..path };
+                    ends.extend(self.run(&action, start, true)?.into_iter().map(end));
                 }
                 None => ends.push(path),
             }
@@ -393,9 +395,11 @@ impl Walker {
             let own = Path { ok: true, ..Path::default() };
             let Some(inner) = parse(text) else { continue };
             let (programs, behind) = (self.found.programs.clone(), self.found.behind.clone());
+            let limited = self.found.limited;
             let ran = self.shell(&inner, own)?;
             // What is only asked for its words is no job.
             (self.found.programs, self.found.behind) = (programs, behind);
+            self.found.limited = limited;
             made.extend(on_all(&ran));
         }
         made.retain(|call| !path.calls.contains(call));
