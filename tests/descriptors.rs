@@ -174,6 +174,7 @@ fn however_few_descriptors_there_are_a_killed_job_is_noticed_or_it_is_said_that_
         main.ended();
         assert_eq!(sidecar.code(), 0, "{limit}: {}", sidecar.err());
         assert!(sidecar.err().contains("it was killed"), "{limit}: {}", sidecar.err());
+        assert!(!sidecar.err().contains("cannot be seen"), "{limit}: {}", sidecar.err());
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use house::scene::HELPER;
-use house::{House, PATIENCE};
+use house::{House, PATIENCE, wait_until};
 use stand_in::{Answer, Server};
 use tracer::cases::{exeunt, text};
 use tracer::{Call, Traced, Verdict};
@@ -113,6 +113,30 @@ fn the_volume_s_worker_is_started_when_there_is_room_again() {
         // The worker, and the one that keeps a place for the command.
         assert_eq!(started.iter().count(), 2, "{name}");
     }
+}
+
+/// The watch was given up for a lock, which was said, and then there was no lock all the same, which was said as well.
+#[test]
+fn that_the_watch_was_given_up_for_nothing_is_one_line_with_what_cannot_be_seen() {
+    let house = House::new();
+    let words = ["--mode", "sidecar", "--", "sh", "-c", "echo started; exec sleep 1000"];
+    let refuses = Arc::new(AtomicBool::new(false));
+    let refused = Arc::clone(&refuses);
+    let traced = Traced::start(exeunt(&house, "traced", words), move |call| {
+        let opens = !call.child && call.number == libc::SYS_openat;
+        if opens && refused.load(SeqCst) { Verdict::Fail(libc::EMFILE) } else { Verdict::Pass }
+    });
+    wait_until("its command", || text(&house, "traced.out").contains("started"));
+    refuses.store(true, SeqCst);
+    let mut main = house.job(&[]);
+    wait_until("what it says", || text(&house, "traced.err").contains("cannot be seen"));
+    refuses.store(false, SeqCst);
+    house.cue(3);
+    let end = traced.ended_within(PATIENCE).expect("its end");
+    let said = text(&house, "traced.err");
+    assert_eq!((main.code(), end.status.code()), (3, Some(0)), "{said}");
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("warning:")).collect();
+    assert!(matches!(warnings[..], [one] if one.ends_with("it is looked at once a second, without a watch")), "{said}");
 }
 
 /// The command of a condition that is being written: busy now, and not in a moment.

@@ -88,6 +88,17 @@ struct End {
     adrift: Mutex<Option<Adrift>>,
 }
 
+/// What is left of a watch that was given up.
+#[derive(Debug)]
+pub struct Remains(Arc<End>);
+
+impl Remains {
+    /// Whether there are none: its descriptors can be another's.
+    pub fn are_gone(&self) -> bool {
+        self.0.dead.load(SeqCst)
+    }
+}
+
 /// A file name that matters, and how.
 pub type Matter = (OsString, Meaning);
 
@@ -142,6 +153,11 @@ impl Watch {
     /// Whether the watch has come to its end, so that nothing will ring any more.
     pub fn is_dead(&self) -> bool {
         self.end.dead.load(SeqCst)
+    }
+
+    /// Gives it up for the sake of its descriptors, which its thread closes in a moment, and rings then.
+    pub fn give_up(self) -> Remains {
+        Remains(Arc::clone(&self.end))
     }
 
     /// Gives it up for good, for somebody who may leave at any moment. To drop it plainly has notify's thread wait in close(2)

@@ -12,7 +12,7 @@ use crate::stage::conclude::{Conclusion, together};
 use crate::stage::observe::Observer;
 use crate::stage::publish::{Claim, Life, Turn, publish_bare, publish_bare_unopened};
 use crate::stage::record::Record;
-use crate::stage::watch::{Bell, Meaning, Watch};
+use crate::stage::watch::{Bell, Meaning, Remains, Watch};
 use crate::stage::{Directory, running, stat, terminated};
 use crate::sys::signals;
 use crate::words;
@@ -190,6 +190,8 @@ pub struct Volume {
     life: Option<Life>,
     observers: Vec<Observer>,
     watch: Option<Watch>,
+    /// Of a watch that was given up for a lock. Whether that was of use is seen, and said, when they are gone.
+    remains: Option<Remains>,
     how: How,
     /// It answers at once, or never.
     local: bool,
@@ -241,6 +243,7 @@ impl Volume {
             life: None,
             observers: Vec::new(),
             watch: None,
+            remains: None,
             said: Said::default(),
             awaited: Vec::new(),
             watches: Vec::new(),
@@ -374,15 +377,16 @@ impl Volume {
         }
         // Before the look: whoever comes in between is seen by it.
         let others = if glance.slow { self.others() } else { Vec::new() };
+        let room = self.remains.take_if(|remains| glance.slow || remains.are_gone()).is_some();
         let conclusion = self.conclude();
-        let crowded = self.makes_room_for_a_lock();
+        self.make_room_for_a_lock();
         self.hint(others);
         if glance.alarm && self.alarms && self.local {
             self.set_alarms(bell);
         }
         self.say_trouble(conclusion);
-        if conclusion == Conclusion::Unproven && !crowded && self.plan.policy.role == Role::Sidecar {
-            self.say_unproven();
+        if self.remains.is_none() {
+            self.say_unproven(conclusion, room);
         }
         Sight {
             conclusion,
@@ -397,19 +401,16 @@ impl Volume {
     }
 
     /// A life that cannot be opened for want of a descriptor (RLIMIT_NOFILE) cannot be seen to be killed. A watch has three of
-    /// them: it is given up for the lock. Whether it was.
-    fn makes_room_for_a_lock(&mut self) -> bool {
-        let crowded = self.observers.iter().any(|observer| observer.closed == Some(Errno::EMFILE));
-        if !crowded || self.watch.take().is_none() {
-            return false;
+    /// them: it is given up for the lock.
+    fn make_room_for_a_lock(&mut self) {
+        if !self.observers.iter().any(|observer| observer.closed == Some(Errno::EMFILE)) {
+            return;
         }
-        self.how = How::Poll;
-        self.alarms = true;
-        self.report.warning(
-            "there is no descriptor for a lock beside those of the watch (RLIMIT_NOFILE); the shared directory is looked at once \
-             a second instead",
-        );
-        true
+        if let Some(watch) = self.watch.take() {
+            self.remains = Some(watch.give_up());
+            self.how = How::Poll;
+            self.alarms = true;
+        }
     }
 
     /// The first look. One before the watch, because a watch is not set up for nothing when the job is over already; the one
@@ -489,23 +490,33 @@ impl Volume {
         }
     }
 
-    fn say_unproven(&mut self) {
-        if std::mem::replace(&mut self.said.unproven, true) {
-            return;
-        }
+    /// What cannot be told of the job. `room`: the watch was given up for a lock, and that has not been said yet. Where it was of
+    /// no use, one line says both.
+    fn say_unproven(&mut self, conclusion: Conclusion, room: bool) {
         let closed = self.observers.iter().find_map(|observer| Some((observer.name(), observer.closed?)));
-        self.report.warning(&match closed {
-            Some((name, errno)) => format!(
-                "{} is there and cannot be opened ({}); relying on its sentinel, for a kill of {name} cannot be seen",
+        let unproven = conclusion == Conclusion::Unproven && self.plan.policy.role == Role::Sidecar;
+        let news = unproven && !std::mem::replace(&mut self.said.unproven, true);
+        if let Some((name, errno)) = closed.filter(|_| news) {
+            return self.report.warning(&format!(
+                "{} is there and cannot be opened ({}); relying on its sentinel, for a kill of {name} cannot be seen{}",
                 self.dir.path().join(running(name)).display(),
-                words::errno(errno)
-            ),
-            None => format!(
+                words::errno(errno),
+                if room { "; it is looked at once a second, without a watch" } else { "" }
+            ));
+        }
+        if room && !matches!(conclusion, Conclusion::Over(_)) {
+            self.report.warning(
+                "there is no descriptor for a lock beside those of the watch (RLIMIT_NOFILE); the shared directory is looked at \
+                 once a second instead",
+            );
+        }
+        if news {
+            self.report.warning(&format!(
                 "{} has a record whose lock cannot be trusted here (another kernel, or a file system that does not share \
                  locks); relying on its sentinel",
                 self.names()
-            ),
-        });
+            ));
+        }
     }
 
     /// "Not there" and "cannot be seen" are not the same to a person.
