@@ -42,6 +42,29 @@ fn ten_megabytes_and_a_million_lines_are_judged() {
     }
 }
 
+/// A script that grows with every line is given up after so many commands, whatever the machine; loops in one another are not.
+#[test]
+fn a_script_without_measure_is_not_understood_and_deep_loops_are() {
+    let job = |script: &str| {
+        format!(
+            "kind: Job\nmetadata: {{name: n}}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      \
+             - {{name: a, image: x, command: [sh, -c, {script:?}]}}\n      - {{name: istio-proxy, image: istio/proxyv2}}\n"
+        )
+    };
+    let call = "curl -X POST localhost:15020/quitquitquit";
+    let lines: String = (0..40).map(|at| format!("f{at}() {{ f{0}; f{0}; }}\n", at + 1)).collect();
+    let output = check(&job(&format!("{lines}f40() {{ ./a; }}\nf0\n{call}")));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.ends_with("Job/n may not end: what ends istio-proxy, if anything, is inside the image of a\n"),
+        "{said}"
+    );
+    let loops = format!("{}b{}; {call}", "while a; do ".repeat(40), "; done".repeat(40));
+    let output = check(&job(&loops));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.ends_with("Job/n may not end: istio-proxy runs on when a is killed\n"), "{said}");
+}
+
 /// What has been said of one document need not stay for the next, and of one object not for another: 4 MB of Jobs, all of
 /// which are wrong, as documents in 48 MiB of addresses, and as one List in 56, program and all.
 #[test]

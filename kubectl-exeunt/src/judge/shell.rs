@@ -43,18 +43,29 @@ pub enum Signal {
     Int,
     /// SIGKILL.
     Kill,
-    /// SIGHUP and SIGUSR2, by which many servers read their configuration again: `HUP`, `USR2`.
+    /// SIGHUP and SIGUSR2, by which many servers read their configuration again, and SIGUSR1, by which they open their logs
+    /// again: `HUP`, `USR1`, `USR2`.
     Again(&'static str),
 }
 
 impl Signal {
     /// What `kill` and its like are told to send; none where it ends nobody.
     fn of(words: &[String]) -> Option<Signal> {
+        let signal = Signal::told(words)?;
+        // nginx.org/en/docs/control.html, envoyproxy/envoy source/server/server.cc: they open their logs again. Of others,
+        // haproxy stops softly, and who has no handler ends.
+        let logs = words.iter().any(|word| word.contains("nginx") || word.contains("envoy"));
+        Some(if signal == Signal::Again("USR1") && !logs { Signal::Term } else { signal })
+    }
+
+    fn told(words: &[String]) -> Option<Signal> {
         let mut told = "TERM";
         for (at, word) in words.iter().enumerate() {
             let next = || words.get(at + 1).map_or("", String::as_str);
             match word.as_str() {
-                "-s" | "-n" | "--signal" => told = next(),
+                // -n is a number for kill only; the newest, for pkill.
+                "-s" | "--signal" => told = next(),
+                "-n" if next().chars().next().is_some_and(|letter| letter.is_ascii_digit()) => told = next(),
                 "--" => break,
                 _ => {
                     let bare = word.strip_prefix("--signal=").or_else(|| word.strip_prefix('-')).unwrap_or("");
@@ -71,6 +82,7 @@ impl Signal {
             "KILL" | "9" => Some(Signal::Kill),
             "INT" | "2" => Some(Signal::Int),
             "HUP" | "1" => Some(Signal::Again("HUP")),
+            "USR1" | "10" => Some(Signal::Again("USR1")),
             "USR2" | "12" => Some(Signal::Again("USR2")),
             // To ask whether it is there, to stop it for a while, and what is ignored where nobody handles it.
             "0" | "CONT" | "18" | "STOP" | "19" | "TSTP" | "20" | "TTIN" | "TTOU" | "CHLD" | "17" | "URG" | "WINCH"
@@ -112,10 +124,13 @@ fn asked_by_client(program: &str, words: &[String]) -> Option<&'static str> {
         return None;
     }
     CLIENTS.iter().find_map(|(client, asks, server)| {
+        // A word of the client's own, or a part of a statement, where it speaks a language; a file of statements is none.
+        let speaks = matches!(*client, "mysql" | "mariadb" | "mongo" | "mongosh" | "psql");
         let says = |word: &String| {
             let word = word.to_ascii_lowercase();
-            // A whole word, or a statement of a language.
-            word == *asks || word.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|part| part == *asks)
+            let file = [".sql", ".js"].iter().any(|end| word.ends_with(end));
+            let mut parts = word.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            word == *asks || (speaks && !file && parts.any(|part| part == *asks))
         };
         (*client == program && words.iter().any(says)).then_some(*server)
     })
@@ -269,14 +284,33 @@ pub fn serves_for_ever(words: &[String]) -> bool {
             let follows = has(&["-f", "-F"]) || rest.iter().any(|word| word.starts_with("--follow"));
             follows && !rest.iter().any(|word| word.starts_with("--pid"))
         }
-        "kubectl" => has(&["port-forward", "proxy"]),
+        "kubectl" => {
+            const VALUED: &[&str] =
+                &["-n", "--namespace", "--context", "--kubeconfig", "-s", "--server", "--cluster", "--user"];
+            let mut words = rest.iter();
+            let verb = loop {
+                match words.next() {
+                    Some(word) if VALUED.contains(word) => _ = words.next(),
+                    Some(word) if word.starts_with('-') => {}
+                    verb => break verb,
+                }
+            };
+            verb.is_some_and(|verb| matches!(*verb, "port-forward" | "proxy"))
+        }
         "ssh" | "autossh" => has(&["-N", "-nNT", "-NT", "-fN"]),
         "socat" => rest.iter().any(|word| word.contains("LISTEN") && word.contains("fork")),
         "python" | "python3" => rest.windows(2).any(|pair| pair == ["-m", "http.server"]),
         // In the foreground; otherwise they go behind, and the container is over.
         "sshd" => letter('D'),
         "supervisord" => has(&["-n", "--nodaemon"]),
-        "httpd" | "crond" | "cron" => has(&["-f"]),
+        // busybox's; Apache's -f is followed by a file, and it goes behind unless it is told not to.
+        "httpd" => {
+            let front = |at: usize| rest.get(at + 1).is_none_or(|next| next.starts_with('-'));
+            rest.iter().enumerate().any(|(at, word)| *word == "-f" && front(at))
+                || rest.contains(&"-DFOREGROUND")
+                || rest.windows(2).any(|pair| pair == ["-D", "FOREGROUND"])
+        }
+        "crond" | "cron" => has(&["-f"]),
         "watch" => !has(&["-g", "--chgexit"]),
         "nc" | "ncat" => letter('l') && letter('k'),
         "inotifywait" => has(&["-m", "--monitor"]),
@@ -304,17 +338,25 @@ pub fn script(words: &[String]) -> Option<&str> {
     }
     let at = rest
         .iter()
-        .take_while(|word| word.starts_with('-') || *word == "sh" || *word == "pipefail")
-        .position(|word| !word.starts_with("--") && word.contains('c'))?;
+        .take_while(|word| word.starts_with(['-', '+']) || *word == "sh" || is_option(word))
+        .position(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))?;
     // Options may stand between -c and the script.
-    rest.iter().skip(at + 1).find(|word| !word.starts_with('-')).map(String::as_str)
+    rest.iter().skip(at + 1).find(|word| !word.starts_with('-') && !is_option(word)).map(String::as_str)
+}
+
+/// What stands behind `-o` of a shell.
+fn is_option(word: &str) -> bool {
+    matches!(word, "pipefail" | "errexit" | "nounset" | "xtrace" | "errtrace" | "functrace" | "posix" | "verbose")
 }
 
 /// Is it a shell that leaves at the first failure, by an option in front of its script: `bash -ec`?
 pub fn leaves_early(words: &[String]) -> bool {
     let (words, _) = strip(words);
-    let options = words.iter().skip(1).take_while(|word| word.starts_with('-') || *word == "pipefail");
-    options.into_iter().any(|word| !word.starts_with("--") && word.contains('e')) && script(words).is_some()
+    let options =
+        words.iter().skip(1).take_while(|word| word.starts_with(['-', '+']) || *word == "sh" || is_option(word));
+    let early =
+        |word: &String| word == "errexit" || (word.starts_with('-') && !word.starts_with("--") && word.contains('e'));
+    options.into_iter().any(early) && script(words).is_some()
 }
 
 const ENDS: &[&str] = &["quitquitquit", "shutdown", "graceful_shutdown", "exit", "quit", "stop", "terminate"];
@@ -342,7 +384,7 @@ pub fn calls(words: &[String], files: &[String]) -> Vec<Call> {
         "pkill" | "killall" => {
             // pkill takes one pattern, killall as many names as there are.
             let valued = |at: usize| {
-                at > 0 && matches!(rest.get(at - 1).map(String::as_str), Some("-s" | "--signal" | "-n" | "-u" | "-g"))
+                at > 0 && matches!(rest.get(at - 1).map(String::as_str), Some("-s" | "--signal" | "-u" | "-g"))
             };
             if let Some(signal) = Signal::of(rest) {
                 let patterns = rest.iter().enumerate().filter(|(at, word)| !word.starts_with('-') && !valued(*at));

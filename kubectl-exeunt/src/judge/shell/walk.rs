@@ -1,6 +1,9 @@
 //! Every way through a script.
 
-use super::{Call, Cmd, base, calls, comments, leaves_early, parse, script, serves_for_ever, spoken, strip, swallowed};
+use super::{
+    Call, Cmd, base, calls, comments, is_limited, leaves_early, parse, script, serves_for_ever, spoken, strip,
+    swallowed,
+};
 use crate::judge::helpers::program as server;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +30,23 @@ pub struct Path {
     replaced: bool,
     errexit: bool,
     trap: Option<String>,
+    /// What it has put behind itself last.
+    last: Last,
+    /// It has put more than one thing behind itself.
+    several: bool,
+}
+
+/// What was put behind last, `$!`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Last {
+    #[default]
+    None,
+    /// It comes to an end, as far as is seen.
+    Ends,
+    /// It goes on until somebody asks it to end.
+    Serves,
+    /// It goes on for ever, by what is written.
+    Stuck,
 }
 
 /// Why a call that stands in a script is never made.
@@ -81,6 +101,9 @@ impl Path {
 }
 
 const MANY: usize = 512;
+
+/// A script on whose ways more commands stand is not understood.
+const STEPS: usize = 50_000;
 
 /// A text that is longer than this is no URL and no name.
 const LONG: usize = 4096;
@@ -171,6 +194,12 @@ struct Walker {
     values: BTreeMap<String, String>,
     /// What goes on behind for ever.
     lasting: bool,
+    /// The functions that are running.
+    running: Vec<String>,
+    /// Those of them that call themselves.
+    recursive: BTreeSet<String>,
+    /// How many commands were gone through, on all ways.
+    steps: usize,
     /// The commands with calls that some way has come to.
     reached: BTreeSet<Vec<String>>,
     depth: usize,
@@ -180,6 +209,36 @@ struct Walker {
 }
 
 type Paths = Option<Vec<Path>>;
+
+/// The values of variables on the ways that part at a command and meet behind it.
+struct Ways {
+    before: BTreeMap<String, String>,
+    ends: Vec<BTreeMap<String, String>>,
+}
+
+impl Ways {
+    fn of(walker: &Walker) -> Ways {
+        Ways { before: walker.values.clone(), ends: Vec::new() }
+    }
+
+    /// One way is gone, and came out on these paths; the next one begins where all began.
+    fn end(&mut self, walker: &mut Walker, paths: &[Path]) {
+        let values = std::mem::replace(&mut walker.values, self.before.clone());
+        if paths.iter().any(|path| !path.over()) {
+            self.ends.push(values);
+        }
+    }
+
+    /// What the ways set differently is not known.
+    fn join(self, walker: &mut Walker) {
+        let mut ends = self.ends.into_iter();
+        let Some(mut values) = ends.next() else { return };
+        for end in ends {
+            values.retain(|name, value| end.get(name) == Some(value));
+        }
+        walker.values = values;
+    }
+}
 
 fn unique(paths: Vec<Path>) -> Paths {
     let paths: BTreeSet<Path> = paths.into_iter().collect();
@@ -203,7 +262,7 @@ impl Walker {
                 Some(action) => {
                     let action = parse(&action)?;
                     let (before, passed) = (path.failed, path.ok);
-                    let start = Path { done: false, errexit: false, trap: None, ..path };
+                    let start = Path { done: false, returned: false, errexit: false, trap: None, ..path };
                     // A trap that does not exit itself leaves the exit code as it was.
                     let end =
                         |path: Path| Path { failed: before, ok: if path.done { path.ok } else { passed }, ..path };
@@ -213,7 +272,8 @@ impl Walker {
             }
         }
         self.depth -= 1;
-        unique(ends)
+        // What a `return` leaves is inside.
+        unique(ends.into_iter().map(|path| Path { returned: false, ..path }).collect())
     }
 
     fn each(&mut self, cmd: &Cmd, paths: Vec<Path>, cond: bool) -> Paths {
@@ -230,7 +290,8 @@ impl Walker {
 
     fn run(&mut self, cmd: &Cmd, path: Path, cond: bool) -> Paths {
         self.depth += 1;
-        if self.depth > 400 {
+        self.steps += 1;
+        if self.depth > 400 || self.steps > STEPS {
             return None;
         }
         let out = self.run_below(cmd, path, cond);
@@ -263,7 +324,11 @@ impl Walker {
                 let (yes, no, over) = self.split(left, path)?;
                 let and = matches!(cmd, Cmd::And(..));
                 let (go, stay) = if and { (yes, no) } else { (no, yes) };
+                let mut ways = Ways::of(self);
                 let mut out = self.each(right, go, cond)?;
+                ways.end(self, &out);
+                ways.end(self, &stay);
+                ways.join(self);
                 out.extend(stay);
                 out.extend(over);
                 unique(out)
@@ -281,25 +346,39 @@ impl Walker {
                 let ran = self.shell(inner, own);
                 self.behind = before;
                 let ran = ran?;
-                self.lasting |= ran.iter().all(|path| path.stuck);
-                let mut path = Path { ok: true, ..path };
+                let stuck = ran.iter().all(|path| path.stuck);
+                self.lasting |= stuck;
+                let last = match &**inner {
+                    _ if stuck => Last::Stuck,
+                    Cmd::Simple(words, _) if stays(words) => Last::Serves,
+                    _ => Last::Ends,
+                };
+                let several = path.last != Last::None;
+                // What goes on behind may send a signal to what is put behind after it.
+                let killed = path.killed || ran.iter().any(|path| path.killed);
+                let mut path = Path { ok: true, last, several, killed, ..path };
                 path.pending.extend(on_all(&ran));
                 Some(vec![path])
             }
             Cmd::Sub(inner) => {
-                let (trap, errexit) = (path.trap.clone(), path.errexit);
+                let (trap, errexit, last, several) = (path.trap.clone(), path.errexit, path.last, path.several);
                 let inside = Path { trap: None, ..path };
                 let out = self.shell(inner, inside)?.into_iter().map(|path| {
                     let over = errexit && !cond && !path.ok;
-                    Path { trap: trap.clone(), errexit, done: over, replaced: false, ..path }
+                    Path { trap: trap.clone(), errexit, done: over, replaced: false, last, several, ..path }
                 });
                 unique(out.collect())
             }
             Cmd::If(asked, then, other) => {
                 let (yes, no, over) = self.split(asked, path)?;
+                let mut ways = Ways::of(self);
                 let mut out = self.each(then, yes, cond)?;
+                ways.end(self, &out);
                 let no = no.into_iter().map(|path| Path { ok: true, ..path }).collect();
-                out.extend(self.each(other, no, cond)?);
+                let no = self.each(other, no, cond)?;
+                ways.end(self, &no);
+                ways.join(self);
+                out.extend(no);
                 out.extend(over);
                 unique(out)
             }
@@ -307,7 +386,7 @@ impl Walker {
                 let itself = finds_itself(asked, *until);
                 self.found.finds_itself |= itself;
                 if itself || endless(asked, *until) {
-                    return Some(if leaves(body) {
+                    return Some(if leaves_below(body, false, path.errexit && !cond) {
                         let once = self.run(body, path, cond)?;
                         once.into_iter().map(|path| Path { ok: path.ok || !path.done, ..path }).collect()
                     } else {
@@ -317,7 +396,10 @@ impl Walker {
                 self.found.polls |= asks(asked) && !tests_time(body);
                 let failed = path.failed;
                 let asked_once = self.run(asked, path, true)?;
-                let body_once = self.each(body, asked_once.clone(), cond)?;
+                // A condition that does not hold is no failure of the job.
+                let into = |path: &Path| if path.over() { path.clone() } else { Path { failed, ..path.clone() } };
+                let enters = asked_once.iter().filter(|path| path.over() || path.ok != *until).map(into).collect();
+                let body_once = self.each(body, enters, cond)?;
                 self.found.loops |= !tests_time(body) && !reads(asked) && (*until || !finds(asked));
                 let calm = |path: Path| if path.over() { path } else { Path { ok: true, failed, ..path } };
                 let mut out: Vec<Path> = asked_once.into_iter().map(calm).collect();
@@ -329,9 +411,14 @@ impl Walker {
             Cmd::For(body) => self.run(body, path, cond),
             Cmd::Case(branches, total) => {
                 let mut out = if *total { Vec::new() } else { vec![path.clone()] };
+                let mut ways = Ways::of(self);
+                ways.end(self, &out);
                 for branch in branches {
-                    out.extend(self.run(branch, path.clone(), cond)?);
+                    let ran = self.run(branch, path.clone(), cond)?;
+                    ways.end(self, &ran);
+                    out.extend(ran);
                 }
+                ways.join(self);
                 unique(out)
             }
             Cmd::Func(name, body) => {
@@ -464,12 +551,26 @@ impl Walker {
         if matches!(program, "echo" | "printf") && !self.piped {
             self.found.idle.extend(spoken(&more.join(" "), false).into_iter().map(|call| (call, Idle::Printed)));
         }
-        if let Some(body) = self.functions.get(program).cloned() {
+        // What stands behind `command`, `exec` or `timeout` is no function.
+        let plain = words.iter().take(words.len() - rest.len()).all(|word| word.contains('=') || word == "time");
+        if let Some(body) = self.functions.get(program).filter(|_| plain).cloned() {
+            // No way comes back from where it calls itself, as far as this goes.
+            if self.running.iter().any(|name| name == program) {
+                self.recursive.insert(program.to_owned());
+                return Some(Vec::new());
+            }
+            let before_all = path.clone();
+            self.running.push(program.to_owned());
             let errexit = path.errexit;
             let before: Vec<_> = (0..).zip(more).map(|(at, word)| (format!("{}", at + 1), self.expand(word))).collect();
             let before: Vec<_> =
                 before.into_iter().map(|(at, word)| (at.clone(), self.values.insert(at, word))).collect();
             let out = self.run(&body, path, cond)?;
+            self.running.pop();
+            if self.recursive.remove(program) {
+                // On all ways it calls itself; or how often is not known.
+                return out.is_empty().then(|| vec![Path { stuck: true, ..before_all }]);
+            }
             for (at, word) in before {
                 match word {
                     Some(word) => self.values.insert(at, word),
@@ -497,6 +598,8 @@ impl Walker {
                 fine(path)
             }
             "trap" => {
+                let more = more.strip_prefix(&["--".to_owned()]).unwrap_or(more);
+                let first = more.first().map_or("", String::as_str);
                 let ends = |word: &String| word == "0" || word.eq_ignore_ascii_case("EXIT") || word == "SIGEXIT";
                 let on_exit = more.iter().skip(1).any(ends);
                 let trap = if !on_exit {
@@ -526,10 +629,19 @@ impl Walker {
                 self.found.joins = true;
                 // All that goes on behind is waited for, and a server among it does not go unless it is told to.
                 let serves = |words: &Vec<String>| server(words).is_some() || serves_for_ever(words);
-                if first.is_empty() && !path.killed && (self.lasting || self.found.behind.iter().any(serves)) {
+                // Of one among several nobody knows here which it waits for.
+                let one = matches!(first, "$!" | "${!}") || (first.starts_with('$') && !path.several);
+                let signals = path.calls.union(&path.pending).any(|call| matches!(call, Call::Signal { .. }));
+                let stays = match path.last {
+                    _ if first.is_empty() => self.lasting || self.found.behind.iter().any(serves),
+                    // It may be what the calls on this way ask to end.
+                    Last::Serves => one && path.calls.is_empty() && path.pending.is_empty(),
+                    Last::Stuck => one && !signals,
+                    Last::None | Last::Ends => false,
+                };
+                if stays && !path.killed {
                     return Some(vec![Path { stuck: true, ..path }]);
                 }
-                // Of one among several nobody knows here which it waits for.
                 if first.is_empty() || self.found.behind.is_empty() {
                     let pending = std::mem::take(&mut path.pending);
                     path.calls.extend(pending);
@@ -542,10 +654,7 @@ impl Walker {
             "pgrep" | "pidof" => either(path),
             "false" => Some(vec![Path { ok: false, done: path.errexit && !cond, ..path }]),
             "test" | "[" | "[[" => either(path),
-            "sleep" if matches!(first, "infinity" | "inf") => Some(vec![Path { stuck: true, ..path }]),
-            "tail" if more.iter().any(|word| matches!(word.as_str(), "-f" | "-F") || word.starts_with("--follow")) => {
-                Some(vec![Path { stuck: true, ..path }])
-            }
+            "sleep" | "tail" if serves_for_ever(rest) && !is_limited(words) => Some(vec![Path { stuck: true, ..path }]),
             ":" | "true" | "echo" | "printf" | "cd" | "export" | "local" | "readonly" | "umask" | "shift" | "unset"
             | "sleep" | "date" | "mkdir" | "chmod" | "break" | "continue" | "declare" | "ulimit" | "rm" | "touch"
             | "ls" | "let" | "alias" | "type" | "pwd" | "whoami" | "id" | "env" => fine(path),
@@ -558,7 +667,7 @@ impl Walker {
                         self.shell(&inner, start)?
                     }
                     None => {
-                        if super::is_limited(words) {
+                        if is_limited(words) {
                             self.found.limited = true;
                         } else if self.behind {
                             self.found.behind.insert(rest.to_vec());
@@ -571,8 +680,8 @@ impl Walker {
                 };
                 let out = outcomes.into_iter().map(|end| {
                     let over = replaces || (path.errexit && !cond && !end.ok);
-                    let (trap, errexit) = (path.trap.clone(), path.errexit);
-                    Path { trap, errexit, done: over, replaced: replaces, ..end }
+                    let (trap, errexit, last, several) = (path.trap.clone(), path.errexit, path.last, path.several);
+                    Path { trap, errexit, done: over, replaced: replaces, last, several, ..end }
                 });
                 unique(out.collect())
             }
@@ -603,7 +712,9 @@ fn endless(asked: &Cmd, until: bool) -> bool {
                 inner = below;
             }
             matches!(&**inner, Cmd::Seq(all) if matches!(all.as_slice(), [Cmd::Simple(said, _)] if said.as_slice() == ["1"]))
+                || endless(inner, until)
         }
+        Cmd::Sub(inner) => endless(inner, until),
         Cmd::Not(inner) => endless(inner, !until),
         _ => false,
     }
@@ -622,10 +733,14 @@ fn reads(cmd: &Cmd) -> bool {
 /// `while pgrep -f name`: the words of this very shell hold the name.
 fn finds_itself(asked: &Cmd, until: bool) -> bool {
     let looks = |words: &[String]| {
-        says(words, &["pgrep"])
-            && words.iter().any(|word| {
-                word == "--full" || (word.starts_with('-') && !word.starts_with("--") && word.contains('f'))
-            })
+        let told = |letter: char, name: &str| {
+            let short = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains(letter);
+            words.iter().any(|word| word == name || short(word))
+        };
+        // The words of a shell begin with its own name, and `[j]ob` is not what it stands for.
+        let own = |word: &&String| !word.starts_with('^') && !word.contains('[');
+        let pattern = words.iter().skip(1).rfind(|word| !word.starts_with('-'));
+        says(words, &["pgrep"]) && told('f', "--full") && !told('x', "--exact") && pattern.is_none_or(|it| own(&it))
     };
     match asked {
         Cmd::Seq(all) => matches!(all.as_slice(), [one] if finds_itself(one, until)),
@@ -651,7 +766,32 @@ fn says(words: &[String], wanted: &[&str]) -> bool {
 }
 
 fn leaves(body: &Cmd) -> bool {
-    any(body, &|words| says(words, &["break", "exit", "return"]))
+    leaves_below(body, false, false)
+}
+
+/// `within`: it stands in a loop of its own, and a `break` without a number leaves only that. `early`: a failure leaves the
+/// shell.
+fn leaves_below(cmd: &Cmd, within: bool, early: bool) -> bool {
+    let below = |cmd: &Cmd| leaves_below(cmd, within, early);
+    let asked = |cmd: &Cmd| leaves_below(cmd, within, false);
+    match cmd {
+        Cmd::Simple(words, _) => {
+            let (rest, _) = strip(words);
+            let outer = |number: &String| number.parse::<usize>().map_or(true, |number| number > 1);
+            says(rest, &["exit", "return"]) || (says(rest, &["break"]) && (!within || rest.get(1).is_some_and(outer)))
+        }
+        Cmd::Seq(all) | Cmd::Pipe(all) | Cmd::Case(all, _) => all.iter().any(below),
+        Cmd::And(left, right) | Cmd::Or(left, right) => asked(left) || below(right),
+        Cmd::Not(one) => asked(one),
+        // A shell of its own leaves itself; its failure leaves the outer one by errexit.
+        Cmd::Sub(one) => {
+            early && any(one, &|words| says(words, &["exit"]) && words.get(1).is_none_or(|code| code != "0"))
+        }
+        Cmd::Back(_) | Cmd::Func(..) => false,
+        Cmd::If(a, b, c) => asked(a) || below(b) || below(c),
+        Cmd::For(one) => leaves_below(one, true, early),
+        Cmd::Loop { cond, body, .. } => leaves_below(cond, true, false) || leaves_below(body, true, early),
+    }
 }
 
 /// Does it ask somebody else whether he is there yet? What reads its input comes to an end.
@@ -707,6 +847,18 @@ fn tested(cmd: &Cmd, files: &mut BTreeSet<String>) {
             _ => {}
         }
     }
+}
+
+/// Is it a server that stays in front until it is asked to end?
+fn stays(words: &[String]) -> bool {
+    let rest = strip(words).0;
+    // A server that is only asked for something, or that goes behind by itself.
+    let brief = rest.iter().any(|word| matches!(word.as_str(), "--version" | "-v" | "-V" | "--help" | "-t" | "-D"));
+    let once = |words: &[&str]| rest.iter().any(|word| words.contains(&word.as_str()));
+    let behind = |name: &str| name == "nginx" && !rest.iter().any(|word| word.contains("daemon off"));
+    !is_limited(words)
+        && (serves_for_ever(words)
+            || server(rest).is_some_and(|known| !brief && !once(known.once.words) && !behind(known.name)))
 }
 
 /// Does it become a server, in front?
