@@ -194,9 +194,10 @@ impl Life {
     /// In a directory that has come in the place of ours, unless somebody may live there under our name: he speaks for himself.
     fn create_elsewhere(&self, dir: &Directory, sentinel: &str) -> Result<()> {
         let current = running(&self.name);
+        // What is no file there is nobody's life.
         let life = dir.try_open_file(&current).map_err(|error| cannot_write(dir, sentinel, error))?;
-        if dir.has(&current) && life.as_ref().map(Lock::of) != Some(Lock::Free) {
-            return Ok(());
+        if life.is_some_and(|life| Lock::of(&life) != Lock::Free) {
+            return Err(may_live(dir, sentinel, &current));
         }
         self.create(dir, sentinel)
     }
@@ -215,6 +216,11 @@ impl Life {
     }
 }
 
+/// Why an end is not told.
+fn may_live(dir: &Directory, sentinel: &str, current: &str) -> anyhow::Error {
+    anyhow::anyhow!("{} is not made: {} is there, and may live", dir.path_of(sentinel), dir.path_of(current))
+}
+
 /// Makes an empty sentinel for a name that could not be claimed, although nobody holds it: a full volume has room for an
 /// empty file, and one without locks for any. Its existence is the fact, "over, code unknown". Nothing is made where that
 /// could be untrue: a life stands there of which it cannot be told whether it is over.
@@ -225,7 +231,7 @@ pub fn publish_bare(dir: &Directory, name: &str) -> Result<()> {
     let (current, sentinel) = (running(name), terminated(name));
     let life = dir.try_open_file(&current).map_err(|error| cannot_write(dir, &sentinel, error))?;
     if dir.has(&current) && life.as_ref().map(Lock::of) != Some(Lock::Free) {
-        anyhow::bail!("{} is not made: {} is there, and may live", dir.path_of(&sentinel), dir.path_of(&current));
+        return Err(may_live(dir, &sentinel, &current));
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(&dir.fd, sentinel.as_str(), flags, READABLE) {
