@@ -489,7 +489,7 @@ fn the_hooks_run_in_pre_commit() {
         command.args(["run", "--all-files"]).env("PATH", path()).env("PRE_COMMIT_HOME", place.path("home"));
         command.current_dir(place.path("app")).output().unwrap()
     };
-    let bad = run(&JOB.replace("/proxy", "nginx"));
+    let bad = run(&JOB.replace("/proxy", "pgbouncer"));
     assert!(!bad.status.success() && said(&bad).contains("[sidecar-never-ends]"), "{}", said(&bad));
     let good = run(&injected(&[]));
     assert!(good.status.success(), "{}", said(&good));
