@@ -361,8 +361,8 @@ pub fn readable(words: &[OsString]) -> Readable {
         let called = |name: &str| options().find(|option| option.name == name);
         if !rest.starts_with('=') {
             // What else stands in that word was meant, too, and cannot be read.
-            let others = rest.split_whitespace().filter_map(|part| part.strip_prefix("--"));
-            found.doubtful.extend(others.filter_map(|part| called(part.split('=').next().unwrap_or(part))));
+            let others = rest.split_whitespace().filter(|part| part.starts_with("--"));
+            found.doubtful.extend(others.filter_map(|part| called(long_name(part))));
         }
         let known = called(name);
         let is_option = |word: &&&OsString| word.as_encoded_bytes().starts_with(b"-");

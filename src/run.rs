@@ -64,8 +64,9 @@ fn variables() -> Variables {
     }
 }
 
-/// The way out of a run that cannot begin, a command line that is wrong as a rule, with the code for it. If it is a main's, its sidecars must not wait for ever
-/// for a job that never began: its end is published, as far as it can be read whose that is, where, and whether for good.
+/// The way out of a run that cannot begin, a command line that is wrong as a rule, with the code for it. If it is a main's, its
+/// sidecars must not wait for ever for a job that never began: its end is published, as far as it can be read whose that is,
+/// where, and whether for good.
 fn fail(words: &[OsString], scene: &Scene<'_>, signals: Signals, mut report: Report) -> u8 {
     let Some(plan) = reading::of_a_failure(words, scene) else { return exit::OURS };
     report.mode = "main";

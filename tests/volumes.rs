@@ -181,13 +181,20 @@ fn a_job_that_makes_the_directory_anew_has_its_sentinel_in_the_new_one() {
     assert_eq!(sidecar.code(), 0);
 }
 
+/// A main whose job has moved the directory away and made another one in its place, and ends when it is told to.
+#[track_caller]
+fn moves_its_directory(house: &House) -> Process {
+    let line = "mv \"${1%/}\" \"${1%/}.old\" && mkdir \"$1\" && echo ready; read code <\"$CUE\"; exit \"$code\"";
+    let mut main = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
+    main.ready();
+    main
+}
+
 /// The end is told where the lock is, and where the path leads by then: somebody may have come there meanwhile.
 #[test]
 fn a_directory_that_is_moved_away_while_the_job_runs_has_an_end_in_both_places() {
     let house = House::new();
-    let line = "mv \"${1%/}\" \"${1%/}.old\" && mkdir \"$1\" && echo ready; read code <\"$CUE\"; exit \"$code\"";
-    let mut main = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
-    main.ready();
+    let mut main = moves_its_directory(&house);
     let mut late = house.helper(&["--exit-with", "main"]);
     house.cue(3);
     assert_eq!(main.code(), 3);
@@ -200,9 +207,7 @@ fn a_directory_that_is_moved_away_while_the_job_runs_has_an_end_in_both_places()
 #[test]
 fn an_end_is_not_told_where_another_run_lives_under_the_same_name() {
     let house = House::new();
-    let line = "mv \"${1%/}\" \"${1%/}.old\" && mkdir \"$1\" && echo ready; read code <\"$CUE\"; exit \"$code\"";
-    let mut first = house.main().args(["--", "sh", "-c", line, "sh"]).arg(house.pod("")).start();
-    first.ready();
+    let mut first = moves_its_directory(&house);
     let mut second = house.main().command("echo ready; exec sleep 100").start();
     second.ready();
     let mut late = house.helper(&["--exit-with", "main"]);

@@ -70,7 +70,9 @@ pub fn shared(bench: &Bench) -> PathBuf {
 /// All who can be compared on this machine.
 pub fn all(bench: &Bench) -> Vec<Peer> {
     let pod = shared(bench);
-    for directory in [&pod, &bench.memory.join("pod-earlier")] {
+    // Two at once want a name each, or a directory.
+    let another = bench.memory.join("pod-earlier");
+    for directory in [&pod, &another] {
         std::fs::create_dir_all(directory).expect("a shared directory");
     }
     let main = |pod: PathBuf| ["--mode", "main", "--dir"].map(OsString::from).into_iter().chain([pod.into()]).collect();
@@ -78,8 +80,7 @@ pub fn all(bench: &Bench) -> Vec<Peer> {
         Peer { name: "the command alone", kind: Kind::Alone, program: None, words: Vec::new() },
         Peer { name: "exeunt --mode main", kind: Kind::Exeunt, program: Some(EXEUNT.clone()), words: main(pod) },
     ];
-    // Two at once want a name each, or a directory.
-    let words = main(bench.memory.join("pod-earlier"));
+    let words = main(another);
     peers.extend(earlier(bench).map(|program| Peer {
         name: EARLIER,
         kind: Kind::Earlier,

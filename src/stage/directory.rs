@@ -124,8 +124,7 @@ impl Directory {
     /// Whether a file is there that another user has left, and that the sticky bit of the directory keeps for him.
     pub(super) fn is_another_users(&self, name: &str) -> bool {
         let user = nix::unistd::geteuid().as_raw();
-        let sticky =
-            nix::sys::stat::fstat(&self.fd).is_ok_and(|own| own.st_mode & libc::S_ISVTX != 0 && own.st_uid != user);
+        let sticky = facts(&self.fd).is_ok_and(|own| own.st_mode & libc::S_ISVTX != 0 && own.st_uid != user);
         sticky && self.stat(name).is_some_and(|found| found.st_uid != user)
     }
 

@@ -4,7 +4,7 @@ use super::helpers::{Foreign, Helper, INJECTED, OWNED, Quit, program};
 use super::rehearse::{self, Often, Way};
 use super::shell::{Call, Idle, Method, Path, Signal, Walk, base};
 use super::who::{Kind, Party, parties};
-use super::{Bench, Severity, Verdict, exeunts};
+use super::{Bench, Severity, Verdict, exeunts, play};
 use crate::yaml::{Node, Style};
 
 /// When a call is made.
@@ -34,7 +34,8 @@ struct Made<'a> {
 }
 
 /// Helpers whom SIGHUP does not end, nor SIGUSR2 but where the line says so: they read their configuration again, take over from
-/// another, or pass over it. What is written in Go passes over SIGUSR2 (pkg.go.dev/os/signal).
+/// another, or pass over it. What is written in Go passes over SIGUSR2 (pkg.go.dev/os/signal). Of SIGUSR1 only what opens logs
+/// again comes here.
 const RELOADS: &[&str] = &[
     // nginx.org/en/docs/control.html: HUP changes its configuration, USR2 its program.
     "nginx",
@@ -910,17 +911,10 @@ pub(super) fn is_repeated(spec: Node<'_>, party: &Party<'_>) -> bool {
 }
 
 /// Does the kubelet start it again after this code, by the rules of the container or by its policy?
-fn comes_back(spec: Node<'_>, party: &Party<'_>, code: i64) -> bool {
+fn comes_back(spec: Node<'_>, party: &Party<'_>, code: u8) -> bool {
     let own = party.container.node;
-    let is_for = |rule: Node<'_>| {
-        let on = rule.get("exitCodes");
-        let not_in = on.and_then(|on| on.get("operator")).and_then(Node::str) == Some("NotIn");
-        let named = |on: Node<'_>| on.get("values").is_some_and(|all| all.items().any(|one| one.int() == Some(code)));
-        on.is_some_and(|on| named(on) != not_in)
-    };
-    let rules = own.get("restartPolicyRules");
     let policy = own.get("restartPolicy").or_else(|| spec.get("restartPolicy")).and_then(Node::str);
-    rules.is_some_and(|rules| rules.items().any(is_for)) || policy == Some("OnFailure") && code != 0
+    play::rules(own).iter().any(|rule| rule.matches(code)) || policy == Some("OnFailure") && code != 0
 }
 
 /// Is it the Pod of a Job that allows less than two restarts, and stops it as failed by the first?

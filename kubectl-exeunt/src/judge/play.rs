@@ -140,18 +140,22 @@ fn container(party: &Party<'_>) -> Result<Container, Refusal> {
     if seat != Seat::Native {
         container.restart = restart(node.get("restartPolicy").and_then(Node::str));
     }
-    container.rules = items(node, "restartPolicyRules")
-        .filter_map(|rule| {
-            let on = rule.get("exitCodes")?;
-            let whole = text(rule, "action") == Some("RestartAllContainers");
-            Some(Rule {
-                again: if whole { Again::Pod } else { Again::Container },
-                codes: codes(on),
-                not_in: text(on, "operator") == Some("NotIn"),
-            })
-        })
-        .collect();
+    container.rules = rules(node);
     Ok(container)
+}
+
+/// The restart rules of a container.
+pub(super) fn rules(container: Node<'_>) -> Vec<Rule> {
+    let rule = |rule: Node<'_>| {
+        let on = rule.get("exitCodes")?;
+        let whole = text(rule, "action") == Some("RestartAllContainers");
+        Some(Rule {
+            again: if whole { Again::Pod } else { Again::Container },
+            codes: codes(on),
+            not_in: text(on, "operator") == Some("NotIn"),
+        })
+    };
+    items(container, "restartPolicyRules").filter_map(rule).collect()
 }
 
 fn wrapped(party: &Party<'_>, plan: &Plan) -> Wrapped {

@@ -187,8 +187,7 @@ pub fn parties<'a>(object: &Object<'a>, mains: &[String]) -> Vec<Party<'a>> {
         };
         party.stays = stays.filter(|_| !limited && !once);
         if init {
-            // By its name nobody knows what an init container does.
-            // Nor what a configuration says that is not seen.
+            // By its name nobody knows what an init container does, nor what a configuration says that is not seen.
             let seen = known.is_none_or(|known| known.settings.is_none());
             party.stays = party.stays.filter(|always| *always && seen);
             continue;
